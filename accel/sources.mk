@@ -1,0 +1,1 @@
+accel-srcs := $(wildcard accel/*.c accel/*/*.c)

@@ -1,0 +1,1 @@
+block-srcs := $(wildcard block/*.c)

@@ -1,0 +1,1 @@
+chardev-srcs := $(wildcard chardev/*.c)

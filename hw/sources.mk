@@ -1,0 +1,1 @@
+hw-srcs := $(wildcard hw/*.c hw/*/*.c)

@@ -1,0 +1,1 @@
+monitor-srcs := $(wildcard monitor/*.c)

@@ -1,0 +1,1 @@
+net-srcs := $(wildcard net/*.c)

@@ -1,0 +1,76 @@
+/*
+ * Devices: a class says what can be made, an instance is made of it.
+ *
+ * Life: device_new -> properties set -> realize -> reset -> (runs) ->
+ * unrealize -> free. realize may fail and then leaves nothing behind; reset
+ * cannot fail and puts every guest-visible field in its power-on state.
+ * Everything here runs in the main thread with the machine lock held.
+ */
+#ifndef SYSTEM_DEVICE_H
+#define SYSTEM_DEVICE_H
+
+#include "system/vmstate.h"
+
+typedef struct Machine Machine;
+typedef struct Device Device;
+
+typedef enum PropKind {
+    PROP_BOOL,   /* bool */
+    PROP_U8,
+    PROP_U16,
+    PROP_U32,
+    PROP_U64,
+    PROP_SIZE,   /* uint64_t, "64M" */
+    PROP_STRING, /* char *, owned by the device; defval is a const char * */
+    PROP_CHARDEV, /* Chardev *, by its id */
+    PROP_DRIVE,
+    PROP_NETDEV,
+    PROP_END,
+} PropKind;
+
+typedef struct Property {
+    const char *name; /* as typed after -device NAME, */
+    PropKind kind;
+    size_t offset;
+    uint64_t defval;
+    const char *help; /* shown by -device NAME,help */
+} Property;
+
+typedef struct DeviceClass {
+    const char *name; /* as typed after -device */
+    const char *desc;
+    const char *bus;       /* "isa", "pci", "virtio"; NULL: none */
+    size_t size;           /* of the instance; a Device comes first in it */
+    const Property *props; /* ends with PROP_END; may be NULL */
+    const VMState *vmstate; /* NULL: has no state of its own */
+    bool internal;         /* made by machines only, not by -device */
+    bool (*realize)(Device *dev, GError **errp);
+    void (*reset)(Device *dev);
+    void (*unrealize)(Device *dev);
+} DeviceClass;
+
+struct Device {
+    const DeviceClass *cls;
+    Machine *machine;
+    char *id;
+    bool realized;
+};
+
+/* hw/registry.c: one NULL-terminated table, in the order -device help shows. */
+extern const DeviceClass *const device_classes[];
+
+/* Looks in device_classes; @errp names the nearest class. Defaults are set,
+ * then -global values of the machine. */
+Device *device_new(Machine *m, const char *cls, const char *id, GError **errp);
+/* For classes that a machine names directly. */
+Device *device_new_class(Machine *m, const DeviceClass *cls, const char *id);
+bool device_set(Device *dev, const char *prop, const char *value,
+                GError **errp);
+/* Appends to machine->devices. On failure the caller frees the device. */
+bool device_realize(Device *dev, GError **errp);
+/* Unrealizes if realized, leaves machine->devices, frees. */
+void device_free(Device *dev);
+/* @name as in "-device help": the class or NULL. */
+const DeviceClass *device_class_find(const char *name);
+
+#endif

@@ -1,0 +1,133 @@
+/*
+ * One virtual machine. Everything that belongs to a VM hangs off this struct;
+ * there are no other globals, so a test can make two.
+ *
+ * The machine lock is recursive. The main thread holds it while it handles
+ * events, a vCPU while it is inside a RegionOps callback; nobody holds it
+ * while guest code runs.
+ */
+#ifndef SYSTEM_MACHINE_H
+#define SYSTEM_MACHINE_H
+
+#include "system/device.h"
+#include "system/irq.h"
+#include "system/memory.h"
+
+typedef struct X86Cpu X86Cpu;
+typedef struct Accel Accel;
+typedef struct Chardev Chardev;
+typedef struct KeyVal KeyVal;
+typedef struct CpuModel CpuModel;
+
+typedef struct MachineClass {
+    const char *name; /* "pc", "q35", "microvm", "none" */
+    const char *alias; /* "pc-i440fx-7.2", or NULL */
+    const char *desc;
+    unsigned max_cpus;
+    bool (*build)(Machine *m, GError **errp); /* map RAM, make devices */
+    void (*reset)(Machine *m);                /* after every device's reset */
+} MachineClass;
+
+typedef enum RunState {
+    RUN_PRELAUNCH,
+    RUN_RUNNING,
+    RUN_PAUSED,
+    RUN_SHUTDOWN,
+    RUN_GUEST_PANICKED,
+    RUN_SAVE_VM,
+    RUN_RESTORE_VM,
+    RUN_INTERNAL_ERROR,
+    RUN_DEBUG,
+} RunState;
+
+typedef enum ResetCause {
+    RESET_GUEST,        /* port CF9, 8042, ACPI reset register */
+    RESET_HOST,         /* system_reset */
+    RESET_TRIPLE_FAULT,
+} ResetCause;
+
+enum { MACHINE_GSIS = 24, MACHINE_SERIALS = 4, MACHINE_MAX_CPUS = 255 };
+
+/* What the command line says; strings are owned by the Machine. */
+typedef struct MachineConfig {
+    uint64_t ram_size;
+    unsigned ncpus, sockets, dies, cores, threads, max_cpus;
+    char *cpu_model; /* "max,-avx2"; NULL: the accelerator's default */
+    char *kernel, *initrd, *append, *firmware, *dtb;
+    char *name;
+    char *uuid;
+    bool no_reboot;    /* -no-reboot, -action reboot=shutdown */
+    bool no_shutdown;  /* -no-shutdown, -action shutdown=pause */
+    bool start_paused; /* -S */
+    bool no_acpi, no_hpet;
+    int64_t rtc_offset_sec; /* -rtc base=: guest clock minus host UTC */
+    bool rtc_local;
+    KeyVal *machine_opts; /* of all -machine options, merged */
+    GPtrArray *globals;   /* of char *: "driver.prop=value" */
+    GPtrArray *fw_cfg;    /* of char *: -fw_cfg arguments */
+    GPtrArray *smbios;    /* of char *: -smbios arguments */
+    GPtrArray *flat;      /* of char *: -flat arguments */
+} MachineConfig;
+
+struct Machine {
+    const MachineClass *cls;
+    MachineConfig cfg;
+    GRecMutex lock;
+    AddressSpace *mem, *io;
+    Clock *vclock;
+    unsigned ncpus;
+    X86Cpu **cpu;
+    Accel *accel;
+    IrqLine gsi[MACHINE_GSIS]; /* legacy interrupt inputs, wired by build() */
+    Chardev *serial[MACHINE_SERIALS]; /* host ends of COM1-4, may be NULL */
+    Chardev *debugcon;
+    GPtrArray *devices; /* in realize order; owned */
+    GHashTable *chardevs; /* id -> Chardev */
+    RunState state;
+    int exit_code;
+    void *board; /* what build() wants to find again in reset() */
+    void *requests; /* of machine.c */
+    /* Set by system/cli.c, called by machine.c from the main loop: start, stop
+     * and reset the vCPUs. NULL in device tests. */
+    void (*cpus_pause)(Machine *m);
+    void (*cpus_resume)(Machine *m);
+    void (*cpus_reset)(Machine *m);
+    /* Called when a reset, pause or shutdown was done: monitors' events. */
+    void (*on_event)(Machine *m, const char *event, const char *reason,
+                     void *opaque);
+    void *on_event_opaque;
+    /* Power button, wired by build(). */
+    IrqLine power_button;
+};
+
+extern const MachineClass *const machine_classes[]; /* hw/registry.c */
+
+/* Empty, with clock, lock, address spaces; @clk NULL: a running host clock. */
+Machine *machine_new(const MachineClass *cls, Clock *clk);
+void machine_free(Machine *m);
+
+static inline void machine_lock(Machine *m)
+{
+    g_rec_mutex_lock(&m->lock);
+}
+
+static inline void machine_unlock(Machine *m)
+{
+    g_rec_mutex_unlock(&m->lock);
+}
+
+/* Safe from any thread; acted on by the main loop. */
+void machine_request_reset(Machine *m, ResetCause cause);
+/* @exit_code of the process, unless -no-shutdown. */
+void machine_request_shutdown(Machine *m, int exit_code);
+/* Stops the vCPUs in state @why (RUN_PAUSED, RUN_DEBUG, RUN_INTERNAL_ERROR). */
+void machine_request_stop(Machine *m, RunState why);
+void machine_request_powerdown(Machine *m);
+
+/* Main thread. */
+bool machine_start(Machine *m, GError **errp); /* cont */
+void machine_stop(Machine *m, RunState why);
+void machine_reset(Machine *m); /* devices, then cls->reset, then cpus */
+const char *run_state_name(RunState state); /* "running", "prelaunch" */
+
+#endif

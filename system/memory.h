@@ -1,0 +1,116 @@
+/*
+ * Physical address spaces: who answers at which address.
+ *
+ * A machine has two, memory and I/O ports. Devices map Regions into them; CPUs
+ * and DMA read and write through them. Nothing here knows of PCs or CPUs.
+ *
+ * Regions may overlap; the higher priority wins, and the winner at every
+ * address is worked out once per change into an immutable FlatMap.
+ *
+ * Locking: maps change with the machine lock held. as_load() and friends take
+ * the lock given to as_new() (it is recursive) around a RegionOps call, so
+ * vCPUs call them without it. RAM is read and written with no lock at all.
+ * A FlatMap got from as_flat() stays valid until as_free().
+ */
+#ifndef SYSTEM_MEMORY_H
+#define SYSTEM_MEMORY_H
+
+#include "util/osdep.h"
+
+typedef uint64_t hwaddr;
+typedef struct AddressSpace AddressSpace;
+typedef struct Region Region;
+
+/* How a device answers. @offset is relative to the region. */
+typedef struct RegionOps {
+    uint64_t (*read)(void *dev, hwaddr offset, unsigned size);
+    void (*write)(void *dev, hwaddr offset, uint64_t value, unsigned size);
+    unsigned min_size; /* smallest and largest access the device */
+    unsigned max_size; /* takes; others are split or widened for it; 0: 1, 4 */
+} RegionOps;
+
+typedef enum RegionKind {
+    REGION_IO,    /* ops are called */
+    REGION_RAM,   /* bytes */
+    REGION_ROM,   /* bytes; writes are ignored */
+    REGION_ALIAS, /* a window onto another region */
+} RegionKind;
+
+struct Region {       /* embedded in the device that owns it */
+    const char *name; /* shown by "info mtree" */
+    RegionKind kind;
+    hwaddr size;
+    const RegionOps *ops;
+    void *dev;
+    uint8_t *ram;
+    bool ram_owned;
+    Region *target; /* REGION_ALIAS */
+    hwaddr target_offset;
+
+    AddressSpace *as; /* these three belong to as_map() */
+    hwaddr base;
+    int priority;
+};
+
+void region_init_io(Region *r, const char *name, hwaddr size,
+                    const RegionOps *ops, void *dev);
+/* Zeroed pages that cost nothing until touched. region_fini() frees them. */
+bool region_init_ram(Region *r, const char *name, hwaddr size, GError **errp);
+bool region_init_rom(Region *r, const char *name, hwaddr size, GError **errp);
+void region_init_alias(Region *r, const char *name, Region *target,
+                       hwaddr offset, hwaddr size);
+void region_fini(Region *r);
+
+/* @lock: taken around RegionOps; NULL: none. @size: of the space in bytes
+ * (65536 for ports); 0 is 2^64. */
+AddressSpace *as_new(const char *name, hwaddr size, GRecMutex *lock);
+void as_free(AddressSpace *as);
+void as_map(AddressSpace *as, hwaddr base, Region *r, int priority);
+void as_unmap(Region *r);
+/* Several changes, one new FlatMap. Calls nest. */
+void as_begin(AddressSpace *as);
+void as_commit(AddressSpace *as);
+
+/* Reads of nothing give all ones, writes to nothing vanish: false is returned
+ * so that the caller can log or raise a machine check. */
+bool as_read(AddressSpace *as, hwaddr addr, void *buf, size_t len);
+bool as_write(AddressSpace *as, hwaddr addr, const void *buf, size_t len);
+/* One access of 1, 2, 4 or 8 bytes, little-endian. */
+uint64_t as_load(AddressSpace *as, hwaddr addr, unsigned size);
+void as_store(AddressSpace *as, hwaddr addr, uint64_t value, unsigned size);
+/* Writes ROM as well: loaders. */
+bool as_write_rom(AddressSpace *as, hwaddr addr, const void *buf, size_t len);
+
+/* Host pointer to @len bytes of RAM at @addr, or NULL if any of it is not RAM
+ * (or is ROM and @for_write). The only way for a device to get one; after
+ * writing through it call as_ram_written(). */
+void *as_ram(AddressSpace *as, hwaddr addr, hwaddr len, bool for_write);
+void as_ram_written(AddressSpace *as, hwaddr addr, hwaddr len);
+/* @hook hears of every as_write()/as_store()/as_ram_written() to RAM, after
+ * the bytes are there: the software CPU drops its decoded blocks. */
+void as_set_ram_hook(AddressSpace *as,
+                     void (*hook)(void *opaque, hwaddr addr, hwaddr len),
+                     void *opaque);
+
+/* One piece of the resolved map: no overlaps, sorted by base. */
+typedef struct FlatRange {
+    hwaddr base, size;
+    Region *region;
+    hwaddr offset; /* of base, in region */
+} FlatRange;
+
+typedef struct FlatMap {
+    unsigned n;
+    FlatRange range[];
+} FlatMap;
+
+const FlatMap *as_flat(AddressSpace *as);
+/* The range that holds @addr, or NULL: nothing there. */
+const FlatRange *as_find(AddressSpace *as, hwaddr addr);
+/* @changed runs after every change: KVM programs slots, TCG drops its TLBs. */
+void as_watch(AddressSpace *as,
+              void (*changed)(void *opaque, const FlatMap *map), void *opaque);
+/* "info mtree": regions with their priorities, or the flat map. */
+void as_dump(AddressSpace *as, GString *out, bool flat);
+
+#endif

@@ -1,0 +1,1 @@
+system-srcs := $(wildcard system/*.c)

@@ -1,0 +1,1 @@
+target-x86-srcs := $(wildcard target-x86/*.c)

@@ -1,0 +1,1 @@
+ui-srcs := $(wildcard ui/*.c)

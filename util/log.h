@@ -1,0 +1,55 @@
+/*
+ * Diagnostics. The guest can cause any of these; none of them ends the VM.
+ * Any thread may log; a line is written whole.
+ */
+#ifndef UTIL_LOG_H
+#define UTIL_LOG_H
+
+#include "util/osdep.h"
+
+/* -d names; util/log.c has the table with the help texts. */
+enum {
+    LOG_GUEST_ERROR = 1 << 0, /* guest_errors: the guest broke a rule */
+    LOG_UNIMP = 1 << 1,       /* unimp: we do not model this yet */
+    LOG_INT = 1 << 2,         /* int: interrupts and exceptions */
+    LOG_EXEC = 1 << 3,        /* exec: each block as it is entered */
+    LOG_IN_ASM = 1 << 4,      /* in_asm: blocks when they are decoded */
+    LOG_CPU = 1 << 5,         /* cpu: registers before each block */
+    LOG_RESET = 1 << 6,       /* cpu_reset: registers at reset */
+    LOG_MMU = 1 << 7,         /* mmu */
+    LOG_PCALL = 1 << 8,       /* pcall: far calls, gates, task switches */
+    LOG_KVM = 1 << 9,         /* kvm: ioctls and exits */
+    LOG_NOCHAIN = 1 << 10,    /* nochain: one block at a time */
+};
+
+extern int log_flags; /* what is on; read without a lock */
+
+static inline bool log_enabled(int mask)
+{
+    return __builtin_expect((log_flags & mask) != 0, 0);
+}
+
+void log_write(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
+/* Writes when @mask is on. Does not add a newline. */
+#define log_mask(mask, ...) \
+    do { \
+        if (log_enabled(mask)) { \
+            log_write(__VA_ARGS__); \
+        } \
+    } while (0)
+
+/* "int,exec" to a mask. false: @errp names the bad one and the list. */
+bool log_parse(const char *names, int *mask, GError **errp);
+void log_print_help(FILE *f);
+/* NULL: stderr. */
+bool log_set_file(const char *path, GError **errp);
+
+/* The name before messages, "qemu-system-x86_64" to QEMU's readers: argv[0]. */
+void log_set_progname(const char *name);
+const char *log_progname(void);
+/* One line on stderr, after "PROGNAME: " (and "warning: "). Adds a newline. */
+void error_report(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
+void warn_report(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
+void info_report(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
+
+#endif

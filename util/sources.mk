@@ -1,0 +1,1 @@
+util-srcs := $(wildcard util/*.c)
