@@ -13,8 +13,7 @@
 
 typedef struct KeyVal KeyVal;
 
-KeyVal *keyval_parse(const char *text, const char *implied_key,
-                     GError **errp);
+KeyVal *keyval_parse(const char *text, const char *implied_key, GError **errp);
 KeyVal *keyval_new(void);
 void keyval_free(KeyVal *kv);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(KeyVal, keyval_free)

@@ -22,11 +22,12 @@ enum {
     LOG_NOCHAIN = 1 << 10,    /* nochain: one block at a time */
 };
 
-extern int log_flags; /* what is on; read without a lock */
+extern int log_flags;         /* what is on; changed by log_set_flags() */
+void log_set_flags(int mask); /* any thread */
 
 static inline bool log_enabled(int mask)
 {
-    return __builtin_expect((log_flags & mask) != 0, 0);
+    return unlikely(__atomic_load_n(&log_flags, __ATOMIC_RELAXED) & mask);
 }
 
 void log_write(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
@@ -47,7 +48,8 @@ bool log_set_file(const char *path, GError **errp);
 /* The name before messages, "qemu-system-x86_64" to QEMU's readers: argv[0]. */
 void log_set_progname(const char *name);
 const char *log_progname(void);
-/* One line on stderr, after "PROGNAME: " (and "warning: "). Adds a newline. */
+/* One line on stderr, after "PROGNAME: " (and "warning: ", "info: "). Adds a
+ * newline. */
 void error_report(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 void warn_report(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 void info_report(const char *fmt, ...) G_GNUC_PRINTF(1, 2);

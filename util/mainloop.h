@@ -13,19 +13,22 @@
 typedef void MainFn(void *opaque);
 typedef bool MainFdFn(int fd, GIOCondition cond, void *opaque);
 
-/* @lock is dropped around poll. NULL: none. */
+/* @lock is dropped around poll. NULL: none. Before the first callback. */
 void mainloop_set_lock(GRecMutex *lock);
+/* True in the main thread inside a callback, when @lock is the loop's: it is
+ * held once on behalf of the loop. For who must let go of it for a while. */
+bool mainloop_holds(const GRecMutex *lock);
 /* Runs until mainloop_quit(). */
 void mainloop_run(void);
-void mainloop_quit(void);            /* any thread */
-/* Dispatches what is ready; @block waits for something first. */
+void mainloop_quit(void); /* any thread */
+/* Dispatches what is ready; @block waits for something first. True if there was
+ * something. May be called from a callback. */
 bool mainloop_iterate(bool block);
 
-/* Calls @fn once from the main loop. Any thread. */
+/* Calls @fn once from the main loop, in the order of the calls. Any thread. */
 void mainloop_call(MainFn *fn, void *opaque);
 /* @fn returns false to be removed. Id for mainloop_remove(). */
-unsigned mainloop_add_fd(int fd, GIOCondition cond, MainFdFn *fn,
-                         void *opaque);
+unsigned mainloop_add_fd(int fd, GIOCondition cond, MainFdFn *fn, void *opaque);
 void mainloop_remove(unsigned id);
 
 #endif

@@ -24,11 +24,11 @@
 #define container_of(ptr, type, member) \
     ((type *)((char *)(ptr)-offsetof(type, member)))
 
-#define likely(x)    __builtin_expect(!!(x), 1)
-#define unlikely(x)  __builtin_expect(!!(x), 0)
-#define KIB          UINT64_C(1024)
-#define MIB          (1024 * KIB)
-#define GIB          (1024 * MIB)
-#define NS_PER_SEC   INT64_C(1000000000)
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define KIB         UINT64_C(1024)
+#define MIB         (1024 * KIB)
+#define GIB         (1024 * MIB)
+#define NS_PER_SEC  INT64_C(1000000000)
 
 #endif
