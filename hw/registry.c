@@ -1,0 +1,18 @@
+/*
+ * All device classes and machines, in the order that -device help and
+ * -machine help show them.
+ */
+#include "util/osdep.h"
+#include "system/machine.h"
+
+extern const MachineClass pc_machine, none_machine;
+
+const DeviceClass *const device_classes[] = {
+    NULL,
+};
+
+const MachineClass *const machine_classes[] = {
+    &pc_machine,
+    &none_machine,
+    NULL,
+};
