@@ -154,6 +154,7 @@ typedef struct X86State {
     uint64_t gdt_base, idt_base;
     uint32_t gdt_limit, idt_limit;
     uint64_t cr0, cr2, cr3, cr4, cr8, dr[8];
+    uint64_t pdpte[4]; /* PAE paging: loaded by MOV CR3 and the like */
     uint64_t efer, star, lstar, cstar, sfmask, kernel_gs_base;
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip, pat, tsc_aux, xcr0;
     uint64_t tsc_offset; /* added to the machine's virtual clock, in ticks */
@@ -162,6 +163,8 @@ typedef struct X86State {
     uint64_t misc_enable, debugctl, xss, spec_ctrl, smbase;
     uint64_t mtrr_def, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
     uint64_t mcg_status, mcg_ctl, mce[4 * 10]; /* CTL STATUS ADDR MISC */
+    uint64_t feature_control, tsx_ctrl, umwait_control;
+    uint64_t hwcr, syscfg, de_cfg, vm_cr, vm_hsave_pa; /* AMD */
     uint64_t pv_wall_clock, pv_system_time; /* kvmclock, for -accel kvm */
     uint32_t pkru;
 
@@ -227,6 +230,7 @@ typedef struct X86Mode {
 typedef struct X86Fault {
     int vector;
     bool has_error;
+    bool trap; /* #DB after the instruction: RF is not set in the frame */
     uint32_t error;
     uint64_t cr2;
     uint64_t dr6; /* bits to set in DR6 for a #DB */
@@ -248,7 +252,9 @@ struct X86Cpu { /* first member of the accelerator's own struct */
     X86Mode mode;
     const struct Insn *insn; /* executing: s.rip + insn->off is its address */
     X86Fault fault;
-    sigjmp_buf unwind; /* x86_raise() and x86_restart() end here */
+    sigjmp_buf unwind; /* x86_raise() and x86_restart() end here: UNWIND_* */
+    X86Fault chain[3];  /* what led to the last triple fault, oldest first */
+    uint32_t int_count; /* deliveries: the first column of -d int */
 
     bool state_in_accel; /* true: s is stale, pull before reading */
     uint32_t pending;    /* atomic */
