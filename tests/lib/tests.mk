@@ -1,0 +1,4 @@
+# Tests that include tests/lib/fake-access.h get it linked.
+FAKE_ACCESS_TESTS := $(shell grep -l '"tests/lib/fake-access.h"' \
+	tests/*/test-*.c 2>/dev/null)
+$(patsubst %.c,$(B)/%,$(FAKE_ACCESS_TESTS)): $(B)/obj/tests/lib/fake-access.o
