@@ -6,6 +6,7 @@
  */
 #include "util/osdep.h"
 #include "tests/lib/fake-access.h"
+#include "target-x86/seg.h"
 
 enum { PAGE = 4096 };
 
@@ -28,7 +29,7 @@ __attribute__((weak)) void x86_update_mode(X86Cpu *c)
     m->code64 = m->long_mode && (s->seg[S_CS].attr & SEG_L);
     m->code_bits = m->code64 ? 64 : s->seg[S_CS].attr & SEG_DB ? 32 : 16;
     m->stack_size = m->code64 ? 8 : s->seg[S_SS].attr & SEG_DB ? 4 : 2;
-    m->cpl = m->vm86 ? 3 : m->protected_mode ? s->seg[S_CS].sel & 3 : 0;
+    m->cpl = (s->seg[S_SS].attr & SEG_DPL) >> SEG_DPL_SHIFT;
     m->slow = s->rflags & FL_TF;
     m->flat = false;
 }
@@ -125,6 +126,7 @@ FakeExit fake_exec(FakeCpu *f, InsnFn *fn, const Insn *in)
         f->cpu.fault.vector = -1;
         f->cpu.insn = in;
         fn(&f->cpu, in);
+        f->cpu.insn = NULL;
     }
     return how;
 }
@@ -156,10 +158,20 @@ FakeExit fake_bytes(FakeCpu *f, const void *bytes, size_t len, Insn *out)
 
 /* ---- faults -------------------------------------------------------------- */
 
+/* s.rip to the instruction itself, then out. */
+static G_NORETURN void fake_unwind(X86Cpu *c, int how)
+{
+    if (c->insn) {
+        c->s.rip = insn_rip(c, c->insn);
+        c->insn = NULL;
+    }
+    siglongjmp(c->unwind, how);
+}
+
 static G_NORETURN void fake_raise(X86Cpu *c, X86Fault fault)
 {
     c->fault = fault;
-    siglongjmp(c->unwind, FAKE_FAULT);
+    fake_unwind(c, UNWIND_FAULT);
 }
 
 void x86_raise(X86Cpu *c, int vector)
@@ -169,12 +181,16 @@ void x86_raise(X86Cpu *c, int vector)
 
 void x86_raise_err(X86Cpu *c, int vector, uint32_t error)
 {
-    fake_raise(c, (X86Fault) { vector, true, error, 0, 0 });
+    fake_raise(
+        c, (X86Fault) { .vector = vector, .has_error = true, .error = error });
 }
 
 void x86_raise_pf(X86Cpu *c, uint64_t lin, uint32_t error)
 {
-    fake_raise(c, (X86Fault) { EXC_PF, true, error, lin, 0 });
+    fake_raise(c, (X86Fault) { .vector = EXC_PF,
+                               .has_error = true,
+                               .error = error,
+                               .cr2 = lin });
 }
 
 void x86_raise_db(X86Cpu *c, uint64_t dr6_bits)
@@ -184,12 +200,13 @@ void x86_raise_db(X86Cpu *c, uint64_t dr6_bits)
 
 void x86_restart(X86Cpu *c)
 {
-    siglongjmp(c->unwind, FAKE_RESTART);
+    fake_unwind(c, UNWIND_RESTART);
 }
 
 void x86_leave(X86Cpu *c)
 {
-    siglongjmp(c->unwind, FAKE_LEAVE);
+    c->insn = NULL;
+    fake_unwind(c, UNWIND_LEAVE);
 }
 
 /* ---- segments ------------------------------------------------------------ */

@@ -26,7 +26,7 @@ typedef enum FakeMode {
 
 typedef enum FakePage { FAKE_RW, FAKE_RO, FAKE_ABSENT, FAKE_MMIO } FakePage;
 
-/* How fake_exec() ended. */
+/* How fake_exec() ended: 0 and the UNWIND_* of seg.h. */
 typedef enum FakeExit {
     FAKE_DONE,    /* the function returned */
     FAKE_FAULT,   /* x86_raise*(): cpu.fault has it */
