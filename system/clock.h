@@ -23,6 +23,7 @@ struct Timer { /* embedded in the device; these belong to clock.c */
     TimerFn *fn;
     void *opaque;
     int64_t expire; /* absolute; -1: not armed */
+    uint64_t seq;   /* of two due at the same time the older one is first */
     size_t heap_idx;
 };
 
@@ -42,8 +43,9 @@ void clock_step(Clock *clk, int64_t ns);
 int64_t clock_deadline(Clock *clk);
 
 void timer_init(Timer *t, Clock *clk, TimerFn *fn, void *opaque);
+/* Moves it if it is armed. The past is now, a negative time is 0. */
 void timer_arm(Timer *t, int64_t expire_ns);
-void timer_cancel(Timer *t);
+void timer_cancel(Timer *t); /* before its owner is freed, too */
 static inline bool timer_armed(const Timer *t)
 {
     return t->expire >= 0;

@@ -15,13 +15,13 @@ typedef struct Machine Machine;
 typedef struct Device Device;
 
 typedef enum PropKind {
-    PROP_BOOL,   /* bool */
+    PROP_BOOL, /* bool */
     PROP_U8,
     PROP_U16,
     PROP_U32,
     PROP_U64,
-    PROP_SIZE,   /* uint64_t, "64M" */
-    PROP_STRING, /* char *, owned by the device; defval is a const char * */
+    PROP_SIZE,    /* uint64_t, "64M" */
+    PROP_STRING,  /* char *, owned by the device; defval is a const char * */
     PROP_CHARDEV, /* Chardev *, by its id */
     PROP_DRIVE,
     PROP_NETDEV,
@@ -39,11 +39,11 @@ typedef struct Property {
 typedef struct DeviceClass {
     const char *name; /* as typed after -device */
     const char *desc;
-    const char *bus;       /* "isa", "pci", "virtio"; NULL: none */
-    size_t size;           /* of the instance; a Device comes first in it */
-    const Property *props; /* ends with PROP_END; may be NULL */
+    const char *bus;        /* "isa", "pci", "virtio"; NULL: none */
+    size_t size;            /* of the instance; a Device comes first in it */
+    const Property *props;  /* ends with PROP_END; may be NULL */
     const VMState *vmstate; /* NULL: has no state of its own */
-    bool internal;         /* made by machines only, not by -device */
+    bool internal;          /* made by machines only, not by -device */
     bool (*realize)(Device *dev, GError **errp);
     void (*reset)(Device *dev);
     void (*unrealize)(Device *dev);

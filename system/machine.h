@@ -20,7 +20,7 @@ typedef struct KeyVal KeyVal;
 typedef struct CpuModel CpuModel;
 
 typedef struct MachineClass {
-    const char *name; /* "pc", "q35", "microvm", "none" */
+    const char *name;  /* "pc", "q35", "microvm", "none" */
     const char *alias; /* "pc-i440fx-7.2", or NULL */
     const char *desc;
     unsigned max_cpus;
@@ -41,8 +41,8 @@ typedef enum RunState {
 } RunState;
 
 typedef enum ResetCause {
-    RESET_GUEST,        /* port CF9, 8042, ACPI reset register */
-    RESET_HOST,         /* system_reset */
+    RESET_GUEST, /* port CF9, 8042, ACPI reset register */
+    RESET_HOST,  /* system_reset */
     RESET_TRIPLE_FAULT,
 } ResetCause;
 
@@ -81,11 +81,11 @@ struct Machine {
     IrqLine gsi[MACHINE_GSIS]; /* legacy interrupt inputs, wired by build() */
     Chardev *serial[MACHINE_SERIALS]; /* host ends of COM1-4, may be NULL */
     Chardev *debugcon;
-    GPtrArray *devices; /* in realize order; owned */
+    GPtrArray *devices;   /* in realize order; owned */
     GHashTable *chardevs; /* id -> Chardev */
     RunState state;
     int exit_code;
-    void *board; /* what build() wants to find again in reset() */
+    void *board;    /* what build() wants to find again in reset() */
     void *requests; /* of machine.c */
     /* Set by system/cli.c, called by machine.c from the main loop: start, stop
      * and reset the vCPUs. NULL in device tests. */

@@ -19,10 +19,10 @@
 typedef struct VMState VMState;
 
 typedef enum VMKind {
-    VM_UINT,   /* also bool (0 or 1, checked) and enums of 1, 2, 4, 8 bytes */
+    VM_UINT, /* also bool (0 or 1, checked) and enums of 1, 2, 4, 8 bytes */
     VM_BYTES,
     VM_STRUCT,
-    VM_TIMER,  /* its expiry */
+    VM_TIMER, /* its expiry */
     VM_END
 } VMKind;
 
@@ -65,21 +65,21 @@ struct VMState {
         .is_bool = __builtin_types_compatible_p(T, bool) \
     }
 
-#define VM_BOOL(S, f)           VM_SCALAR(S, f, bool, 0)
-#define VM_U8(S, f)             VM_SCALAR(S, f, uint8_t, 0)
-#define VM_U16(S, f)            VM_SCALAR(S, f, uint16_t, 0)
-#define VM_U32(S, f)            VM_SCALAR(S, f, uint32_t, 0)
-#define VM_U64(S, f)            VM_SCALAR(S, f, uint64_t, 0)
-#define VM_I32(S, f)            VM_SCALAR(S, f, int32_t, 0)
-#define VM_I64(S, f)            VM_SCALAR(S, f, int64_t, 0)
-#define VM_U8_SINCE(S, f, v)    VM_SCALAR(S, f, uint8_t, v)
-#define VM_U32_SINCE(S, f, v)   VM_SCALAR(S, f, uint32_t, v)
-#define VM_U64_SINCE(S, f, v)   VM_SCALAR(S, f, uint64_t, v)
-#define VM_BOOL_ARRAY(S, f, n)  VM_ARRAY(S, f, bool, n)
-#define VM_U8_ARRAY(S, f, n)    VM_ARRAY(S, f, uint8_t, n)
-#define VM_U16_ARRAY(S, f, n)   VM_ARRAY(S, f, uint16_t, n)
-#define VM_U32_ARRAY(S, f, n)   VM_ARRAY(S, f, uint32_t, n)
-#define VM_U64_ARRAY(S, f, n)   VM_ARRAY(S, f, uint64_t, n)
+#define VM_BOOL(S, f)          VM_SCALAR(S, f, bool, 0)
+#define VM_U8(S, f)            VM_SCALAR(S, f, uint8_t, 0)
+#define VM_U16(S, f)           VM_SCALAR(S, f, uint16_t, 0)
+#define VM_U32(S, f)           VM_SCALAR(S, f, uint32_t, 0)
+#define VM_U64(S, f)           VM_SCALAR(S, f, uint64_t, 0)
+#define VM_I32(S, f)           VM_SCALAR(S, f, int32_t, 0)
+#define VM_I64(S, f)           VM_SCALAR(S, f, int64_t, 0)
+#define VM_U8_SINCE(S, f, v)   VM_SCALAR(S, f, uint8_t, v)
+#define VM_U32_SINCE(S, f, v)  VM_SCALAR(S, f, uint32_t, v)
+#define VM_U64_SINCE(S, f, v)  VM_SCALAR(S, f, uint64_t, v)
+#define VM_BOOL_ARRAY(S, f, n) VM_ARRAY(S, f, bool, n)
+#define VM_U8_ARRAY(S, f, n)   VM_ARRAY(S, f, uint8_t, n)
+#define VM_U16_ARRAY(S, f, n)  VM_ARRAY(S, f, uint16_t, n)
+#define VM_U32_ARRAY(S, f, n)  VM_ARRAY(S, f, uint32_t, n)
+#define VM_U64_ARRAY(S, f, n)  VM_ARRAY(S, f, uint64_t, n)
 #define VM_BUFFER(S, f) \
     { \
         .name = #f, .kind = VM_BYTES, .offset = offsetof(S, f), \
