@@ -1,0 +1,54 @@
+/*
+ * Monitor commands as tables.
+ *
+ * @args is a space separated list of name:type, '?' after the name for an
+ * optional one: "device:s speed:o id?:s". The same string parses a typed line,
+ * checks a QMP "arguments" object and drives completion.
+ * Types: s string, S rest of line, i int, l int64, o size (k M G suffix),
+ * b bool, x expression ("$rip+4"), f /fmt as in "x /4xw", F file, B block node,
+ * - a flag: "force:-f".
+ *
+ * Main thread, machine lock held.
+ */
+#ifndef MONITOR_MONITOR_H
+#define MONITOR_MONITOR_H
+
+#include "system/machine.h"
+
+typedef struct Monitor Monitor; /* one connection, HMP or QMP */
+typedef struct Args Args;
+
+const char *args_str(const Args *a, const char *name); /* NULL if not given */
+int64_t args_int(const Args *a, const char *name, int64_t defval);
+bool args_bool(const Args *a, const char *name, bool defval);
+bool args_has(const Args *a, const char *name);
+
+/* Talks to a person. */
+typedef struct HmpCommand {
+    const char *name; /* "quit|q" */
+    const char *args;
+    const char *params; /* "[/fmt] addr", shown by help */
+    const char *help;
+    void (*run)(Monitor *mon, const Args *args);
+    const struct HmpCommand *sub; /* "info" */
+} HmpCommand;
+
+extern const HmpCommand hmp_commands[];
+extern const HmpCommand hmp_info_commands[];
+
+/* A monitor on @c, which it attaches to; owned by the machine's list until
+ * monitors_close(). QMP is refused until it exists. */
+bool monitor_open(Machine *m, Chardev *c, bool qmp, GError **errp);
+void monitors_close(Machine *m);
+
+Machine *mon_machine(Monitor *mon);
+/* The CPU that "info registers", x, p look at; "cpu N" changes it. */
+X86Cpu *mon_cpu(Monitor *mon);
+void mon_printf(Monitor *mon, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+/* "Error: ..." as QEMU prints it; frees @err. */
+void mon_report(Monitor *mon, GError *err);
+
+/* Runs one HMP line with output into @out: human-monitor-command, tests. */
+void monitor_run_line(Machine *m, const char *line, GString *out);
+
+#endif
