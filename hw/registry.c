@@ -7,7 +7,12 @@
 
 extern const MachineClass pc_machine, none_machine;
 
+extern const DeviceClass i8259_class, isa_serial_class, isa_debugcon_class;
+
 const DeviceClass *const device_classes[] = {
+    &i8259_class,
+    &isa_serial_class,
+    &isa_debugcon_class,
     NULL,
 };
 

@@ -14,20 +14,18 @@ typedef struct SerialFifo {
 
 /* Embedded in the device that owns it. Machine lock held in every call. */
 typedef struct Serial {
-    Machine *machine;
+    Machine *machine; /* these four are set by the owner */
     IrqLine irq;
-    Chardev *chr; /* NULL: nobody listens, bytes vanish */
-    uint32_t baudbase;
+    Chardev *chr;      /* NULL: nobody listens, bytes vanish */
+    uint32_t baudbase; /* bits per second at divisor 1; 0: 115200 */
 
-    uint16_t divider;
-    uint8_t ier, iir, lcr, mcr, lsr, msr, scr, fcr;
-    uint8_t rbr; /* receiver without FIFO */
-    uint8_t thr;
-    SerialFifo rx, tx;
-    bool thr_ipending; /* the THRE interrupt was not yet seen */
-    bool rx_timeout;   /* character timeout: data waited for 4 characters */
-    bool tx_stalled;   /* the host end is full; writable() goes on */
-    Timer timeout_timer;
+    uint16_t divisor;
+    uint8_t ier, lcr, mcr, lsr, msr, scr, fcr;
+    SerialFifo rx, tx; /* without FIFO: one byte deep */
+    bool thre_pending; /* the THRE interrupt was not yet seen */
+    bool rx_timeout;   /* bytes below the trigger level have waited */
+    Timer rx_timer;
+    bool irq_level;
 } Serial;
 
 extern const VMState vmstate_serial;
