@@ -73,6 +73,8 @@ struct Machine {
     const MachineClass *cls;
     MachineConfig cfg;
     GRecMutex lock;
+    GThread *lock_owner; /* atomic; these two of machine_lock() */
+    unsigned lock_depth;
     AddressSpace *mem, *io;
     Clock *vclock;
     unsigned ncpus;
@@ -92,6 +94,9 @@ struct Machine {
     void (*cpus_pause)(Machine *m);
     void (*cpus_resume)(Machine *m);
     void (*cpus_reset)(Machine *m);
+    /* In a vCPU's thread: it waits before its next instruction until the main
+     * loop has acted. Elsewhere: nothing. */
+    void (*cpus_hold)(Machine *m);
     /* Called when a reset, pause or shutdown was done: monitors' events. */
     void (*on_event)(Machine *m, const char *event, const char *reason,
                      void *opaque);
@@ -102,21 +107,36 @@ struct Machine {
 
 extern const MachineClass *const machine_classes[]; /* hw/registry.c */
 
-/* Empty, with clock, lock, address spaces; @clk NULL: a running host clock. */
+/* Empty, with lock, address spaces, lists and clock: @clk, which it then owns,
+ * or NULL for the host's, which machine_start() starts. */
 Machine *machine_new(const MachineClass *cls, Clock *clk);
+/* After cpus_destroy(). Frees the devices, the last one first; the Chardevs
+ * in m->chardevs must live until then and are their maker's to free. */
 void machine_free(Machine *m);
 
 static inline void machine_lock(Machine *m)
 {
     g_rec_mutex_lock(&m->lock);
+    if (m->lock_depth++ == 0) {
+        __atomic_store_n(&m->lock_owner, g_thread_self(), __ATOMIC_RELAXED);
+    }
 }
 
 static inline void machine_unlock(Machine *m)
 {
+    if (--m->lock_depth == 0) {
+        __atomic_store_n(&m->lock_owner, NULL, __ATOMIC_RELAXED);
+    }
     g_rec_mutex_unlock(&m->lock);
 }
 
-/* Safe from any thread; acted on by the main loop. */
+/* Lets go of the lock however often this thread holds it, and takes it back as
+ * often. Main thread, to wait for a vCPU. Not from inside a RegionOps. */
+unsigned machine_unlock_all(Machine *m);
+void machine_relock(Machine *m, unsigned held);
+
+/* Safe from any thread; acted on by the main loop. A vCPU that asks for one of
+ * the first three executes nothing more until then. */
 void machine_request_reset(Machine *m, ResetCause cause);
 /* @exit_code of the process, unless -no-shutdown. */
 void machine_request_shutdown(Machine *m, int exit_code);
@@ -127,7 +147,9 @@ void machine_request_powerdown(Machine *m);
 /* Main thread. */
 bool machine_start(Machine *m, GError **errp); /* cont */
 void machine_stop(Machine *m, RunState why);
-void machine_reset(Machine *m); /* devices, then cls->reset, then cpus */
+/* Processors, then devices, then cls->reset(), which may set up the boot
+ * processor. Pauses running vCPUs meanwhile. */
+void machine_reset(Machine *m);
 const char *run_state_name(RunState state); /* "running", "prelaunch" */
 
 #endif

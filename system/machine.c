@@ -1,0 +1,389 @@
+/*
+ * The Machine: its life, its run states, and what may be asked of it.
+ *
+ * A request (reset, shutdown, stop, power button) comes from any thread, most
+ * often from a vCPU inside a device register. It is written down, the vCPU
+ * that asked stops before its next instruction, and the main loop acts: only
+ * there can all vCPUs be paused. Of several requests shutdown wins.
+ *
+ * Order of a reset: processors, then devices in the order they were realized,
+ * then the board, which may load a kernel and set the boot processor's state.
+ */
+#include "util/osdep.h"
+#include "system/machine.h"
+
+#include <pthread.h>
+#include "util/error.h"
+#include "util/keyval.h"
+#include "util/log.h"
+#include "util/mainloop.h"
+
+enum {
+    REQ_STOP = 1 << 0,
+    REQ_SHUTDOWN = 1 << 1,
+    REQ_RESET = 1 << 2,
+    REQ_POWERDOWN = 1 << 3,
+};
+
+/* Shared with the main loop's queue, so it may outlive the machine. */
+typedef struct Requests {
+    pthread_mutex_t lock;
+    Machine *m;    /* NULL: gone */
+    bool queued;   /* machine_act() will run */
+    unsigned what; /* REQ_* */
+    ResetCause cause;
+    int exit_code;
+    RunState why;
+} Requests;
+
+static const char *const run_state_names[] = {
+    [RUN_PRELAUNCH] = "prelaunch",
+    [RUN_RUNNING] = "running",
+    [RUN_PAUSED] = "paused",
+    [RUN_SHUTDOWN] = "shutdown",
+    [RUN_GUEST_PANICKED] = "guest-panicked",
+    [RUN_SAVE_VM] = "save-vm",
+    [RUN_RESTORE_VM] = "restore-vm",
+    [RUN_INTERNAL_ERROR] = "internal-error",
+    [RUN_DEBUG] = "debug",
+};
+
+const char *run_state_name(RunState state)
+{
+    return run_state_names[state];
+}
+
+/* ---- the lock ---------------------------------------------------------------- */
+
+/*
+ * The main thread holds the lock once for the main loop and any number of
+ * times by machine_lock(); whoever waits for a vCPU must let go of all of
+ * them, because the vCPU may be waiting for the lock.
+ */
+unsigned machine_unlock_all(Machine *m)
+{
+    unsigned loop = mainloop_holds(&m->lock), own = 0;
+
+    if (__atomic_load_n(&m->lock_owner, __ATOMIC_RELAXED) == g_thread_self()) {
+        own = m->lock_depth;
+    }
+    for (unsigned i = 0; i < own; i++) {
+        machine_unlock(m);
+    }
+    if (loop) {
+        g_rec_mutex_unlock(&m->lock);
+    }
+    return own << 1 | loop;
+}
+
+void machine_relock(Machine *m, unsigned held)
+{
+    if (held & 1) {
+        g_rec_mutex_lock(&m->lock);
+    }
+    for (unsigned i = 0; i < held >> 1; i++) {
+        machine_lock(m);
+    }
+}
+
+/* ---- starting, stopping, reset ------------------------------------------------- */
+
+static void machine_event(Machine *m, const char *event, const char *reason)
+{
+    if (m->on_event) {
+        m->on_event(m, event, reason, m->on_event_opaque);
+    }
+}
+
+/* After these the guest cannot go on where it was. */
+static bool needs_reset(RunState state)
+{
+    return state == RUN_SHUTDOWN || state == RUN_INTERNAL_ERROR ||
+           state == RUN_GUEST_PANICKED;
+}
+
+bool machine_start(Machine *m, GError **errp)
+{
+    if (m->state == RUN_RUNNING) {
+        return true;
+    }
+    if (needs_reset(m->state)) {
+        error_setg(errp, "Resetting the Virtual Machine is required");
+        return false;
+    }
+    m->state = RUN_RUNNING;
+    machine_event(m, "RESUME", NULL);
+    clock_start(m->vclock);
+    if (m->cpus_resume) {
+        m->cpus_resume(m);
+    }
+    return true;
+}
+
+void machine_stop(Machine *m, RunState why)
+{
+    if (m->state != RUN_RUNNING) {
+        if (why != RUN_PAUSED && !needs_reset(m->state)) {
+            m->state = why;
+        }
+        return;
+    }
+    clock_stop(m->vclock);
+    if (m->cpus_pause) {
+        m->cpus_pause(m);
+    }
+    m->state = why;
+    machine_event(m, "STOP", NULL);
+}
+
+static void reset_paused(Machine *m)
+{
+    if (m->cpus_reset) {
+        m->cpus_reset(m);
+    }
+    for (guint i = 0; i < m->devices->len; i++) {
+        Device *dev = m->devices->pdata[i];
+
+        if (dev->cls->reset) {
+            dev->cls->reset(dev);
+        }
+    }
+    if (m->cls && m->cls->reset) {
+        m->cls->reset(m);
+    }
+}
+
+void machine_reset(Machine *m)
+{
+    bool running = m->state == RUN_RUNNING;
+
+    if (running && m->cpus_pause) {
+        m->cpus_pause(m);
+    }
+    reset_paused(m);
+    if (running && m->cpus_resume) {
+        m->cpus_resume(m);
+    }
+}
+
+/* ---- requests ------------------------------------------------------------------ */
+
+static void act_shutdown(Machine *m, int exit_code, const char *reason)
+{
+    machine_stop(m, RUN_SHUTDOWN);
+    machine_event(m, "SHUTDOWN", reason);
+    if (!m->cfg.no_shutdown) {
+        m->exit_code = exit_code;
+        mainloop_quit();
+    }
+}
+
+static const char *reset_reason(ResetCause cause)
+{
+    return cause == RESET_HOST ? "host-qmp-system-reset" : "guest-reset";
+}
+
+static void act_reset(Machine *m, ResetCause cause)
+{
+    if (m->cfg.no_reboot) {
+        act_shutdown(m, 0, reset_reason(cause));
+        return;
+    }
+    machine_reset(m);
+    if (m->state != RUN_RUNNING) {
+        m->state = RUN_PRELAUNCH;
+    }
+    machine_event(m, "RESET", reset_reason(cause));
+}
+
+static void act(Machine *m, const Requests *r)
+{
+    if (r->what & REQ_SHUTDOWN) {
+        act_shutdown(m, r->exit_code, "guest-shutdown");
+        return;
+    }
+    if (r->what & REQ_RESET) {
+        act_reset(m, r->cause);
+    }
+    if (r->what & REQ_POWERDOWN) {
+        machine_event(m, "POWERDOWN", NULL);
+        irq_pulse(&m->power_button);
+    }
+    if (r->what & REQ_STOP) {
+        machine_stop(m, r->why);
+    }
+}
+
+static void requests_free(Requests *r)
+{
+    pthread_mutex_destroy(&r->lock);
+    g_free(r);
+}
+
+/* In the main loop. */
+static void machine_act(void *opaque)
+{
+    Requests *r = opaque, now;
+
+    pthread_mutex_lock(&r->lock);
+    now = *r;
+    r->what = 0;
+    r->queued = false;
+    pthread_mutex_unlock(&r->lock);
+    if (!now.m) {
+        requests_free(r);
+        return;
+    }
+    act(now.m, &now);
+}
+
+/* Writes @what down; the caller has filled in the rest under the lock. */
+static void request_locked(Requests *r, unsigned what)
+{
+    r->what |= what;
+    if (!r->queued) {
+        r->queued = true;
+        mainloop_call(machine_act, r);
+    }
+}
+
+/* The vCPU that asks does not go on, so that the guest does not see a reset
+ * or a power-off take its time. */
+static void hold_current_cpu(Machine *m)
+{
+    if (m->cpus_hold) {
+        m->cpus_hold(m);
+    }
+}
+
+void machine_request_reset(Machine *m, ResetCause cause)
+{
+    Requests *r = m->requests;
+
+    pthread_mutex_lock(&r->lock);
+    r->cause = cause;
+    request_locked(r, REQ_RESET);
+    pthread_mutex_unlock(&r->lock);
+    hold_current_cpu(m);
+}
+
+void machine_request_shutdown(Machine *m, int exit_code)
+{
+    Requests *r = m->requests;
+
+    pthread_mutex_lock(&r->lock);
+    if (!(r->what & REQ_SHUTDOWN)) { /* the first one's status counts */
+        r->exit_code = exit_code;
+    }
+    request_locked(r, REQ_SHUTDOWN);
+    pthread_mutex_unlock(&r->lock);
+    hold_current_cpu(m);
+}
+
+void machine_request_stop(Machine *m, RunState why)
+{
+    Requests *r = m->requests;
+
+    pthread_mutex_lock(&r->lock);
+    r->why = why;
+    request_locked(r, REQ_STOP);
+    pthread_mutex_unlock(&r->lock);
+    hold_current_cpu(m);
+}
+
+void machine_request_powerdown(Machine *m)
+{
+    Requests *r = m->requests;
+
+    pthread_mutex_lock(&r->lock);
+    request_locked(r, REQ_POWERDOWN);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static Requests *requests_new(Machine *m)
+{
+    Requests *r = g_new0(Requests, 1);
+
+    pthread_mutex_init(&r->lock, NULL);
+    r->m = m;
+    return r;
+}
+
+static void requests_leave(Requests *r)
+{
+    bool queued;
+
+    pthread_mutex_lock(&r->lock);
+    r->m = NULL;
+    queued = r->queued;
+    pthread_mutex_unlock(&r->lock);
+    if (!queued) {
+        requests_free(r);
+    }
+}
+
+/* ---- life -------------------------------------------------------------------- */
+
+static void config_init(MachineConfig *cfg)
+{
+    cfg->ncpus = cfg->max_cpus = 1;
+    cfg->sockets = cfg->dies = cfg->cores = cfg->threads = 1;
+    cfg->machine_opts = keyval_new();
+    cfg->globals = g_ptr_array_new_with_free_func(g_free);
+    cfg->fw_cfg = g_ptr_array_new_with_free_func(g_free);
+    cfg->smbios = g_ptr_array_new_with_free_func(g_free);
+    cfg->flat = g_ptr_array_new_with_free_func(g_free);
+}
+
+static void config_fini(MachineConfig *cfg)
+{
+    g_free(cfg->cpu_model);
+    g_free(cfg->kernel);
+    g_free(cfg->initrd);
+    g_free(cfg->append);
+    g_free(cfg->firmware);
+    g_free(cfg->dtb);
+    g_free(cfg->name);
+    g_free(cfg->uuid);
+    keyval_free(cfg->machine_opts);
+    g_ptr_array_unref(cfg->globals);
+    g_ptr_array_unref(cfg->fw_cfg);
+    g_ptr_array_unref(cfg->smbios);
+    g_ptr_array_unref(cfg->flat);
+}
+
+Machine *machine_new(const MachineClass *cls, Clock *clk)
+{
+    Machine *m = g_new0(Machine, 1);
+
+    m->cls = cls;
+    config_init(&m->cfg);
+    g_rec_mutex_init(&m->lock);
+    m->mem = as_new("memory", 0, &m->lock);
+    m->io = as_new("I/O", 65536, &m->lock);
+    m->vclock = clk ? clk : clock_new();
+    m->devices = g_ptr_array_new();
+    m->chardevs = g_hash_table_new(g_str_hash, g_str_equal);
+    m->requests = requests_new(m);
+    m->state = RUN_PRELAUNCH;
+    return m;
+}
+
+void machine_free(Machine *m)
+{
+    if (!m) {
+        return;
+    }
+    while (m->devices->len) {
+        device_free(m->devices->pdata[m->devices->len - 1]);
+    }
+    g_ptr_array_unref(m->devices);
+    g_hash_table_unref(m->chardevs);
+    requests_leave(m->requests);
+    as_free(m->mem);
+    as_free(m->io);
+    clock_free(m->vclock);
+    g_rec_mutex_clear(&m->lock);
+    config_fini(&m->cfg);
+    g_free(m);
+}
