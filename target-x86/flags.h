@@ -6,9 +6,9 @@
  * Whoever needs them goes through here. c->lazy.op == FLAGS_EXACT means that
  * s.rflags has them. Outside AccelOps.run() that is always so.
  *
- * For ADD/ADC and SUB/SBB/CMP: @res is the result and @src the second operand
- * cut to the size, the first operand follows from both (carry-in included in
- * CF by the _C forms: lazy.src bit pattern as given, see flags.c).
+ * For additions and subtractions @res is the result and @src the second
+ * operand; the first operand follows from both. Bits above the size do not
+ * matter. ADC and SBB leave FLAGS_ADD or FLAGS_SUB when their carry-in was 0.
  */
 #ifndef TARGET_X86_FLAGS_H
 #define TARGET_X86_FLAGS_H
@@ -23,6 +23,8 @@ enum {
     FLAGS_LOGIC = 12, /* CF OF AF 0 */
     FLAGS_INC = 16,   /* CF in src bit 0 */
     FLAGS_DEC = 20,   /* CF in src bit 0 */
+    FLAGS_ADC = 24,   /* res = a + src + 1 */
+    FLAGS_SBB = 28,   /* res = a - src - 1 */
 };
 
 /* The six bits, computed; nothing is changed. */
@@ -68,5 +70,7 @@ static inline void flags_change(X86Cpu *c, uint32_t mask, uint32_t bits)
 
 /* Condition @cc, 0-15 as in Jcc (O NO B AE E NE BE A S NS P NP L GE LE G). */
 bool flags_cond(const X86Cpu *c, unsigned cc);
+/* CF alone, 0 or 1. */
+bool flags_carry(const X86Cpu *c);
 
 #endif

@@ -14,9 +14,11 @@
 unsigned op_size(const Insn *in, int n);
 /* Offset of the memory operand within its segment, cut to the address size. */
 uint64_t op_addr(const X86Cpu *c, const Insn *in);
-/* Integer operands up to 64 bits, zero-extended (immediates: sign-extended,
- * then cut to the operand's size). */
+/* Integer operands up to 64 bits, zero-extended. Immediates are as decoded,
+ * sign-extended to 64 bits: cut them to the size of the operation. */
 uint64_t op_read(X86Cpu *c, const Insn *in, int n);
+/* Operand @n is in memory (OPK_E and friends by modrm; OPK_M, OPK_MOFFS). */
+bool op_is_mem(const Insn *in, int n);
 /* As op_read() of a destination that will be written: faults as a write. */
 uint64_t op_read_rmw(X86Cpu *c, const Insn *in, int n);
 /* A 32-bit register write clears the upper half. */

@@ -195,7 +195,9 @@ void x86_raise_pf(X86Cpu *c, uint64_t lin, uint32_t error)
 
 void x86_raise_db(X86Cpu *c, uint64_t dr6_bits)
 {
-    fake_raise(c, (X86Fault) { .vector = EXC_DB, .dr6 = dr6_bits });
+    c->insn = NULL; /* a trap: s.rip is right */
+    fake_raise(
+        c, (X86Fault) { .vector = EXC_DB, .trap = true, .dr6 = dr6_bits });
 }
 
 void x86_restart(X86Cpu *c)
