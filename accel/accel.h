@@ -26,7 +26,7 @@ typedef struct AccelOps {
     const char *name;
     const char *desc;
     const char *default_cpu; /* CPU model: "max" */
-    size_t cpu_size; /* of the struct that begins with an X86Cpu */
+    size_t cpu_size;         /* of the struct that begins with an X86Cpu */
     bool (*available)(GError **errp); /* for -accel kvm:tcg */
 
     Accel *(*open)(Machine *m, KeyVal *options, GError **errp);

@@ -10,25 +10,30 @@
 
 #include "accel/accel.h"
 
-/* Makes m->ncpus CPUs (m->cpu[]) for m->accel, threads paused. Sets
- * m->cpus_pause/resume/reset. */
+/* Makes m->ncpus CPUs (m->cpu[]) of m->cpu_model for m->accel, threads paused.
+ * Sets m->cpus_pause/resume/reset/hold. Not reset yet. */
 bool cpus_create(Machine *m, GError **errp);
+/* Ends the threads and frees the CPUs, whatever they are at. Before
+ * accel_close() and machine_free(). */
 void cpus_destroy(Machine *m);
 
-void cpus_pause(Machine *m);  /* returns when no vCPU runs */
+/* Returns when every vCPU stands between two instructions. The machine lock
+ * is let go of meanwhile, however often the caller holds it. */
+void cpus_pause(Machine *m);
 void cpus_resume(Machine *m);
-void cpus_reset(Machine *m);  /* x86_reset() of all; paused */
+void cpus_reset(Machine *m); /* x86_reset() of all, CPU_FLUSH; paused */
 
-/* Any thread: makes run() return soon, or wakes an idle vCPU. */
+/* Any thread: makes run() return soon. */
 void cpu_kick(X86Cpu *cpu);
-/* Runs @fn in the vCPU's thread between instructions; waits for it. */
+/* Runs @fn in the vCPU's thread between instructions, paused or not, machine
+ * lock not held; waits for it as cpus_pause() does. */
 void cpu_run_on(X86Cpu *cpu, void (*fn)(X86Cpu *cpu, void *opaque),
                 void *opaque);
 
 /*
  * From a vCPU thread inside run(), machine lock not held: waits until no
  * other vCPU is inside guest code, and keeps it so until the end call. A vCPU
- * that waits here counts as outside.
+ * that waits here counts as outside. With one vCPU there is nothing to do.
  */
 void cpus_exclusive_begin(X86Cpu *cpu);
 void cpus_exclusive_end(X86Cpu *cpu);

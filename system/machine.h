@@ -80,6 +80,8 @@ struct Machine {
     unsigned ncpus;
     X86Cpu **cpu;
     Accel *accel;
+    void *cpus;                /* of accel/cpus.c */
+    const CpuModel *cpu_model; /* resolved, before cpus_create() */
     IrqLine gsi[MACHINE_GSIS]; /* legacy interrupt inputs, wired by build() */
     Chardev *serial[MACHINE_SERIALS]; /* host ends of COM1-4, may be NULL */
     Chardev *debugcon;
@@ -89,7 +91,7 @@ struct Machine {
     int exit_code;
     void *board;    /* what build() wants to find again in reset() */
     void *requests; /* of machine.c */
-    /* Set by system/cli.c, called by machine.c from the main loop: start, stop
+    /* Set by cpus_create(), called by machine.c from the main loop: start, stop
      * and reset the vCPUs. NULL in device tests. */
     void (*cpus_pause)(Machine *m);
     void (*cpus_resume)(Machine *m);
@@ -97,6 +99,9 @@ struct Machine {
     /* In a vCPU's thread: it waits before its next instruction until the main
      * loop has acted. Elsewhere: nothing. */
     void (*cpus_hold)(Machine *m);
+    /* In a vCPU's thread, lock not held: it executed HLT and nothing pending
+     * would wake it. May be NULL. */
+    void (*on_halt)(X86Cpu *cpu);
     /* Called when a reset, pause or shutdown was done: monitors' events. */
     void (*on_event)(Machine *m, const char *event, const char *reason,
                      void *opaque);

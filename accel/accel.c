@@ -1,0 +1,136 @@
+/*
+ * The accelerators, and which of those asked for gets the machine.
+ *
+ * The texts are QEMU's: programs that start "-accel kvm:tcg" read them to find
+ * out what they got.
+ */
+#include "util/osdep.h"
+#include "accel/accel.h"
+
+#include "util/error.h"
+#include "util/log.h"
+
+extern const AccelOps tcg_accel; /* accel/tcg/tcg.c */
+
+/* In the order of -accel help; the first is the default. */
+const AccelOps *const accels[] = {
+    &tcg_accel,
+    NULL,
+};
+
+const AccelOps *accel_find(const char *name)
+{
+    for (unsigned i = 0; accels[i]; i++) {
+        if (strcmp(accels[i]->name, name) == 0) {
+            return accels[i];
+        }
+    }
+    return NULL;
+}
+
+/* Both wires stay in the address space when the accelerator is closed. */
+static void accel_map_changed(void *opaque, const FlatMap *map)
+{
+    const Machine *m = opaque;
+
+    if (m->accel && m->accel->ops->map_changed) {
+        m->accel->ops->map_changed(m->accel, map);
+    }
+}
+
+static void accel_ram_written(void *opaque, hwaddr addr, hwaddr len)
+{
+    const Machine *m = opaque;
+
+    if (m->accel && m->accel->ops->ram_written) {
+        m->accel->ops->ram_written(m->accel, addr, len);
+    }
+}
+
+static void accel_attach(Machine *m, Accel *accel)
+{
+    m->accel = accel;
+    as_watch(m->mem, accel_map_changed, m);
+    as_set_ram_hook(m->mem, accel_ram_written, m);
+    accel_map_changed(m, as_flat(m->mem));
+}
+
+static void no_such_accel(const char *name, GError **errp)
+{
+    g_autoptr(GString) list = g_string_new(NULL);
+
+    for (unsigned i = 0; accels[i]; i++) {
+        g_string_append_printf(list, "%s%s", i ? ", " : "", accels[i]->name);
+    }
+    error_setg(errp, "-accel %s: invalid accelerator %s (there are: %s)", name,
+               name, list->str);
+}
+
+static bool accel_try(Machine *m, const char *name, KeyVal *options,
+                      GError **errp)
+{
+    const AccelOps *ops = accel_find(name);
+    GError *err = NULL;
+    Accel *accel = NULL;
+
+    if (!ops) {
+        no_such_accel(name, errp);
+        return false;
+    }
+    if (!ops->available || ops->available(&err)) {
+        accel = ops->open(m, options, &err);
+    }
+    if (!accel) {
+        error_setg(errp, "-accel %s: failed to initialize %s: %s", name, name,
+                   err->message);
+        g_error_free(err);
+        return false;
+    }
+    accel->ops = ops;
+    accel->machine = m;
+    accel_attach(m, accel);
+    return true;
+}
+
+bool accel_open(Machine *m, const char *names, KeyVal *options, GError **errp)
+{
+    g_auto(GStrv) list = g_strsplit(names, ":", -1);
+    g_autoptr(GError) last = NULL;
+
+    for (char **name = list; *name; name++) {
+        GError *err = NULL;
+
+        if (!**name) {
+            continue;
+        }
+        if (accel_try(m, *name, options, &err)) {
+            if (last) {
+                error_report("%s", last->message);
+                error_report("falling back to %s", *name);
+            }
+            return true;
+        }
+        if (last) {
+            error_report("%s", last->message);
+            g_error_free(last);
+        }
+        last = err;
+    }
+    if (last) {
+        g_propagate_error(errp, g_steal_pointer(&last));
+    } else {
+        error_setg(errp, "no accelerator in '%s'; the default is %s", names,
+                   accels[0]->name);
+    }
+    return false;
+}
+
+void accel_close(Machine *m)
+{
+    Accel *accel = m->accel;
+
+    if (accel) {
+        m->accel = NULL;
+        accel->ops->close(accel);
+    }
+}
