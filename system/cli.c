@@ -1,0 +1,1137 @@
+/*
+ * What each option does (the opt_* functions, named in options.def), and the
+ * assembly of a machine from them.
+ *
+ * Parsing touches nothing outside the Cli, so that order never matters: a
+ * -device may come before the -chardev it names. cli_build() then works in a
+ * fixed order: chardevs, machine, accelerator, CPUs, board, devices, monitors.
+ */
+#include "util/osdep.h"
+#include <fcntl.h>
+#include <time.h>
+#include "util/error.h"
+#include "util/keyval.h"
+#include "util/log.h"
+#include "system/cli.h"
+#include "accel/cpus.h"
+#include "chardev/chardev.h"
+#include "monitor/monitor.h"
+#include "target-x86/cpuid.h"
+
+static const char version_text[] =
+    "QEMU emulator version 7.2.0 (Rhea " RHEA_VERSION ")\n"
+    "Rhea, a QEMU-compatible x86-64 system emulator\n";
+
+/* ---- helpers -------------------------------------------------------------- */
+
+static void set_string(char **where, const char *text)
+{
+    g_free(*where);
+    *where = g_strdup(text);
+}
+
+static bool is_help(const char *text)
+{
+    return text && (!strcmp(text, "help") || !strcmp(text, "?"));
+}
+
+static void cli_print(Cli *cli, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+static void cli_print(Cli *cli, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (!cli->print) {
+        cli->print = g_string_new(NULL);
+    }
+    va_start(ap, fmt);
+    g_string_append_vprintf(cli->print, fmt, ap);
+    va_end(ap);
+}
+
+/* The keys nobody read, as an error that names @option. */
+static bool refuse_unused(KeyVal *kv, const char *option,
+                          const char *const *known, GError **errp)
+{
+    const char *key = keyval_unused(kv);
+    const char *near = key ? nearest_name(key, known) : NULL;
+
+    if (!key) {
+        return true;
+    }
+    if (near) {
+        error_setg(errp, "-%s: unknown parameter '%s' (did you mean '%s'?)",
+                   option, key, near);
+    } else {
+        error_setg(errp, "-%s: unknown parameter '%s'", option, key);
+    }
+    return false;
+}
+
+/* ---- options for which one line is enough --------------------------------- */
+
+#define OPT_FN(name) \
+    static bool opt_##name(Cli *cli, const OptionDef *def, const char *arg, \
+                           GError **errp)
+
+OPT_FN(accept)
+{
+    return true;
+}
+
+OPT_FN(later)
+{
+    error_setg(errp, "-%s: not supported yet", def->name);
+    return false;
+}
+
+OPT_FN(help)
+{
+    cli_print(cli, "%susage: %s [options]\n", version_text, log_progname());
+    options_print_help(option_defs, cli->print);
+    return true;
+}
+
+OPT_FN(version)
+{
+    cli_print(cli, "%s", version_text);
+    return true;
+}
+
+#define OPT_STRING(name, field) \
+    OPT_FN(name) \
+    { \
+        set_string(&cli->field, arg); \
+        return true; \
+    }
+OPT_STRING(kernel, cfg.kernel)
+OPT_STRING(initrd, cfg.initrd)
+OPT_STRING(append, cfg.append)
+OPT_STRING(pidfile, pidfile)
+OPT_STRING(debugcon, debugcon)
+#undef OPT_STRING
+
+#define OPT_SET(name, field) \
+    OPT_FN(name) \
+    { \
+        cli->field = true; \
+        return true; \
+    }
+OPT_SET(no_acpi, cfg.no_acpi)
+OPT_SET(no_hpet, cfg.no_hpet)
+OPT_SET(start_paused, cfg.start_paused)
+OPT_SET(no_reboot, cfg.no_reboot)
+OPT_SET(no_shutdown, cfg.no_shutdown)
+OPT_SET(nodefaults, nodefaults)
+#undef OPT_SET
+
+#define OPT_LIST(name, field) \
+    OPT_FN(name) \
+    { \
+        g_ptr_array_add(cli->field, g_strdup(arg)); \
+        return true; \
+    }
+OPT_LIST(smbios, cfg.smbios)
+OPT_LIST(flat, cfg.flat)
+OPT_LIST(fw_cfg, cfg.fw_cfg)
+#undef OPT_LIST
+
+/* ---- machine, processor, memory -------------------------------------------- */
+
+static void print_machines(Cli *cli)
+{
+    cli_print(cli, "Supported machines are:\n");
+    for (int i = 0; machine_classes[i]; i++) {
+        const MachineClass *mc = machine_classes[i];
+
+        cli_print(cli, "%-20s %s%s\n", mc->name, mc->desc,
+                  i == 0 ? " (default)" : "");
+        if (mc->alias) {
+            cli_print(cli, "%-20s %s (alias of %s)\n", mc->alias, mc->desc,
+                      mc->name);
+        }
+    }
+}
+
+static void add_accels(Cli *cli, const char *names)
+{
+    if (cli->accels->len) {
+        g_string_append_c(cli->accels, ':');
+    }
+    g_string_append(cli->accels, names);
+}
+
+OPT_FN(machine)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(arg, "type", errp);
+    const char *accel;
+
+    if (!kv) {
+        return false;
+    }
+    if (is_help(keyval_get(kv, "type"))) {
+        print_machines(cli);
+        return true;
+    }
+    accel = keyval_get(kv, "accel");
+    if (accel) {
+        g_string_truncate(cli->accels, 0);
+        add_accels(cli, accel);
+    }
+    keyval_merge(cli->machine, kv);
+    return true;
+}
+
+static void print_accels(Cli *cli)
+{
+    cli_print(cli, "Accelerators supported in QEMU binary:\n");
+    for (int i = 0; accels[i]; i++) {
+        g_autoptr(GError) err = NULL;
+
+        if (!accels[i]->available || accels[i]->available(&err)) {
+            cli_print(cli, "%-6s %s; usable: yes\n", accels[i]->name,
+                      accels[i]->desc);
+        } else {
+            cli_print(cli, "%-6s %s; usable: no, because %s\n",
+                      accels[i]->name, accels[i]->desc, err->message);
+        }
+    }
+}
+
+OPT_FN(accel)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(arg, "accel", errp);
+    const char *name;
+
+    if (!kv) {
+        return false;
+    }
+    name = keyval_get(kv, "accel");
+    if (!name) {
+        error_setg(errp, "-accel %s: name the accelerator first, as in "
+                   "-accel tcg", arg);
+        return false;
+    }
+    if (is_help(name)) {
+        print_accels(cli);
+        return true;
+    }
+    add_accels(cli, name);
+    set_string(&cli->accel_options, arg);
+    return true;
+}
+
+OPT_FN(enable_kvm)
+{
+    add_accels(cli, "kvm");
+    return true;
+}
+
+OPT_FN(no_kvm)
+{
+    add_accels(cli, "tcg");
+    return true;
+}
+
+OPT_FN(cpu)
+{
+    if (is_help(arg)) {
+        cli_print(cli, "%s", "");
+        cpu_models_print(cli->print);
+        return true;
+    }
+    set_string(&cli->cfg.cpu_model, arg);
+    return true;
+}
+
+OPT_FN(memory)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(arg, "size", errp);
+    uint64_t size, unused;
+
+    if (!kv) {
+        return false;
+    }
+    if (!keyval_size(kv, "size", MIB, cli->cfg.ram_size, &size, errp) ||
+        !keyval_u64(kv, "slots", 0, &unused, errp) ||
+        !keyval_size(kv, "maxmem", MIB, size, &unused, errp)) {
+        g_prefix_error(errp, "-m %s: ", arg);
+        return false;
+    }
+    if (unused < size) {
+        error_setg(errp, "-m %s: maxmem is below the size", arg);
+        return false;
+    }
+    if (size < MIB || size > 1024 * GIB) {
+        error_setg(errp, "-m %s: guest memory must be 1M to 1T", arg);
+        return false;
+    }
+    cli->cfg.ram_size = (size + 8191) & ~(uint64_t)8191;
+    return refuse_unused(kv, "m",
+                         (const char *const[]){ "size", "slots", "maxmem",
+                                                NULL },
+                         errp);
+}
+
+/* What is not given is one, but cores: they make up the rest. */
+static bool smp_complete(MachineConfig *cfg, const char *arg, GError **errp)
+{
+    unsigned others;
+
+    if (!cfg->max_cpus && cfg->sockets && cfg->cores && cfg->threads) {
+        cfg->max_cpus = cfg->sockets * MAX(cfg->dies, 1) * cfg->cores *
+                        cfg->threads;
+    }
+    if (!cfg->ncpus) {
+        unsigned given = MAX(cfg->sockets, 1) * MAX(cfg->dies, 1) *
+                         MAX(cfg->cores, 1) * MAX(cfg->threads, 1);
+
+        cfg->ncpus = cfg->max_cpus ? cfg->max_cpus : given;
+    }
+    cfg->max_cpus = cfg->max_cpus ? cfg->max_cpus : cfg->ncpus;
+    cfg->dies = MAX(cfg->dies, 1);
+    others = MAX(cfg->sockets, 1) * cfg->dies * MAX(cfg->threads, 1);
+    if (!cfg->cores) {
+        cfg->cores = MAX(cfg->max_cpus / others, 1);
+    } else if (!cfg->sockets) {
+        cfg->sockets = MAX(cfg->max_cpus / (others * cfg->cores), 1);
+    } else if (!cfg->threads) {
+        cfg->threads = MAX(cfg->max_cpus / (others * cfg->cores), 1);
+    }
+    cfg->sockets = MAX(cfg->sockets, 1);
+    cfg->threads = MAX(cfg->threads, 1);
+    if (cfg->ncpus > cfg->max_cpus) {
+        error_setg(errp, "-smp %s: maxcpus (%u) is below the number of CPUs "
+                   "(%u)", arg, cfg->max_cpus, cfg->ncpus);
+        return false;
+    }
+    if (cfg->sockets * cfg->dies * cfg->cores * cfg->threads !=
+        cfg->max_cpus) {
+        error_setg(errp,
+                   "-smp %s: Invalid CPU topology: product of the hierarchy "
+                   "must match maxcpus: sockets (%u) * dies (%u) * cores (%u) "
+                   "* threads (%u) != maxcpus (%u)",
+                   arg, cfg->sockets, cfg->dies, cfg->cores, cfg->threads,
+                   cfg->max_cpus);
+        return false;
+    }
+    return true;
+}
+
+OPT_FN(smp)
+{
+    static const char *const keys[] = { "cpus", "maxcpus", "sockets", "dies",
+                                        "cores", "threads", NULL };
+    g_autoptr(KeyVal) kv = keyval_parse(arg, "cpus", errp);
+    unsigned *const fields[] = { &cli->cfg.ncpus, &cli->cfg.max_cpus,
+                                 &cli->cfg.sockets, &cli->cfg.dies,
+                                 &cli->cfg.cores, &cli->cfg.threads };
+
+    if (!kv) {
+        return false;
+    }
+    for (int i = 0; keys[i]; i++) {
+        uint64_t v;
+
+        if (!keyval_u64(kv, keys[i], 0, &v, errp)) {
+            g_prefix_error(errp, "-smp %s: ", arg);
+            return false;
+        }
+        if (v > MACHINE_MAX_CPUS || (keyval_get(kv, keys[i]) && !v)) {
+            error_setg(errp, "-smp %s: %s must be 1 to %u", arg, keys[i],
+                       MACHINE_MAX_CPUS);
+            return false;
+        }
+        *fields[i] = v;
+    }
+    return refuse_unused(kv, "smp", keys, errp) &&
+           smp_complete(&cli->cfg, arg, errp);
+}
+
+OPT_FN(boot)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(arg, "order", errp);
+    static const char *const keys[] = { "order", "once", "menu", "strict",
+                                        "splash", "splash-time",
+                                        "reboot-timeout", NULL };
+
+    if (!kv) {
+        return false;
+    }
+    for (int i = 0; keys[i]; i++) {
+        keyval_get(kv, keys[i]); /* for firmware, which there is not yet */
+    }
+    return refuse_unused(kv, "boot", keys, errp);
+}
+
+OPT_FN(name)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(arg, "guest", errp);
+
+    if (!kv) {
+        return false;
+    }
+    set_string(&cli->cfg.name, keyval_get(kv, "guest"));
+    return true;
+}
+
+OPT_FN(uuid)
+{
+    if (!g_uuid_string_is_valid(arg)) {
+        error_setg(errp, "-uuid %s: not a UUID, which looks like "
+                   "12345678-9abc-def0-1234-56789abcdef0", arg);
+        return false;
+    }
+    set_string(&cli->cfg.uuid, arg);
+    return true;
+}
+
+OPT_FN(global)
+{
+    if (!strchr(arg, '=')) {
+        error_setg(errp, "-global %s: must be driver.property=value", arg);
+        return false;
+    }
+    g_ptr_array_add(cli->cfg.globals, g_strdup(arg));
+    return true;
+}
+
+/* 2006-06-17T16:01:21 or 2006-06-17, in UTC. */
+static bool parse_date(const char *text, int64_t *seconds)
+{
+    struct tm tm = { 0 };
+    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+
+    if (!end) {
+        memset(&tm, 0, sizeof(tm));
+        end = strptime(text, "%Y-%m-%d", &tm);
+    }
+    if (!end || *end) {
+        return false;
+    }
+    *seconds = timegm(&tm);
+    return true;
+}
+
+OPT_FN(rtc)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(arg, "base", errp);
+    static const char *const keys[] = { "base", "clock", "driftfix", NULL };
+    const char *base;
+    int64_t date;
+
+    if (!kv) {
+        return false;
+    }
+    base = keyval_get(kv, "base");
+    keyval_get(kv, "clock");
+    keyval_get(kv, "driftfix");
+    cli->cfg.rtc_offset_sec = 0;
+    cli->cfg.rtc_local = false;
+    if (base && !strcmp(base, "localtime")) {
+        cli->cfg.rtc_local = true;
+    } else if (base && strcmp(base, "utc")) {
+        if (!parse_date(base, &date)) {
+            error_setg(errp, "-rtc base=%s: must be utc, localtime or a date "
+                       "like 2006-06-17T16:01:21", base);
+            return false;
+        }
+        cli->cfg.rtc_offset_sec = date - time(NULL);
+    }
+    return refuse_unused(kv, "rtc", keys, errp);
+}
+
+OPT_FN(action)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(arg, NULL, errp);
+    static const char *const keys[] = { "reboot", "shutdown", "panic",
+                                        "watchdog", NULL };
+    const char *v;
+
+    if (!kv) {
+        return false;
+    }
+    v = keyval_get(kv, "reboot");
+    if (v) {
+        cli->cfg.no_reboot = !strcmp(v, "shutdown");
+    }
+    v = keyval_get(kv, "shutdown");
+    if (v) {
+        cli->cfg.no_shutdown = !strcmp(v, "pause");
+    }
+    keyval_get(kv, "panic");
+    keyval_get(kv, "watchdog");
+    return refuse_unused(kv, "action", keys, errp);
+}
+
+/* ---- devices ----------------------------------------------------------------- */
+
+static void print_devices(Cli *cli)
+{
+    for (int i = 0; device_classes[i]; i++) {
+        const DeviceClass *dc = device_classes[i];
+
+        if (dc->internal) {
+            continue;
+        }
+        cli_print(cli, "name \"%s\"", dc->name);
+        if (dc->bus) {
+            g_autofree char *bus = g_ascii_strup(dc->bus, -1);
+
+            cli_print(cli, ", bus %s", bus);
+        }
+        cli_print(cli, ", desc \"%s\"\n", dc->desc);
+    }
+}
+
+static const char *prop_kind_name(PropKind kind)
+{
+    static const char *const names[] = {
+        [PROP_BOOL] = "bool",     [PROP_U8] = "uint8",
+        [PROP_U16] = "uint16",    [PROP_U32] = "uint32",
+        [PROP_U64] = "uint64",    [PROP_SIZE] = "size",
+        [PROP_STRING] = "str",    [PROP_CHARDEV] = "str",
+        [PROP_DRIVE] = "str",     [PROP_NETDEV] = "str",
+    };
+
+    return names[kind];
+}
+
+static bool print_device_props(Cli *cli, const char *name, GError **errp)
+{
+    const DeviceClass *dc = device_class_find(name);
+
+    if (!dc) {
+        error_setg(errp, "'%s' is not a valid device model name", name);
+        return false;
+    }
+    cli_print(cli, "%s options:\n", name);
+    for (const Property *p = dc->props; p && p->kind != PROP_END; p++) {
+        cli_print(cli, "  %s=<%s>%*s- %s\n", p->name, prop_kind_name(p->kind),
+                  (int)MAX(1, 18 - (int)strlen(p->name)), "", p->help);
+    }
+    return true;
+}
+
+OPT_FN(device)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(arg, "driver", errp);
+    const char *driver;
+
+    if (!kv) {
+        return false;
+    }
+    driver = keyval_get(kv, "driver");
+    if (is_help(driver)) {
+        print_devices(cli);
+        return true;
+    }
+    if (!driver) {
+        error_setg(errp, "-device %s: name the driver first "
+                   "(-device help lists them)", arg);
+        return false;
+    }
+    if (keyval_get(kv, "help") || keyval_get(kv, "?")) {
+        return print_device_props(cli, driver, errp);
+    }
+    g_ptr_array_add(cli->devices, g_strdup(arg));
+    return true;
+}
+
+OPT_FN(object)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(arg, "qom-type", errp);
+    const char *type;
+
+    if (!kv) {
+        return false;
+    }
+    type = keyval_get(kv, "qom-type");
+    if (g_strcmp0(type, "memory-backend-ram")) {
+        error_setg(errp, "-object %s: not supported yet", type ? type : arg);
+        return false;
+    }
+    return true; /* plain guest memory is what the machine has anyway */
+}
+
+OPT_FN(nic)
+{
+    if (!strcmp(arg, "none")) {
+        return true;
+    }
+    return opt_later(cli, def, arg, errp);
+}
+
+OPT_FN(sandbox)
+{
+    if (g_str_has_prefix(arg, "off")) {
+        return true;
+    }
+    return opt_later(cli, def, arg, errp);
+}
+
+/* ---- character devices, monitors, display ------------------------------------- */
+
+OPT_FN(display)
+{
+    if (is_help(arg)) {
+        cli_print(cli, "Available display backend types:\nnone\n");
+        return true;
+    }
+    if (strcmp(arg, "none")) {
+        error_setg(errp, "-display %s: not supported yet; -display none and "
+                   "-nographic are", arg);
+        return false;
+    }
+    cli->display_given = true;
+    return true;
+}
+
+OPT_FN(vga)
+{
+    if (is_help(arg)) {
+        cli_print(cli, "none                 no graphic card (default)\n");
+        return true;
+    }
+    if (strcmp(arg, "none")) {
+        error_setg(errp, "-vga %s: not supported yet; -vga none is", arg);
+        return false;
+    }
+    return true;
+}
+
+OPT_FN(vnc)
+{
+    if (!strcmp(arg, "none")) {
+        cli->display_given = true;
+        return true;
+    }
+    return opt_later(cli, def, arg, errp);
+}
+
+OPT_FN(nographic)
+{
+    cli->nographic = true;
+    return true;
+}
+
+OPT_FN(chardev)
+{
+    if (is_help(arg)) {
+        cli_print(cli, "Available chardev backend types: \n");
+        for (int i = 0; char_backends[i]; i++) {
+            cli_print(cli, "  %s\n", char_backends[i]->name);
+        }
+        return true;
+    }
+    g_ptr_array_add(cli->chardevs, g_strdup(arg));
+    return true;
+}
+
+static void add_port(GPtrArray *list, const char *dev, bool qmp, bool chardev)
+{
+    CliPort *p = g_new0(CliPort, 1);
+
+    p->dev = g_strdup(dev);
+    p->qmp = qmp;
+    p->is_chardev = chardev;
+    g_ptr_array_add(list, p);
+}
+
+OPT_FN(serial)
+{
+    cli->serial_given = true;
+    if (cli->serials->len >= MACHINE_SERIALS) {
+        error_setg(errp, "-serial %s: a pc has %d serial ports", arg,
+                   MACHINE_SERIALS);
+        return false;
+    }
+    add_port(cli->serials, arg, false, false);
+    return true;
+}
+
+OPT_FN(parallel)
+{
+    if (!strcmp(arg, "none") || !strcmp(arg, "null")) {
+        return true;
+    }
+    return opt_later(cli, def, arg, errp);
+}
+
+OPT_FN(monitor)
+{
+    cli->monitor_given = true;
+    add_port(cli->monitors, arg, false, false);
+    return true;
+}
+
+OPT_FN(qmp)
+{
+    add_port(cli->monitors, arg, true, false);
+    return true;
+}
+
+OPT_FN(mon)
+{
+    static const char *const keys[] = { "chardev", "mode", "pretty", NULL };
+    g_autoptr(KeyVal) kv = keyval_parse(arg, "chardev", errp);
+    const char *dev, *mode;
+
+    if (!kv) {
+        return false;
+    }
+    dev = keyval_get(kv, "chardev");
+    mode = keyval_get(kv, "mode");
+    keyval_get(kv, "pretty");
+    if (!dev) {
+        error_setg(errp, "-mon %s: chardev= is missing", arg);
+        return false;
+    }
+    if (mode && strcmp(mode, "readline") && strcmp(mode, "control")) {
+        error_setg(errp, "-mon mode=%s: must be readline or control", mode);
+        return false;
+    }
+    cli->monitor_given = true;
+    add_port(cli->monitors, dev, mode && !strcmp(mode, "control"), true);
+    return refuse_unused(kv, "mon", keys, errp);
+}
+
+OPT_FN(echr)
+{
+    uint64_t v;
+
+    if (!parse_u64(arg, &v, errp)) {
+        g_prefix_error(errp, "-echr %s: ", arg);
+        return false;
+    }
+    if (v > 255) {
+        error_setg(errp, "-echr %s: must be 0 to 255", arg);
+        return false;
+    }
+    cli->echr = v;
+    return true;
+}
+
+/* ---- logging -------------------------------------------------------------------- */
+
+OPT_FN(log)
+{
+    int mask;
+
+    if (is_help(arg)) {
+        fflush(stdout);
+        log_print_help(stdout);
+        cli_print(cli, "%s", "");
+        return true;
+    }
+    if (!log_parse(arg, &mask, errp)) {
+        g_prefix_error(errp, "-d %s: ", arg);
+        return false;
+    }
+    log_flags = mask;
+    return true;
+}
+
+OPT_FN(log_file)
+{
+    return log_set_file(arg, errp);
+}
+
+OPT_FN(singlestep)
+{
+    log_flags |= LOG_NOCHAIN;
+    return true;
+}
+
+/* ---- the table ------------------------------------------------------------------ */
+
+const OptionDef option_defs[] = {
+#define SECTION(text)              { NULL, NULL, NULL, text },
+#define OPT(name, fn, arg, help)   { name, opt_##fn, arg, help },
+#include "system/options.def"
+    { NULL, NULL, NULL, NULL },
+};
+
+/* ---- parsing -------------------------------------------------------------------- */
+
+static void port_free(void *p)
+{
+    g_free(((CliPort *)p)->dev);
+    g_free(p);
+}
+
+static Cli *cli_new(void)
+{
+    Cli *cli = g_new0(Cli, 1);
+
+    cli->machine = keyval_new();
+    cli->accels = g_string_new(NULL);
+    cli->chardevs = g_ptr_array_new_with_free_func(g_free);
+    cli->devices = g_ptr_array_new_with_free_func(g_free);
+    cli->objects = g_ptr_array_new_with_free_func(g_free);
+    cli->serials = g_ptr_array_new_with_free_func(port_free);
+    cli->monitors = g_ptr_array_new_with_free_func(port_free);
+    cli->cfg.ram_size = 128 * MIB;
+    cli->cfg.globals = g_ptr_array_new_with_free_func(g_free);
+    cli->cfg.fw_cfg = g_ptr_array_new_with_free_func(g_free);
+    cli->cfg.smbios = g_ptr_array_new_with_free_func(g_free);
+    cli->cfg.flat = g_ptr_array_new_with_free_func(g_free);
+    cli->echr = 1;
+    return cli;
+}
+
+static void config_clear(MachineConfig *cfg)
+{
+    char **strings[] = { &cfg->cpu_model, &cfg->kernel, &cfg->initrd,
+                         &cfg->append,    &cfg->firmware, &cfg->dtb,
+                         &cfg->name,      &cfg->uuid };
+    GPtrArray **lists[] = { &cfg->globals, &cfg->fw_cfg, &cfg->smbios,
+                            &cfg->flat };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(strings); i++) {
+        g_clear_pointer(strings[i], g_free);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
+        g_clear_pointer(lists[i], g_ptr_array_unref);
+    }
+}
+
+void cli_free(Cli *cli)
+{
+    config_clear(&cli->cfg);
+    keyval_free(cli->machine);
+    g_string_free(cli->accels, TRUE);
+    g_ptr_array_unref(cli->chardevs);
+    g_ptr_array_unref(cli->devices);
+    g_ptr_array_unref(cli->objects);
+    g_ptr_array_unref(cli->serials);
+    g_ptr_array_unref(cli->monitors);
+    g_free(cli->accel_options);
+    g_free(cli->debugcon);
+    g_free(cli->pidfile);
+    if (cli->print) {
+        g_string_free(cli->print, TRUE);
+    }
+    g_free(cli);
+}
+
+Cli *cli_parse(int argc, char **argv, GError **errp)
+{
+    g_autoptr(GArray) list = options_parse(argc, argv, option_defs, errp);
+    g_autoptr(Cli) cli = cli_new();
+
+    if (!list) {
+        return NULL;
+    }
+    for (guint i = 0; i < list->len; i++) {
+        const OptionGiven *o = &g_array_index(list, OptionGiven, i);
+
+        if (!o->def->handle(cli, o->def, o->arg, errp)) {
+            return NULL;
+        }
+        if (cli->print) { /* help ends everything, as in QEMU */
+            break;
+        }
+    }
+    return g_steal_pointer(&cli);
+}
+
+/* ---- building ------------------------------------------------------------------- */
+
+static const MachineClass *find_machine(const char *name, GError **errp)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    const char *near;
+
+    if (!name) {
+        return machine_classes[0];
+    }
+    for (int i = 0; machine_classes[i]; i++) {
+        const MachineClass *mc = machine_classes[i];
+
+        /* pc-i440fx-N, pc-q35-N: versions of one machine to us */
+        if (!strcmp(name, mc->name) || !g_strcmp0(name, mc->alias) ||
+            (!strcmp(mc->name, "pc") &&
+             g_str_has_prefix(name, "pc-i440fx-"))) {
+            return mc;
+        }
+        g_ptr_array_add(names, (char *)mc->name);
+    }
+    g_ptr_array_add(names, NULL);
+    near = nearest_name(name, (const char *const *)names->pdata);
+    error_setg(errp, "unsupported machine type '%s'%s%s%s (use -machine help "
+               "to list supported machines)", name,
+               near ? " (did you mean '" : "", near ? near : "",
+               near ? "'?)" : "");
+    return NULL;
+}
+
+/* The chardev behind "-serial TEXT" or "chardev:ID"; NULL without an error
+ * for "none". */
+static bool open_port(Machine *m, const char *label, const CliPort *port,
+                      Chardev **out, GError **errp)
+{
+    g_autoptr(GError) err = NULL;
+
+    if (port->is_chardev) {
+        *out = g_hash_table_lookup(m->chardevs, port->dev);
+        if (!*out) {
+            error_setg(errp, "chardev '%s' not found", port->dev);
+            return false;
+        }
+        return true;
+    }
+    *out = chardev_new_legacy(m->chardevs, label, port->dev, &err);
+    if (err) {
+        g_propagate_error(errp, g_steal_pointer(&err));
+        return false;
+    }
+    return true;
+}
+
+/*
+ * Without a screen to put the console on, a plain start behaves as -nographic
+ * does: serial port and monitor share the terminal.
+ */
+static void default_ports(Cli *cli)
+{
+    bool console = cli->nographic ||
+                   (!cli->display_given && !cli->serial_given &&
+                    !cli->monitor_given && !cli->monitors->len);
+
+    if (cli->nodefaults || !console || cli->cfg.flat->len) {
+        if (cli->cfg.flat->len && !cli->serial_given && !cli->nodefaults) {
+            add_port(cli->serials, "stdio", false, false);
+        }
+        return;
+    }
+    if (!cli->serial_given) {
+        add_port(cli->serials, cli->monitor_given ? "stdio" : "mon:stdio",
+                 false, false);
+    } else if (!cli->monitor_given && cli->nographic) {
+        const CliPort *s = g_ptr_array_index(cli->serials, 0);
+
+        /* QEMU shares stdio here; we do too, unless it is taken. */
+        if (!strstr(s->dev, "stdio")) {
+            add_port(cli->monitors, "stdio", false, false);
+        }
+    }
+}
+
+static bool build_chardevs(Machine *m, Cli *cli, GError **errp)
+{
+    chardev_set_escape(cli->echr);
+    for (guint i = 0; i < cli->chardevs->len; i++) {
+        const char *text = g_ptr_array_index(cli->chardevs, i);
+
+        if (!chardev_new(m->chardevs, text, errp)) {
+            g_prefix_error(errp, "-chardev %s: ", text);
+            return false;
+        }
+    }
+    for (guint i = 0; i < cli->serials->len; i++) {
+        const CliPort *port = g_ptr_array_index(cli->serials, i);
+        g_autofree char *label = g_strdup_printf("serial%u", i);
+
+        if (!open_port(m, label, port, &m->serial[i], errp)) {
+            g_prefix_error(errp, "-serial %s: ", port->dev);
+            return false;
+        }
+    }
+    if (cli->debugcon) {
+        CliPort port = { .dev = cli->debugcon };
+
+        if (!open_port(m, "debugcon", &port, &m->debugcon, errp)) {
+            g_prefix_error(errp, "-debugcon %s: ", cli->debugcon);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A "mon:" serial line made a monitor chardev of its own: see chardev.h. */
+static bool build_monitors(Machine *m, Cli *cli, GError **errp)
+{
+    for (guint i = 0; i < cli->serials->len; i++) {
+        const CliPort *port = g_ptr_array_index(cli->serials, i);
+
+        if (g_str_has_prefix(port->dev, "mon:") &&
+            !monitor_open(m, m->serial[i], false, errp)) {
+            return false;
+        }
+    }
+    for (guint i = 0; i < cli->monitors->len; i++) {
+        const CliPort *port = g_ptr_array_index(cli->monitors, i);
+        g_autofree char *label = g_strdup_printf("compat_monitor%u", i);
+        Chardev *c;
+
+        if (!open_port(m, label, port, &c, errp)) {
+            g_prefix_error(errp, "-%s %s: ", port->qmp ? "qmp" : "monitor",
+                           port->dev);
+            return false;
+        }
+        if (c && !monitor_open(m, c, port->qmp, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+typedef struct SetProps {
+    Device *dev;
+    GError **errp;
+    bool failed;
+} SetProps;
+
+static void set_prop(const char *key, const char *value, void *opaque)
+{
+    SetProps *sp = opaque;
+
+    if (!sp->failed && strcmp(key, "driver") && strcmp(key, "id")) {
+        sp->failed = !device_set(sp->dev, key, value, sp->errp);
+    }
+}
+
+static bool build_device(Machine *m, const char *text, GError **errp)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(text, "driver", errp);
+    SetProps sp = { .errp = errp };
+    Device *dev;
+
+    if (!kv) {
+        return false;
+    }
+    dev = device_new(m, keyval_get(kv, "driver"), keyval_get(kv, "id"), errp);
+    if (!dev) {
+        return false;
+    }
+    sp.dev = dev;
+    keyval_foreach(kv, set_prop, &sp);
+    if (sp.failed || !device_realize(dev, errp)) {
+        device_free(dev);
+        return false;
+    }
+    return true;
+}
+
+static bool build_devices(Machine *m, Cli *cli, GError **errp)
+{
+    for (guint i = 0; i < cli->devices->len; i++) {
+        const char *text = g_ptr_array_index(cli->devices, i);
+
+        if (!build_device(m, text, errp)) {
+            g_prefix_error(errp, "-device %s: ", text);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool build_accel(Machine *m, Cli *cli, GError **errp)
+{
+    g_autoptr(KeyVal) options =
+        keyval_parse(cli->accel_options ? cli->accel_options : "tcg", "accel",
+                     errp);
+
+    return options &&
+           accel_open(m, cli->accels->len ? cli->accels->str : "tcg", options,
+                      errp) &&
+           cpus_create(m, errp);
+}
+
+static bool check_cpus(const Cli *cli, const MachineClass *mc, GError **errp)
+{
+    if (cli->cfg.max_cpus > mc->max_cpus) {
+        error_setg(errp, "Invalid SMP CPUs %u. The max CPUs supported by "
+                   "machine '%s' is %u", cli->cfg.max_cpus, mc->name,
+                   mc->max_cpus);
+        return false;
+    }
+    return true;
+}
+
+static bool build_all(Machine *m, Cli *cli, GError **errp)
+{
+    default_ports(cli);
+    if (!build_chardevs(m, cli, errp) || !build_accel(m, cli, errp) ||
+        !m->cls->build(m, errp) || !build_devices(m, cli, errp) ||
+        !build_monitors(m, cli, errp)) {
+        return false;
+    }
+    machine_reset(m);
+    return true;
+}
+
+static bool write_pidfile(const char *path, GError **errp)
+{
+    g_autofree char *text = g_strdup_printf("%d\n", (int)getpid());
+    int fd = open(path, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0644);
+    ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
+
+    if (n < 0) {
+        error_setg_errno(errp, errno, "-pidfile %s", path);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return n >= 0;
+}
+
+Machine *cli_build(Cli *cli, GError **errp)
+{
+    const char *type = keyval_get(cli->machine, "type");
+    const MachineClass *mc = find_machine(type, errp);
+    Machine *m;
+
+    if (!mc || !check_cpus(cli, mc, errp) ||
+        (cli->pidfile && !write_pidfile(cli->pidfile, errp))) {
+        return NULL;
+    }
+    if (!cli->cfg.ncpus) {
+        cli->cfg.ncpus = cli->cfg.max_cpus = 1;
+        cli->cfg.sockets = cli->cfg.dies = 1;
+        cli->cfg.cores = cli->cfg.threads = 1;
+    }
+    m = machine_new(mc, NULL);
+    m->cfg = cli->cfg;
+    m->ncpus = m->cfg.ncpus;
+    m->cfg.machine_opts = keyval_new();
+    keyval_merge(m->cfg.machine_opts, cli->machine);
+    memset(&cli->cfg, 0, sizeof(cli->cfg));
+    cli->cfg.flat = g_ptr_array_ref(m->cfg.flat);
+    machine_lock(m);
+    if (!build_all(m, cli, errp)) {
+        machine_unlock(m);
+        cli_teardown(m);
+        return NULL;
+    }
+    machine_unlock(m);
+    return m;
+}
+
+void cli_teardown(Machine *m)
+{
+    GHashTableIter it;
+    void *c;
+
+    machine_lock(m);
+    if (m->cpu) {
+        cpus_pause(m);
+    }
+    monitors_close(m);
+    while (m->devices->len) {
+        device_free(g_ptr_array_index(m->devices, m->devices->len - 1));
+    }
+    if (m->cpu) {
+        cpus_destroy(m);
+    }
+    accel_close(m);
+    g_hash_table_iter_init(&it, m->chardevs);
+    while (g_hash_table_iter_next(&it, NULL, &c)) {
+        g_hash_table_iter_steal(&it);
+        chardev_free(c);
+    }
+    machine_unlock(m);
+    keyval_free(m->cfg.machine_opts);
+    config_clear(&m->cfg);
+    machine_free(m);
+}

@@ -1,0 +1,43 @@
+/*
+ * From the command line to a machine that runs.
+ *
+ * Main thread. Errors come back as one line, without the program's name.
+ */
+#ifndef SYSTEM_CLI_H
+#define SYSTEM_CLI_H
+
+#include "system/options.h"
+#include "system/machine.h"
+
+/* What the options said so far; strings are its own. */
+struct Cli {
+    KeyVal *machine;     /* all -machine options, the last value winning */
+    GString *accels;     /* "kvm:tcg", in the order given */
+    char *accel_options; /* of the last -accel that had any */
+    GPtrArray *chardevs, *devices, *objects; /* of char * */
+    GPtrArray *serials, *monitors;           /* of CliPort */
+    char *debugcon, *pidfile;
+    MachineConfig cfg;
+    int echr;
+    bool nographic, display_given, nodefaults, serial_given, monitor_given;
+    GString *print; /* text asked for (-version, -device help): print, exit 0 */
+};
+
+/* A -serial, -monitor, -qmp or -mon. */
+typedef struct CliPort {
+    char *dev;
+    bool qmp;
+    bool is_chardev; /* dev is the id of a chardev */
+} CliPort;
+
+/* All options into a Cli: nothing is opened or built. */
+Cli *cli_parse(int argc, char **argv, GError **errp);
+void cli_free(Cli *cli);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Cli, cli_free)
+
+/* The machine, reset and ready; @cli's configuration moves into it. */
+Machine *cli_build(Cli *cli, GError **errp);
+/* Ends monitors, CPUs, devices, chardevs. */
+void cli_teardown(Machine *m);
+
+#endif
