@@ -17,7 +17,7 @@ typedef enum CharEvent {
     CHAR_OPENED,
     CHAR_CLOSED,
     CHAR_BREAK,
-    CHAR_MUX_IN,  /* this client of a mux has the keyboard now */
+    CHAR_MUX_IN, /* this client of a mux has the keyboard now */
     CHAR_MUX_OUT,
 } CharEvent;
 
@@ -39,6 +39,7 @@ typedef struct CharBackend {
     void (*resume)(Chardev *c); /* the client has room again */
     bool (*attach)(Chardev *c, const CharClient *client, void *opaque,
                    GError **errp); /* NULL: one client; mux has its own */
+    void (*detach)(Chardev *c, void *opaque);
 } CharBackend;
 
 struct Chardev {
@@ -47,6 +48,8 @@ struct Chardev {
     const CharClient *client;
     void *client_opaque;
     bool is_open; /* somebody is at the host end */
+    int log_fd;   /* logfile=: a copy of the output; -1: none */
+    char *where;  /* what "info chardev" shows: "pty:/dev/pts/3" */
 };
 
 extern const CharBackend *const char_backends[]; /* chardev/registry.c */
@@ -66,12 +69,23 @@ bool chardev_attach(Chardev *c, const CharClient *client, void *opaque,
                     GError **errp);
 void chardev_detach(Chardev *c, void *opaque);
 /* Bytes taken, which may be fewer than @len; then writable() comes later.
- * @opaque: which client writes (a mux shows only the one in front... except
- * output, which all may write). */
+ * Output of all clients of a mux goes to the one host end. With nobody there
+ * the bytes are dropped. */
 size_t chardev_write(Chardev *c, const void *buf, size_t len);
 /* The client has room again. */
 void chardev_resume(Chardev *c);
 /* Puts the terminal back. Safe in a signal handler and more than once. */
 void chardev_restore_terminal(void);
+/* The escape character of multiplexed lines; 1 is Ctrl-a. */
+void chardev_set_escape(int c);
+/* What Ctrl-a x does. */
+void chardev_on_quit(void (*quit)(void *opaque), void *opaque);
+bool chardev_is_mux(const Chardev *c);
+
+/* For back ends. */
+void chardev_event(Chardev *c, CharEvent event); /* also keeps is_open */
+size_t chardev_room(Chardev *c);                 /* client's can_receive() */
+void chardev_deliver(Chardev *c, const uint8_t *buf, size_t len);
+void chardev_writable(Chardev *c);
 
 #endif

@@ -191,8 +191,8 @@ static void print_accels(Cli *cli)
             cli_print(cli, "%-6s %s; usable: yes\n", accels[i]->name,
                       accels[i]->desc);
         } else {
-            cli_print(cli, "%-6s %s; usable: no, because %s\n",
-                      accels[i]->name, accels[i]->desc, err->message);
+            cli_print(cli, "%-6s %s; usable: no, because %s\n", accels[i]->name,
+                      accels[i]->desc, err->message);
         }
     }
 }
@@ -207,8 +207,10 @@ OPT_FN(accel)
     }
     name = keyval_get(kv, "accel");
     if (!name) {
-        error_setg(errp, "-accel %s: name the accelerator first, as in "
-                   "-accel tcg", arg);
+        error_setg(errp,
+                   "-accel %s: name the accelerator first, as in "
+                   "-accel tcg",
+                   arg);
         return false;
     }
     if (is_help(name)) {
@@ -266,10 +268,9 @@ OPT_FN(memory)
         return false;
     }
     cli->cfg.ram_size = (size + 8191) & ~(uint64_t)8191;
-    return refuse_unused(kv, "m",
-                         (const char *const[]){ "size", "slots", "maxmem",
-                                                NULL },
-                         errp);
+    return refuse_unused(
+        kv, "m", (const char *const[]) { "size", "slots", "maxmem", NULL },
+        errp);
 }
 
 /* What is not given is one, but cores: they make up the rest. */
@@ -278,8 +279,8 @@ static bool smp_complete(MachineConfig *cfg, const char *arg, GError **errp)
     unsigned others;
 
     if (!cfg->max_cpus && cfg->sockets && cfg->cores && cfg->threads) {
-        cfg->max_cpus = cfg->sockets * MAX(cfg->dies, 1) * cfg->cores *
-                        cfg->threads;
+        cfg->max_cpus =
+            cfg->sockets * MAX(cfg->dies, 1) * cfg->cores * cfg->threads;
     }
     if (!cfg->ncpus) {
         unsigned given = MAX(cfg->sockets, 1) * MAX(cfg->dies, 1) *
@@ -300,12 +301,13 @@ static bool smp_complete(MachineConfig *cfg, const char *arg, GError **errp)
     cfg->sockets = MAX(cfg->sockets, 1);
     cfg->threads = MAX(cfg->threads, 1);
     if (cfg->ncpus > cfg->max_cpus) {
-        error_setg(errp, "-smp %s: maxcpus (%u) is below the number of CPUs "
-                   "(%u)", arg, cfg->max_cpus, cfg->ncpus);
+        error_setg(errp,
+                   "-smp %s: maxcpus (%u) is below the number of CPUs "
+                   "(%u)",
+                   arg, cfg->max_cpus, cfg->ncpus);
         return false;
     }
-    if (cfg->sockets * cfg->dies * cfg->cores * cfg->threads !=
-        cfg->max_cpus) {
+    if (cfg->sockets * cfg->dies * cfg->cores * cfg->threads != cfg->max_cpus) {
         error_setg(errp,
                    "-smp %s: Invalid CPU topology: product of the hierarchy "
                    "must match maxcpus: sockets (%u) * dies (%u) * cores (%u) "
@@ -319,12 +321,12 @@ static bool smp_complete(MachineConfig *cfg, const char *arg, GError **errp)
 
 OPT_FN(smp)
 {
-    static const char *const keys[] = { "cpus", "maxcpus", "sockets", "dies",
+    static const char *const keys[] = { "cpus",  "maxcpus", "sockets", "dies",
                                         "cores", "threads", NULL };
     g_autoptr(KeyVal) kv = keyval_parse(arg, "cpus", errp);
-    unsigned *const fields[] = { &cli->cfg.ncpus, &cli->cfg.max_cpus,
+    unsigned *const fields[] = { &cli->cfg.ncpus,   &cli->cfg.max_cpus,
                                  &cli->cfg.sockets, &cli->cfg.dies,
-                                 &cli->cfg.cores, &cli->cfg.threads };
+                                 &cli->cfg.cores,   &cli->cfg.threads };
 
     if (!kv) {
         return false;
@@ -350,8 +352,9 @@ OPT_FN(smp)
 OPT_FN(boot)
 {
     g_autoptr(KeyVal) kv = keyval_parse(arg, "order", errp);
-    static const char *const keys[] = { "order", "once", "menu", "strict",
-                                        "splash", "splash-time",
+    static const char *const keys[] = { "order",          "once",
+                                        "menu",           "strict",
+                                        "splash",         "splash-time",
                                         "reboot-timeout", NULL };
 
     if (!kv) {
@@ -377,8 +380,10 @@ OPT_FN(name)
 OPT_FN(uuid)
 {
     if (!g_uuid_string_is_valid(arg)) {
-        error_setg(errp, "-uuid %s: not a UUID, which looks like "
-                   "12345678-9abc-def0-1234-56789abcdef0", arg);
+        error_setg(errp,
+                   "-uuid %s: not a UUID, which looks like "
+                   "12345678-9abc-def0-1234-56789abcdef0",
+                   arg);
         return false;
     }
     set_string(&cli->cfg.uuid, arg);
@@ -431,8 +436,10 @@ OPT_FN(rtc)
         cli->cfg.rtc_local = true;
     } else if (base && strcmp(base, "utc")) {
         if (!parse_date(base, &date)) {
-            error_setg(errp, "-rtc base=%s: must be utc, localtime or a date "
-                       "like 2006-06-17T16:01:21", base);
+            error_setg(errp,
+                       "-rtc base=%s: must be utc, localtime or a date "
+                       "like 2006-06-17T16:01:21",
+                       base);
             return false;
         }
         cli->cfg.rtc_offset_sec = date - time(NULL);
@@ -486,11 +493,10 @@ static void print_devices(Cli *cli)
 static const char *prop_kind_name(PropKind kind)
 {
     static const char *const names[] = {
-        [PROP_BOOL] = "bool",     [PROP_U8] = "uint8",
-        [PROP_U16] = "uint16",    [PROP_U32] = "uint32",
-        [PROP_U64] = "uint64",    [PROP_SIZE] = "size",
-        [PROP_STRING] = "str",    [PROP_CHARDEV] = "str",
-        [PROP_DRIVE] = "str",     [PROP_NETDEV] = "str",
+        [PROP_BOOL] = "bool",  [PROP_U8] = "uint8",    [PROP_U16] = "uint16",
+        [PROP_U32] = "uint32", [PROP_U64] = "uint64",  [PROP_SIZE] = "size",
+        [PROP_STRING] = "str", [PROP_CHARDEV] = "str", [PROP_DRIVE] = "str",
+        [PROP_NETDEV] = "str",
     };
 
     return names[kind];
@@ -526,8 +532,10 @@ OPT_FN(device)
         return true;
     }
     if (!driver) {
-        error_setg(errp, "-device %s: name the driver first "
-                   "(-device help lists them)", arg);
+        error_setg(errp,
+                   "-device %s: name the driver first "
+                   "(-device help lists them)",
+                   arg);
         return false;
     }
     if (keyval_get(kv, "help") || keyval_get(kv, "?")) {
@@ -578,8 +586,10 @@ OPT_FN(display)
         return true;
     }
     if (strcmp(arg, "none")) {
-        error_setg(errp, "-display %s: not supported yet; -display none and "
-                   "-nographic are", arg);
+        error_setg(errp,
+                   "-display %s: not supported yet; -display none and "
+                   "-nographic are",
+                   arg);
         return false;
     }
     cli->display_given = true;
@@ -745,8 +755,8 @@ OPT_FN(singlestep)
 /* ---- the table ------------------------------------------------------------------ */
 
 const OptionDef option_defs[] = {
-#define SECTION(text)              { NULL, NULL, NULL, text },
-#define OPT(name, fn, arg, help)   { name, opt_##fn, arg, help },
+#define SECTION(text)            { NULL, NULL, NULL, text },
+#define OPT(name, fn, arg, help) { name, opt_##fn, arg, help },
 #include "system/options.def"
     { NULL, NULL, NULL, NULL },
 };
@@ -781,7 +791,7 @@ static Cli *cli_new(void)
 
 static void config_clear(MachineConfig *cfg)
 {
-    char **strings[] = { &cfg->cpu_model, &cfg->kernel, &cfg->initrd,
+    char **strings[] = { &cfg->cpu_model, &cfg->kernel,   &cfg->initrd,
                          &cfg->append,    &cfg->firmware, &cfg->dtb,
                          &cfg->name,      &cfg->uuid };
     GPtrArray **lists[] = { &cfg->globals, &cfg->fw_cfg, &cfg->smbios,
@@ -850,17 +860,17 @@ static const MachineClass *find_machine(const char *name, GError **errp)
 
         /* pc-i440fx-N, pc-q35-N: versions of one machine to us */
         if (!strcmp(name, mc->name) || !g_strcmp0(name, mc->alias) ||
-            (!strcmp(mc->name, "pc") &&
-             g_str_has_prefix(name, "pc-i440fx-"))) {
+            (!strcmp(mc->name, "pc") && g_str_has_prefix(name, "pc-i440fx-"))) {
             return mc;
         }
         g_ptr_array_add(names, (char *)mc->name);
     }
     g_ptr_array_add(names, NULL);
     near = nearest_name(name, (const char *const *)names->pdata);
-    error_setg(errp, "unsupported machine type '%s'%s%s%s (use -machine help "
-               "to list supported machines)", name,
-               near ? " (did you mean '" : "", near ? near : "",
+    error_setg(errp,
+               "unsupported machine type '%s'%s%s%s (use -machine help "
+               "to list supported machines)",
+               name, near ? " (did you mean '" : "", near ? near : "",
                near ? "'?)" : "");
     return NULL;
 }
@@ -894,9 +904,9 @@ static bool open_port(Machine *m, const char *label, const CliPort *port,
  */
 static void default_ports(Cli *cli)
 {
-    bool console = cli->nographic ||
-                   (!cli->display_given && !cli->serial_given &&
-                    !cli->monitor_given && !cli->monitors->len);
+    bool console =
+        cli->nographic || (!cli->display_given && !cli->serial_given &&
+                           !cli->monitor_given && !cli->monitors->len);
 
     if (cli->nodefaults || !console || cli->cfg.flat->len) {
         if (cli->cfg.flat->len && !cli->serial_given && !cli->nodefaults) {
@@ -1028,9 +1038,8 @@ static bool build_devices(Machine *m, Cli *cli, GError **errp)
 
 static bool build_accel(Machine *m, Cli *cli, GError **errp)
 {
-    g_autoptr(KeyVal) options =
-        keyval_parse(cli->accel_options ? cli->accel_options : "tcg", "accel",
-                     errp);
+    g_autoptr(KeyVal) options = keyval_parse(
+        cli->accel_options ? cli->accel_options : "tcg", "accel", errp);
 
     return options &&
            accel_open(m, cli->accels->len ? cli->accels->str : "tcg", options,
@@ -1041,9 +1050,10 @@ static bool build_accel(Machine *m, Cli *cli, GError **errp)
 static bool check_cpus(const Cli *cli, const MachineClass *mc, GError **errp)
 {
     if (cli->cfg.max_cpus > mc->max_cpus) {
-        error_setg(errp, "Invalid SMP CPUs %u. The max CPUs supported by "
-                   "machine '%s' is %u", cli->cfg.max_cpus, mc->name,
-                   mc->max_cpus);
+        error_setg(errp,
+                   "Invalid SMP CPUs %u. The max CPUs supported by "
+                   "machine '%s' is %u",
+                   cli->cfg.max_cpus, mc->name, mc->max_cpus);
         return false;
     }
     return true;

@@ -1,0 +1,33 @@
+/* What the back ends share among themselves. */
+#ifndef CHARDEV_INTERNAL_H
+#define CHARDEV_INTERNAL_H
+
+#include "chardev/chardev.h"
+
+/*
+ * A back end on file descriptors. Reads only while the client has room; a
+ * short write waits for POLLOUT and then calls the client's writable().
+ */
+typedef struct FdChar {
+    Chardev c;
+    int in_fd, out_fd;            /* -1: none */
+    unsigned in_watch, out_watch; /* of util/mainloop.h; 0: none */
+    /* Instead of chardev_deliver(): telnet takes its own bytes out. */
+    void (*filter)(struct FdChar *f, uint8_t *buf, size_t len);
+    void (*hangup)(struct FdChar *f); /* end of file or an error */
+} FdChar;
+
+void fdchar_init(FdChar *f, int in_fd, int out_fd);
+void fdchar_close(FdChar *f); /* watches and both descriptors */
+ssize_t fdchar_write(Chardev *c, const uint8_t *buf, size_t len);
+void fdchar_resume(Chardev *c);
+
+bool mux_set_base(Chardev *mux, Chardev *base, GError **errp);
+
+extern const CharBackend char_stdio, char_null, char_file, char_pipe, char_pty,
+    char_socket, char_ringbuf, char_mux;
+
+/* The last bytes written to a ringbuf chardev, removed; NULL: not one. */
+GByteArray *ringbuf_take(Chardev *c, size_t max);
+
+#endif
