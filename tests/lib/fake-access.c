@@ -158,6 +158,9 @@ FakeExit fake_bytes(FakeCpu *f, const void *bytes, size_t len, Insn *out)
 
 /* ---- faults -------------------------------------------------------------- */
 
+/* Weak: target-x86/excp.c has the real ones, if a test needs that file. */
+#define WEAK __attribute__((weak))
+
 /* s.rip to the instruction itself, then out. */
 static G_NORETURN void fake_unwind(X86Cpu *c, int how)
 {
@@ -174,18 +177,18 @@ static G_NORETURN void fake_raise(X86Cpu *c, X86Fault fault)
     fake_unwind(c, UNWIND_FAULT);
 }
 
-void x86_raise(X86Cpu *c, int vector)
+WEAK void x86_raise(X86Cpu *c, int vector)
 {
     fake_raise(c, (X86Fault) { .vector = vector });
 }
 
-void x86_raise_err(X86Cpu *c, int vector, uint32_t error)
+WEAK void x86_raise_err(X86Cpu *c, int vector, uint32_t error)
 {
     fake_raise(
         c, (X86Fault) { .vector = vector, .has_error = true, .error = error });
 }
 
-void x86_raise_pf(X86Cpu *c, uint64_t lin, uint32_t error)
+WEAK void x86_raise_pf(X86Cpu *c, uint64_t lin, uint32_t error)
 {
     fake_raise(c, (X86Fault) { .vector = EXC_PF,
                                .has_error = true,
@@ -193,19 +196,19 @@ void x86_raise_pf(X86Cpu *c, uint64_t lin, uint32_t error)
                                .cr2 = lin });
 }
 
-void x86_raise_db(X86Cpu *c, uint64_t dr6_bits)
+WEAK void x86_raise_db(X86Cpu *c, uint64_t dr6_bits)
 {
     c->insn = NULL; /* a trap: s.rip is right */
-    fake_raise(
-        c, (X86Fault) { .vector = EXC_DB, .trap = true, .dr6 = dr6_bits });
+    fake_raise(c,
+               (X86Fault) { .vector = EXC_DB, .trap = true, .dr6 = dr6_bits });
 }
 
-void x86_restart(X86Cpu *c)
+WEAK void x86_restart(X86Cpu *c)
 {
     fake_unwind(c, UNWIND_RESTART);
 }
 
-void x86_leave(X86Cpu *c)
+WEAK void x86_leave(X86Cpu *c)
 {
     c->insn = NULL;
     fake_unwind(c, UNWIND_LEAVE);
