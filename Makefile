@@ -43,6 +43,15 @@ LIB := $(B)/librhea.a
 
 all: $(B)/rhea
 
+# insn.c refers to the sem functions weakly until all of them are written;
+# this list brings in those that are.
+SEMS := $(B)/sems.ld
+$(SEMS): $(wildcard target-x86/*.def) target-x86/insn.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -E target-x86/insn.c | grep -o '\<sem_[A-Z0-9_]*' | \
+	    sort -u | tr '\n' ' ' | sed 's/.*/EXTERN(&)/' >$@
+$(B)/rhea: $(SEMS)
+
 $(B)/rhea: $(call obj,$(filter $(MAIN_SRCS),$(SRCS))) $(LIB)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
@@ -63,10 +72,11 @@ GROUPS := unit decode insn qtest monitor
 TEST_SRCS := $(foreach g,$(GROUPS),$(wildcard tests/$(g)/test-*.c))
 TEST_BINS := $(patsubst %.c,$(B)/%,$(TEST_SRCS))
 -include $(wildcard tests/*/tests.mk)
+$(filter $(B)/tests/insn/%,$(TEST_BINS)): $(SEMS)
 
 $(B)/tests/%: $(B)/obj/tests/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $< $(filter %.o,$(filter-out $<,$^)) -Wl,--start-group $(LIB) -Wl,--end-group $(LIBS_ALL) $(ZYDIS_LIBS)
+	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $< $(filter %.o %.ld,$(filter-out $<,$^)) -Wl,--start-group $(LIB) -Wl,--end-group $(LIBS_ALL) $(ZYDIS_LIBS)
 
 check: all $(TEST_BINS)
 	$(Q)tests/run-tests B=$(B) $(T)

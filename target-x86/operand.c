@@ -23,6 +23,7 @@ unsigned op_size(const Insn *in, int n)
 
     switch (size) {
     case OPS_V:
+    case OPS_BS:
         return v;
     case OPS_Z:
         return MIN(v, 4);
@@ -42,8 +43,6 @@ unsigned op_size(const Insn *in, int n)
         return 2 + v;
     case OPS_S:
         return in->code64 ? 10 : 6;
-    case OPS_C8:
-        return in->rex_w ? 16 : 8;
     case OPS_ENV:
         return in->opsize == 1 ? 14 : 28;
     case OPS_FSV:
