@@ -8,17 +8,14 @@
 extern const MachineClass pc_machine, none_machine;
 
 extern const DeviceClass isa_serial_class, isa_debugcon_class;
+extern const DeviceClass loader_class;
 
 /* Made by machines only; listed for snapshots and tests. */
 extern const DeviceClass i8259_class, i8254_class, mc146818_class;
 
 const DeviceClass *const device_classes[] = {
-    &isa_serial_class,
-    &isa_debugcon_class,
-    &i8259_class,
-    &i8254_class,
-    &mc146818_class,
-    NULL,
+    &isa_serial_class, &isa_debugcon_class, &loader_class, &i8259_class,
+    &i8254_class,      &mc146818_class,     NULL,
 };
 
 const MachineClass *const machine_classes[] = {

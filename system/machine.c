@@ -189,6 +189,7 @@ static void act_reset(Machine *m, ResetCause cause)
         act_shutdown(m, 0, reset_reason(cause));
         return;
     }
+    m->reset_cause = cause;
     machine_reset(m);
     if (m->state != RUN_RUNNING) {
         m->state = RUN_PRELAUNCH;
@@ -378,6 +379,9 @@ void machine_free(Machine *m)
         device_free(m->devices->pdata[m->devices->len - 1]);
     }
     g_ptr_array_unref(m->devices);
+    if (m->cls && m->cls->unbuild) {
+        m->cls->unbuild(m);
+    }
     g_hash_table_unref(m->chardevs);
     requests_leave(m->requests);
     as_free(m->mem);

@@ -25,7 +25,9 @@ typedef struct MachineClass {
     const char *desc;
     unsigned max_cpus;
     bool (*build)(Machine *m, GError **errp); /* map RAM, make devices */
-    void (*reset)(Machine *m);                /* after every device's reset */
+    void (*reset)(Machine *m); /* after the devices' and the CPUs' reset */
+    void (*unbuild)(
+        Machine *m); /* frees m->board, after the devices; or NULL */
 } MachineClass;
 
 typedef enum RunState {
@@ -89,8 +91,9 @@ struct Machine {
     GHashTable *chardevs; /* id -> Chardev */
     RunState state;
     int exit_code;
-    void *board;    /* what build() wants to find again in reset() */
-    void *requests; /* of machine.c */
+    ResetCause reset_cause; /* of the last reset */
+    void *board;            /* what build() wants to find again in reset() */
+    void *requests;         /* of machine.c */
     /* Set by cpus_create(), called by machine.c from the main loop: start, stop
      * and reset the vCPUs. NULL in device tests. */
     void (*cpus_pause)(Machine *m);

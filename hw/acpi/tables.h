@@ -1,0 +1,35 @@
+/*
+ * The ACPI tables of machine "pc": RSDP, RSDT, XSDT, FADT, FACS, MADT, HPET,
+ * DSDT. ACPI 6.4, chapter 5.
+ */
+#ifndef HW_ACPI_TABLES_H
+#define HW_ACPI_TABLES_H
+
+#include "util/osdep.h"
+
+enum { ACPI_MAX_COM = 4 };
+
+typedef struct AcpiConfig {
+    char oem_id[7], oem_table_id[9];
+    const uint32_t *apic_ids; /* of each CPU */
+    unsigned n_cpus;
+    uint32_t ioapic_id, ioapic_base;
+    uint32_t apic_base;
+    uint16_t pm_base;
+    bool has_pic, has_pit, has_hpet, has_i8042, has_fw_cfg;
+    bool com[ACPI_MAX_COM];
+    uint32_t hpet_base, hpet_block_id;
+} AcpiConfig;
+
+typedef struct AcpiTables {
+    GByteArray *bytes; /* all tables, for physical address @base */
+    uint64_t rsdp;     /* physical; inside */
+    unsigned rsdp_len;
+} AcpiTables;
+
+/* Builds them for @base (16-byte aligned, below 4 GiB). Frees with
+ * acpi_tables_clear(). */
+void acpi_tables_build(AcpiTables *t, const AcpiConfig *cfg, uint64_t base);
+void acpi_tables_clear(AcpiTables *t);
+
+#endif

@@ -1,0 +1,494 @@
+/*
+ * Boot plans: what every loader shares.
+ *
+ * The processor state entered is the one that Documentation/x86/boot.rst, the
+ * multiboot specifications and the PVH boot ABI have in common: flat segments,
+ * interrupts off, a GDT with the selectors Linux wants.
+ */
+#include "util/osdep.h"
+#include <sys/random.h>
+#include "util/bits.h"
+#include "util/error.h"
+#include "util/log.h"
+#include "hw/i386/boot.h"
+#include "hw/i386/boot-elf.h"
+#include "hw/misc/loader.h"
+
+/* ---- the plan --------------------------------------------------------------- */
+
+static void boot_chunk_clear(void *opaque)
+{
+    BootChunk *c = opaque;
+
+    if (c->data) {
+        g_bytes_unref(c->data);
+    }
+}
+
+BootPlan *boot_plan_new(void)
+{
+    BootPlan *plan = g_new0(BootPlan, 1);
+
+    plan->chunks = g_array_new(FALSE, TRUE, sizeof(BootChunk));
+    g_array_set_clear_func(plan->chunks, boot_chunk_clear);
+    plan->area_next = BOOT_AREA;
+    plan->tables_next = BOOT_TABLES;
+    plan->low_end = MIB;
+    plan->high_end = 4 * GIB;
+    return plan;
+}
+
+void boot_plan_free(BootPlan *plan)
+{
+    if (plan) {
+        g_array_unref(plan->chunks);
+        g_free(plan);
+    }
+}
+
+void boot_plan_add(BootPlan *plan, hwaddr addr, uint64_t size, GBytes *data)
+{
+    BootChunk c = { .addr = addr, .size = size };
+
+    if (data) {
+        g_assert(g_bytes_get_size(data) <= size);
+        c.data = g_bytes_ref(data);
+    }
+    if (size) {
+        g_array_append_val(plan->chunks, c);
+    } else {
+        boot_chunk_clear(&c);
+    }
+}
+
+static hwaddr boot_place_in(BootPlan *plan, hwaddr *next, hwaddr end,
+                            const void *data, size_t len, unsigned align)
+{
+    hwaddr addr = (*next + align - 1) & ~(hwaddr)(align - 1);
+    g_autoptr(GBytes) bytes = NULL;
+
+    if (addr > end || len > end - addr) {
+        return 0;
+    }
+    bytes = g_bytes_new(data, len);
+    boot_plan_add(plan, addr, len, bytes);
+    *next = addr + len;
+    return addr;
+}
+
+hwaddr boot_plan_place(BootPlan *plan, const void *data, size_t len,
+                       unsigned align, GError **errp)
+{
+    hwaddr addr =
+        boot_place_in(plan, &plan->area_next, BOOT_AREA_END, data, len, align);
+
+    if (!addr) {
+        error_setg(errp,
+                   "command lines and boot information need %zu bytes more "
+                   "than the %u KiB there are for them",
+                   len - (size_t)MIN(len, BOOT_AREA_END - plan->area_next),
+                   (BOOT_AREA_END - BOOT_AREA) / 1024);
+    }
+    return addr;
+}
+
+hwaddr boot_plan_place_table(BootPlan *plan, const void *data, size_t len,
+                             unsigned align, GError **errp)
+{
+    hwaddr addr = boot_place_in(plan, &plan->tables_next, BOOT_TABLES_END, data,
+                                len, align);
+
+    if (!addr) {
+        error_setg(errp, "ACPI and SMBIOS tables do not fit into 64 KiB: "
+                         "shorten the -smbios texts");
+    }
+    return addr;
+}
+
+bool boot_place_modules(BootPlan *plan, const BootEnv *env, uint64_t *addr,
+                        GError **errp)
+{
+    for (unsigned i = 0; i < env->n_modules; i++) {
+        size_t len = g_bytes_get_size(env->modules[i].data);
+
+        if (!e820_find_low(env->e820, len, 4096, MAX(plan->low_end, MIB),
+                           plan->high_end, &addr[i])) {
+            error_setg(errp,
+                       "initrd '%s' of %zu bytes does not fit into memory "
+                       "behind the kernel, which ends at 0x%" PRIx64
+                       ": give more with -m",
+                       env->modules[i].cmdline, len, plan->low_end);
+            return false;
+        }
+        boot_plan_add(plan, addr[i], len, env->modules[i].data);
+        plan->low_end = addr[i] + len;
+    }
+    return true;
+}
+
+bool boot_find_high(BootPlan *plan, const BootEnv *env, uint64_t len,
+                    uint64_t max, uint64_t *addr)
+{
+    if (!e820_find_high(env->e820, len, 4096, plan->low_end,
+                        MIN(max, plan->high_end), addr)) {
+        return false;
+    }
+    plan->high_end = *addr;
+    return true;
+}
+
+/* ---- which kind of kernel ---------------------------------------------------- */
+
+BootKind boot_detect(GBytes *image)
+{
+    size_t len;
+    const uint8_t *p = g_bytes_get_data(image, &len);
+
+    if (len >= 0x206 && memcmp(p + 0x202, "HdrS", 4) == 0 &&
+        ld_le16(p + 0x1fe) == 0xaa55) {
+        return BOOT_KIND_LINUX;
+    }
+    for (size_t i = 0; i + 12 <= MIN(len, 8192); i += 4) {
+        if (ld_le32(p + i) == 0x1badb002 &&
+            ld_le32(p + i) + ld_le32(p + i + 4) + ld_le32(p + i + 8) == 0) {
+            return BOOT_KIND_MULTIBOOT;
+        }
+    }
+    for (size_t i = 0; i + 16 <= MIN(len, 32768); i += 8) {
+        if (ld_le32(p + i) == 0xe85250d6 &&
+            ld_le32(p + i) + ld_le32(p + i + 4) + ld_le32(p + i + 8) +
+                    ld_le32(p + i + 12) ==
+                0) {
+            return BOOT_KIND_MULTIBOOT2;
+        }
+    }
+    if (len >= 4 && memcmp(p, "\177ELF", 4) == 0) {
+        return BOOT_KIND_ELF;
+    }
+    return BOOT_KIND_UNKNOWN;
+}
+
+bool boot_load_kernel(BootPlan *plan, const BootEnv *env, GBytes *image,
+                      GError **errp)
+{
+    switch (boot_detect(image)) {
+    case BOOT_KIND_LINUX:
+        return boot_linux_load(plan, env, image, errp);
+    case BOOT_KIND_MULTIBOOT:
+        return boot_multiboot_load(plan, env, image, errp);
+    case BOOT_KIND_MULTIBOOT2:
+        return boot_multiboot2_load(plan, env, image, errp);
+    case BOOT_KIND_ELF:
+        return boot_elf_load(plan, env, image, errp);
+    case BOOT_KIND_UNKNOWN:
+        break;
+    }
+    error_setg(errp,
+               "'%s' is not a kernel: looked for a Linux bzImage (HdrS at "
+               "0x202), a multiboot header in the first 8 KiB, a multiboot2 "
+               "header in the first 32 KiB, and an ELF file with or without a "
+               "PVH note; a raw binary starts with -flat",
+               env->kernel_name);
+    return false;
+}
+
+/* ---- files ------------------------------------------------------------------- */
+
+GBytes *boot_read_file(const char *what, const char *name, GError **errp)
+{
+    g_autoptr(GError) err = NULL;
+    char *data;
+    size_t len;
+
+    if (g_file_test(name, G_FILE_TEST_IS_DIR)) {
+        error_setg_errno(errp, EISDIR, "could not open %s file '%s'", what,
+                         name);
+        return NULL;
+    }
+    errno = 0;
+    if (!g_file_get_contents(name, &data, &len, &err)) {
+        error_setg_errno(errp, errno ? errno : EIO,
+                         "could not open %s file '%s'", what, name);
+        return NULL;
+    }
+    return g_bytes_new_take(data, len);
+}
+
+/* "a arg,b arg" at its commas; ",," is one comma. */
+static GPtrArray *boot_split_modules(const char *text)
+{
+    GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
+    GString *word = g_string_new(NULL);
+
+    for (const char *p = text;; p++) {
+        if (p[0] == ',' && p[1] == ',') {
+            g_string_append_c(word, ',');
+            p++;
+        } else if (*p == ',' || *p == '\0') {
+            g_ptr_array_add(list, g_strdup(word->str));
+            g_string_truncate(word, 0);
+            if (*p == '\0') {
+                break;
+            }
+        } else {
+            g_string_append_c(word, *p);
+        }
+    }
+    g_string_free(word, TRUE);
+    return list;
+}
+
+static void boot_modules_free(BootEnv *env)
+{
+    for (unsigned i = 0; i < env->n_modules; i++) {
+        g_bytes_unref(env->modules[i].data);
+        g_free(env->modules[i].cmdline);
+    }
+    g_free(env->modules);
+    env->modules = NULL;
+    env->n_modules = 0;
+}
+
+/* Multiboot kernels take several modules, all others one file of any name. */
+static bool boot_read_modules(BootEnv *env, const char *text, bool several,
+                              GError **errp)
+{
+    g_autoptr(GPtrArray) list = NULL;
+
+    if (several) {
+        list = boot_split_modules(text);
+    } else {
+        list = g_ptr_array_new_with_free_func(g_free);
+        g_ptr_array_add(list, g_strdup(text));
+    }
+    env->modules = g_new0(BootModule, list->len);
+    for (unsigned i = 0; i < list->len; i++) {
+        const char *word = g_ptr_array_index(list, i);
+        g_autofree char *file = g_strdup(word);
+        GBytes *data;
+
+        if (several && strchr(file, ' ')) {
+            *strchr(file, ' ') = '\0';
+        }
+        data = boot_read_file("initrd", file, errp);
+        if (!data) {
+            return false;
+        }
+        env->modules[i].data = data;
+        env->modules[i].cmdline = g_strdup(word);
+        env->n_modules++;
+    }
+    return true;
+}
+
+bool boot_from_config(BootPlan *plan, BootEnv *env, Machine *m, GError **errp)
+{
+    g_autoptr(GBytes) kernel = NULL;
+    g_autoptr(GBytes) dtb = NULL;
+    BootKind kind;
+    bool ok;
+
+    kernel = boot_read_file("kernel", m->cfg.kernel, errp);
+    if (!kernel) {
+        return false;
+    }
+    env->kernel_name = m->cfg.kernel;
+    env->cmdline = m->cfg.append ? m->cfg.append : "";
+    if (m->cfg.dtb) {
+        dtb = boot_read_file("dtb", m->cfg.dtb, errp);
+        if (!dtb) {
+            return false;
+        }
+        env->dtb = dtb;
+    }
+    kind = boot_detect(kernel);
+    ok = !m->cfg.initrd || boot_read_modules(env, m->cfg.initrd,
+                                             kind == BOOT_KIND_MULTIBOOT ||
+                                                 kind == BOOT_KIND_MULTIBOOT2,
+                                             errp);
+    ok = ok && boot_load_kernel(plan, env, kernel, errp);
+    boot_modules_free(env);
+    env->dtb = NULL;
+    return ok;
+}
+
+/* ---- carrying it out ----------------------------------------------------------- */
+
+/* A flat descriptor with attributes @attr (SEG_*). SDM 3A, 3.4.5. */
+static uint64_t boot_descriptor(uint32_t attr, uint64_t base, uint32_t limit)
+{
+    return (uint64_t)(limit & 0xffff) | (base & 0xffffff) << 16 |
+           (uint64_t)(attr & 0xf0ff00) << 32 |
+           (uint64_t)(limit & 0xf0000) << 32 | (base & 0xff000000) << 32;
+}
+
+#define ATTR_DATA   (SEG_P | SEG_S | SEG_RW | SEG_A)
+#define ATTR_CODE   (ATTR_DATA | SEG_CODE)
+#define ATTR_DATA32 (ATTR_DATA | SEG_DB | SEG_G)
+#define ATTR_CODE32 (ATTR_CODE | SEG_DB | SEG_G)
+#define ATTR_CODE64 (ATTR_CODE | SEG_L | SEG_G)
+#define ATTR_TSS    (SEG_P | 0xb00) /* busy, 32- or 64-bit */
+
+void boot_write_mode_tables(AddressSpace *mem, BootMode mode)
+{
+    uint8_t gdt[BOOT_GDT_SIZE] = { 0 };
+    uint8_t tss[0x68] = { 0 };
+    uint32_t code = mode == BOOT_LONG ? ATTR_CODE64 : ATTR_CODE32;
+
+    if (mode != BOOT_PROTECTED && mode != BOOT_LONG) {
+        return;
+    }
+    st_le64(gdt + BOOT_SEL_CODE32, boot_descriptor(ATTR_CODE32, 0, 0xfffff));
+    st_le64(gdt + BOOT_SEL_CODE, boot_descriptor(code, 0, 0xfffff));
+    st_le64(gdt + BOOT_SEL_DATA, boot_descriptor(ATTR_DATA32, 0, 0xfffff));
+    st_le64(gdt + BOOT_SEL_TSS, boot_descriptor(ATTR_TSS, BOOT_TSS, 0x67));
+    st_le64(gdt + BOOT_SEL_CODE64, boot_descriptor(ATTR_CODE64, 0, 0xfffff));
+    as_write(mem, BOOT_GDT, gdt, sizeof(gdt));
+    as_write(mem, BOOT_TSS, tss, sizeof(tss));
+    if (mode == BOOT_LONG) {
+        uint64_t page[512] = { 0 };
+
+        page[0] = GUINT64_TO_LE(BOOT_PAGE_TABLES + 0x1000 + 3);
+        as_write(mem, BOOT_PAGE_TABLES, page, sizeof(page));
+        for (unsigned i = 0; i < 4; i++) {
+            page[i] = GUINT64_TO_LE(BOOT_PAGE_TABLES + 0x2000 + i * 4096 + 3);
+        }
+        as_write(mem, BOOT_PAGE_TABLES + 0x1000, page, sizeof(page));
+        for (unsigned i = 0; i < 4 * 512; i++) {
+            page[i % 512] = GUINT64_TO_LE((uint64_t)i << 21 | 0x83);
+            if (i % 512 == 511) {
+                as_write(mem, BOOT_PAGE_TABLES + 0x2000 + i / 512 * 4096, page,
+                         sizeof(page));
+            }
+        }
+    }
+}
+
+static void boot_zero(AddressSpace *mem, hwaddr addr, uint64_t len)
+{
+    static const uint8_t zeros[65536];
+
+    while (len) {
+        size_t n = MIN(len, sizeof(zeros));
+
+        as_write(mem, addr, zeros, n);
+        addr += n;
+        len -= n;
+    }
+}
+
+void boot_plan_apply(const BootPlan *plan, AddressSpace *mem)
+{
+    uint8_t seed[256];
+
+    for (unsigned i = 0; i < plan->chunks->len; i++) {
+        const BootChunk *c = &g_array_index(plan->chunks, BootChunk, i);
+        size_t len = 0;
+
+        if (c->data) {
+            const void *p = g_bytes_get_data(c->data, &len);
+
+            as_write(mem, c->addr, p, len);
+        }
+        boot_zero(mem, c->addr + len, c->size - len);
+    }
+    if (plan->random_seed && plan->random_len <= sizeof(seed) &&
+        getrandom(seed, plan->random_len, 0) == (ssize_t)plan->random_len) {
+        as_write(mem, plan->random_seed, seed, plan->random_len);
+    }
+    boot_write_mode_tables(mem, plan->mode);
+}
+
+static void boot_set_seg(X86Seg *seg, unsigned sel, uint32_t attr,
+                         uint64_t base, uint32_t limit)
+{
+    *seg = (X86Seg) { .sel = sel, .attr = attr, .base = base, .limit = limit };
+}
+
+/* CS base 0 where it can be; above 64 KiB the segment follows the entry. */
+static void boot_enter_real(X86State *s, uint64_t entry)
+{
+    uint64_t base = entry < 0x10000 ? 0 : entry & 0xffff0;
+
+    for (unsigned i = 0; i < S_COUNT; i++) {
+        boot_set_seg(&s->seg[i], 0, ATTR_DATA, 0, 0xffff);
+    }
+    boot_set_seg(&s->seg[S_CS], base >> 4, ATTR_CODE, base, 0xffff);
+    s->rip = entry - base;
+    s->cr0 = CR0_ET;
+    s->cr4 = 0;
+    s->efer = 0;
+    s->idt_base = 0;
+    s->idt_limit = 0x3ff;
+}
+
+static void boot_enter_flat(X86State *s, BootMode mode, uint64_t entry)
+{
+    for (unsigned i = 0; i < S_COUNT; i++) {
+        boot_set_seg(&s->seg[i], BOOT_SEL_DATA, ATTR_DATA32, 0, 0xffffffff);
+    }
+    boot_set_seg(&s->seg[S_CS], BOOT_SEL_CODE,
+                 mode == BOOT_LONG ? ATTR_CODE64 : ATTR_CODE32, 0, 0xffffffff);
+    boot_set_seg(&s->tr, BOOT_SEL_TSS, ATTR_TSS, BOOT_TSS, 0x67);
+    s->gdt_base = BOOT_GDT;
+    s->gdt_limit = BOOT_GDT_SIZE - 1;
+    s->idt_base = 0;
+    s->idt_limit = 0;
+    s->cr0 = CR0_PE | CR0_ET;
+    s->cr4 = 0;
+    s->efer = 0;
+    if (mode == BOOT_LONG) {
+        s->cr0 |= CR0_PG;
+        s->cr3 = BOOT_PAGE_TABLES;
+        s->cr4 = CR4_PAE;
+        s->efer = EFER_LME | EFER_LMA;
+    }
+    s->rip = entry;
+}
+
+void boot_cpu_enter(X86Cpu *cpu, BootMode mode, uint64_t entry)
+{
+    X86State *s = cpu_state(cpu);
+
+    memset(s->gpr, 0, sizeof(s->gpr));
+    s->rflags = 2;
+    s->mp_state = MP_RUNNABLE;
+    s->halted = mode == BOOT_NOTHING;
+    s->a20_masked = false;
+    if (mode == BOOT_REAL) {
+        boot_enter_real(s, entry);
+    } else if (mode != BOOT_NOTHING) {
+        boot_enter_flat(s, mode, entry);
+    }
+    x86_update_mode(cpu);
+}
+
+void boot_plan_start(const BootPlan *plan, X86Cpu *cpu)
+{
+    X86State *s = cpu_state(cpu);
+
+    boot_cpu_enter(cpu, plan->mode, plan->entry);
+    memcpy(s->gpr, plan->gpr, sizeof(s->gpr));
+    s->rflags = plan->rflags | 2;
+    s->cr4 |= plan->cr4;
+    x86_update_mode(cpu);
+    log_mask(LOG_RESET, "boot: %s, entry 0x%" PRIx64 "\n",
+             plan->protocol ? plan->protocol : "nothing to boot", plan->entry);
+}
+
+void boot_start_loaders(Machine *m)
+{
+    for (unsigned i = 0; i < m->devices->len; i++) {
+        LoaderStart st;
+
+        if (!loader_get_start(g_ptr_array_index(m->devices, i), &st) ||
+            st.cpu >= m->ncpus) {
+            continue;
+        }
+        BootMode mode = st.elf_bits == 64                      ? BOOT_LONG
+                        : st.elf_bits == 32 || st.entry >= MIB ? BOOT_PROTECTED
+                                                               : BOOT_REAL;
+        boot_write_mode_tables(m->mem, mode);
+        boot_cpu_enter(m->cpu[st.cpu], mode, st.entry);
+    }
+}
