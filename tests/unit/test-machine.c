@@ -1,0 +1,318 @@
+/* Run states and requests, with hooks instead of vCPUs. */
+#include "util/osdep.h"
+#include "system/machine.h"
+#include "util/error.h"
+#include "util/mainloop.h"
+
+static GString *story;
+
+static void say(const char *what)
+{
+    g_string_append_printf(story, "%s ", what);
+}
+
+static void expect(const char *text)
+{
+    g_assert_cmpstr(story->str, ==, text);
+    g_string_truncate(story, 0);
+}
+
+static void cpus_pause(Machine *m)
+{
+    say("pause");
+}
+
+static void cpus_resume(Machine *m)
+{
+    say("resume");
+}
+
+static void cpus_reset(Machine *m)
+{
+    say("cpus");
+}
+
+static void on_event(Machine *m, const char *event, const char *reason,
+                     void *opaque)
+{
+    g_string_append_printf(story, "%s%s%s ", event, reason ? ":" : "",
+                           reason ? reason : "");
+}
+
+static void dev_reset(Device *dev)
+{
+    say(dev->id);
+}
+
+static void board_reset(Machine *m)
+{
+    say("board");
+}
+
+static const DeviceClass dev_class = { .name = "dev",
+                                       .size = sizeof(Device),
+                                       .reset = dev_reset };
+static const MachineClass board = { .name = "board", .reset = board_reset };
+
+static void power_button(void *opaque, int n, int level)
+{
+    say(level ? "press" : "release");
+}
+
+static void add_device(Machine *m, const char *id)
+{
+    g_assert_true(device_realize(device_new_class(m, &dev_class, id), NULL));
+}
+
+static Machine *start(void)
+{
+    Machine *m = machine_new(&board, NULL);
+
+    story = g_string_new(NULL);
+    m->cpus_pause = cpus_pause;
+    m->cpus_resume = cpus_resume;
+    m->cpus_reset = cpus_reset;
+    m->on_event = on_event;
+    m->power_button = (IrqLine) { power_button, NULL, 0 };
+    add_device(m, "a");
+    add_device(m, "b");
+    return m;
+}
+
+static void end(Machine *m)
+{
+    machine_free(m);
+    g_string_free(story, true);
+}
+
+static void loop(void)
+{
+    while (mainloop_iterate(false)) {
+    }
+}
+
+/* Takes back a quit that nobody waited for. */
+static void take_quit(void)
+{
+    mainloop_quit();
+    mainloop_run();
+}
+
+static void test_start_stop(void)
+{
+    Machine *m = start();
+    int64_t t;
+
+    g_assert_cmpstr(run_state_name(m->state), ==, "prelaunch");
+    g_assert_true(machine_start(m, NULL));
+    g_assert_true(machine_start(m, NULL));
+    g_assert_cmpint(m->state, ==, RUN_RUNNING);
+    expect("RESUME resume ");
+    g_usleep(1000);
+    g_assert_cmpint(clock_ns(m->vclock), >, 0);
+    machine_stop(m, RUN_PAUSED);
+    machine_stop(m, RUN_PAUSED);
+    g_assert_cmpint(m->state, ==, RUN_PAUSED);
+    expect("pause STOP ");
+    t = clock_ns(m->vclock);
+    g_usleep(1000);
+    g_assert_cmpint(clock_ns(m->vclock), ==, t);
+    end(m);
+}
+
+static void test_reset(void)
+{
+    Machine *m = start();
+
+    machine_reset(m);
+    expect("cpus a b board ");
+    machine_start(m, NULL);
+    expect("RESUME resume ");
+    machine_reset(m);
+    expect("pause cpus a b board resume ");
+    machine_request_reset(m, RESET_GUEST);
+    machine_request_reset(m, RESET_GUEST);
+    expect("");
+    loop();
+    expect("pause cpus a b board resume RESET:guest-reset ");
+    machine_request_reset(m, RESET_HOST);
+    machine_request_powerdown(m);
+    loop();
+    expect("pause cpus a b board resume RESET:host-qmp-system-reset "
+           "POWERDOWN press release ");
+    machine_stop(m, RUN_PAUSED);
+    expect("pause STOP ");
+    machine_request_reset(m, RESET_HOST);
+    loop();
+    expect("cpus a b board RESET:host-qmp-system-reset ");
+    g_assert_cmpint(m->state, ==, RUN_PRELAUNCH);
+    end(m);
+}
+
+static void test_shutdown(void)
+{
+    Machine *m = start();
+
+    machine_start(m, NULL);
+    machine_request_reset(m, RESET_GUEST);
+    machine_request_shutdown(m, 33);
+    machine_request_shutdown(m, 1);
+    mainloop_run();
+    expect("RESUME resume pause STOP SHUTDOWN:guest-shutdown ");
+    g_assert_cmpint(m->exit_code, ==, 33);
+    g_assert_cmpint(m->state, ==, RUN_SHUTDOWN);
+    end(m);
+}
+
+static void test_no_shutdown(void)
+{
+    Machine *m = start();
+    g_autoptr(GError) err = NULL;
+
+    m->cfg.no_shutdown = true;
+    machine_start(m, NULL);
+    machine_request_shutdown(m, 5);
+    loop();
+    expect("RESUME resume pause STOP SHUTDOWN:guest-shutdown ");
+    g_assert_cmpint(m->exit_code, ==, 0);
+    g_assert_false(machine_start(m, &err));
+    g_assert_cmpstr(err->message, ==,
+                    "Resetting the Virtual Machine is required");
+    machine_stop(m, RUN_PAUSED);
+    g_assert_cmpint(m->state, ==, RUN_SHUTDOWN);
+    machine_request_reset(m, RESET_HOST);
+    loop();
+    g_assert_cmpint(m->state, ==, RUN_PRELAUNCH);
+    g_assert_true(machine_start(m, NULL));
+    end(m);
+}
+
+static void test_no_reboot(void)
+{
+    Machine *m = start();
+
+    m->cfg.no_reboot = true;
+    machine_start(m, NULL);
+    machine_request_reset(m, RESET_TRIPLE_FAULT);
+    mainloop_run();
+    expect("RESUME resume pause STOP SHUTDOWN:guest-reset ");
+    g_assert_cmpint(m->exit_code, ==, 0);
+    end(m);
+}
+
+static void test_stop_request(void)
+{
+    Machine *m = start();
+
+    machine_start(m, NULL);
+    machine_request_stop(m, RUN_DEBUG);
+    loop();
+    expect("RESUME resume pause STOP ");
+    g_assert_cmpint(m->state, ==, RUN_DEBUG);
+    g_assert_true(machine_start(m, NULL));
+    machine_request_stop(m, RUN_INTERNAL_ERROR);
+    loop();
+    g_assert_cmpint(m->state, ==, RUN_INTERNAL_ERROR);
+    g_assert_false(machine_start(m, NULL));
+    end(m);
+}
+
+/* A request that is still queued when the machine goes. */
+static void test_request_outlives(void)
+{
+    Machine *m = start();
+
+    machine_request_reset(m, RESET_GUEST);
+    end(m);
+    story = NULL;
+    loop();
+}
+
+static gpointer requester(gpointer opaque)
+{
+    Machine *m = opaque;
+
+    for (unsigned i = 0; i < 1000; i++) {
+        machine_lock(m);
+        machine_request_reset(m, RESET_GUEST);
+        machine_unlock(m);
+    }
+    machine_request_shutdown(m, 7);
+    return NULL;
+}
+
+static void test_from_threads(void)
+{
+    Machine *m = start();
+    GThread *t[3];
+
+    mainloop_set_lock(&m->lock);
+    machine_start(m, NULL);
+    for (unsigned i = 0; i < G_N_ELEMENTS(t); i++) {
+        t[i] = g_thread_new("requester", requester, m);
+    }
+    mainloop_run();
+    for (unsigned i = 0; i < G_N_ELEMENTS(t); i++) {
+        g_thread_join(t[i]);
+    }
+    g_assert_cmpint(m->exit_code, ==, 7);
+    loop();
+    take_quit();
+    mainloop_set_lock(NULL);
+    end(m);
+}
+
+/* ---- letting go of the lock ---------------------------------------------------- */
+
+static gpointer taker(gpointer opaque)
+{
+    Machine *m = opaque;
+
+    machine_lock(m);
+    machine_unlock(m);
+    return NULL;
+}
+
+static void let_go(void *opaque)
+{
+    Machine *m = opaque;
+    unsigned held;
+
+    machine_lock(m);
+    machine_lock(m);
+    held = machine_unlock_all(m);
+    g_thread_join(g_thread_new("taker", taker, m)); /* or it hangs here */
+    machine_relock(m, held);
+    g_assert_cmpuint(m->lock_depth, ==, 2);
+    machine_unlock(m);
+    machine_unlock(m);
+    mainloop_quit();
+}
+
+static void test_unlock_all(void)
+{
+    Machine *m = start();
+
+    mainloop_set_lock(&m->lock);
+    mainloop_call(let_go, m);
+    mainloop_run();
+    let_go(m); /* outside of the loop */
+    mainloop_run();
+    mainloop_set_lock(NULL);
+    end(m);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/machine/start-stop", test_start_stop);
+    g_test_add_func("/machine/reset", test_reset);
+    g_test_add_func("/machine/shutdown", test_shutdown);
+    g_test_add_func("/machine/no-shutdown", test_no_shutdown);
+    g_test_add_func("/machine/no-reboot", test_no_reboot);
+    g_test_add_func("/machine/stop-request", test_stop_request);
+    g_test_add_func("/machine/request-outlives", test_request_outlives);
+    g_test_add_func("/machine/from-threads", test_from_threads);
+    g_test_add_func("/machine/unlock-all", test_unlock_all);
+    return g_test_run();
+}
