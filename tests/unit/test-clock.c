@@ -244,6 +244,7 @@ static void test_mainloop(void)
     GThread *t;
     int p[2];
 
+    g_rec_mutex_init(&loop.lock);
     mainloop_set_lock(&loop.lock);
     t = g_thread_new("caller", caller, NULL);
     mainloop_run();

@@ -192,7 +192,7 @@ static void test_pause_resume(void)
     g_assert_cmpuint(count_of(m, 0), ==, 0); /* created paused */
     machine_start(m, NULL);
     sipi_all(m);
-    for (unsigned round = 0; round < 300; round++) {
+    for (unsigned round = 0; round < 150; round++) {
         uint64_t n;
 
         for (unsigned i = 0; i < m->ncpus && round % 10 == 0; i++) {
@@ -286,7 +286,7 @@ static void test_halt_wake(void)
     guest_step = step_halt;
     machine_start(m, NULL);
     sipi_all(m);
-    for (unsigned n = 0; n < 20000; n++) {
+    for (unsigned n = 0; n < 4000; n++) {
         unsigned i = n % 2, before = irqs_of(m, i);
 
         cpu_raise(m->cpu[i], CPU_IRQ);
@@ -294,7 +294,7 @@ static void test_halt_wake(void)
             g_thread_yield();
         }
     }
-    g_assert_cmpuint(irqs_of(m, 0), ==, 10000);
+    g_assert_cmpuint(irqs_of(m, 0), ==, 2000);
     end(m);
 }
 
@@ -314,7 +314,7 @@ static void test_ping_pong(void)
     guest_step = step_ping;
     machine_start(m, NULL);
     sipi_all(m);
-    while (irqs_of(m, 0) < 5000) {
+    while (irqs_of(m, 0) < 2000) {
         g_thread_yield();
     }
     end(m);
@@ -503,9 +503,9 @@ static void run_exclusive(unsigned ncpus, unsigned rounds)
 static void test_exclusive(void)
 {
     run_exclusive(1, 20);
-    run_exclusive(2, 100);
-    run_exclusive(4, 100);
-    run_exclusive(16, 10);
+    run_exclusive(2, 40);
+    run_exclusive(4, 40);
+    run_exclusive(16, 4);
 }
 
 /* While one is in the section, nobody else executes anything. */
@@ -541,7 +541,7 @@ static void test_exclusive_alone(void)
     guest_step = step_alone;
     machine_start(m, NULL);
     sipi_all(m);
-    while (__atomic_load_n(&shared.done, __ATOMIC_RELAXED) < 200) {
+    while (__atomic_load_n(&shared.done, __ATOMIC_RELAXED) < 50) {
         g_thread_yield();
     }
     end(m);
