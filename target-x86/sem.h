@@ -55,7 +55,7 @@ static inline void sp_set(X86Cpu *c, uint64_t sp)
     gpr_set(c, R_RSP, sp, c->mode.stack_size);
 }
 
-static inline void stack_push(X86Cpu *c, uint64_t v, unsigned size)
+static inline void sp_push(X86Cpu *c, uint64_t v, unsigned size)
 {
     uint64_t sp = (sp_get(c) - size) & size_mask(c->mode.stack_size);
 
@@ -64,7 +64,7 @@ static inline void stack_push(X86Cpu *c, uint64_t v, unsigned size)
 }
 
 /* What a pop would give, @depth bytes up; SP stays. */
-static inline uint64_t stack_peek(X86Cpu *c, unsigned depth, unsigned size)
+static inline uint64_t sp_peek(X86Cpu *c, unsigned depth, unsigned size)
 {
     uint64_t sp = (sp_get(c) + depth) & size_mask(c->mode.stack_size);
 

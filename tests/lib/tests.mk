@@ -2,3 +2,6 @@
 FAKE_ACCESS_TESTS := $(shell grep -l '"tests/lib/fake-access.h"' \
 	tests/*/test-*.c 2>/dev/null)
 $(patsubst %.c,$(B)/%,$(FAKE_ACCESS_TESTS)): $(B)/obj/tests/lib/fake-access.o
+HOST_RUN_TESTS := $(shell grep -l '"tests/lib/host-run.h"' \
+	tests/*/test-*.c 2>/dev/null)
+$(patsubst %.c,$(B)/%,$(HOST_RUN_TESTS)): $(B)/obj/tests/lib/host-run.o
