@@ -780,6 +780,8 @@ static bool decode_rest(const Tables *t, Decoder *d, Insn *in)
     }
     if (plan->flags & PLAN_IMM) {
         decode_imms(d, in, plan);
+    } else if (d->map == MAP_M1 && (d->opcode & 0xf8) == 0xd8) {
+        in->imm = d->modrm; /* for the x87's FOP */
     }
     decode_registers(d, in, plan->flags);
     if (d->seg >= 0) {

@@ -24,17 +24,20 @@
         XMM_BINARY(op); \
     }
 
-#define INT_MM(name, op) \
+#define INT_MM_FROM(name, op, source) \
     SEM(name) \
     { \
         if (v_is_mmx(in)) { \
-            V s = mm_src(c, in), d = v_64(mm_get(c, in->reg)); \
+            V s = source(c, in), d = v_64(mm_get(c, in->reg)); \
             V_OP(op, d, s); \
             mm_put(c, in->reg, v_q0(d)); \
         } else { \
             XMM_BINARY(op); \
         } \
     }
+
+#define INT_MM(name, op)  INT_MM_FROM(name, op, mm_src)
+#define INT_MML(name, op) INT_MM_FROM(name, op, mm_src32)
 
 #define INT_MMC(name, op) \
     SEM(name) \

@@ -230,6 +230,11 @@ static inline V mm_src(X86Cpu *c, const Insn *in)
     return v_64(in->is_mem ? v_mem(c, in, 8) : mm_get(c, in->rm));
 }
 
+static inline V mm_src32(X86Cpu *c, const Insn *in)
+{
+    return v_64(in->is_mem ? v_mem(c, in, 4) : mm_get(c, in->rm));
+}
+
 /* What every MMX instruction but EMMS does to the x87. SDM 1, 9.5.2. */
 static inline void mm_enter(X86Cpu *c)
 {
