@@ -184,10 +184,16 @@ static void sipi_all(Machine *m)
 
 /* ---- pause ------------------------------------------------------------------- */
 
+static void step_yield(FakeCpu *f)
+{
+    g_thread_yield(); /* fewer cores than vCPUs */
+}
+
 static void test_pause_resume(void)
 {
     Machine *m = start(4);
 
+    guest_step = step_yield;
     g_usleep(2000);
     g_assert_cmpuint(count_of(m, 0), ==, 0); /* created paused */
     machine_start(m, NULL);
@@ -214,6 +220,7 @@ static void test_many_cpus(void)
 {
     Machine *m = start(64);
 
+    guest_step = step_yield;
     machine_start(m, NULL);
     wait_progress(m, 0);
     for (unsigned i = 1; i < 64; i++) {
@@ -440,6 +447,7 @@ static void test_run_on(void)
     Machine *m = start(3);
     unsigned n = 0;
 
+    guest_step = step_yield;
     cpu_run_on(m->cpu[1], work_here, &n); /* paused */
     g_assert_cmpuint(n, ==, 1);
     machine_start(m, NULL);
