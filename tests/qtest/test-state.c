@@ -1,0 +1,349 @@
+/*
+ * Every device class that has state, twice.
+ *
+ * First with states that a guest can reach: random accesses and time, save,
+ * load into a second instance, save again and compare; then both get the same
+ * accesses and must give the same answers.
+ *
+ * Then with random values in the fields, which post_load may refuse or bring
+ * in order: what it took must be safe to run with, and must save and load
+ * unchanged from then on. Last the stream is cut at every byte (it must be
+ * refused) and its bits are flipped (anything but a crash).
+ */
+#include "util/osdep.h"
+#include "system/machine.h"
+
+enum { ROUNDS = 200, ACCESSES = 60, RUN_NS = 20000 };
+
+/* ---- random values, through the table ------------------------------------------ */
+
+static void randomize(const VMState *desc, void *obj, unsigned one_in);
+
+static void random_bytes(uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        p[i] = (uint8_t)g_test_rand_int();
+    }
+}
+
+static void randomize_timer(Timer *t, int64_t now)
+{
+    if (g_test_rand_bit()) {
+        timer_arm(t, now + g_test_rand_int_range(0, 1000000));
+    } else {
+        timer_cancel(t);
+    }
+}
+
+static void randomize_element(const VMField *f, void *p, unsigned one_in)
+{
+    switch (f->kind) {
+    case VM_UINT:
+        if (f->is_bool) {
+            *(bool *)p = g_test_rand_bit();
+            break;
+        }
+        random_bytes(p, f->size);
+        if (g_test_rand_bit()) { /* small numbers are likelier to be legal */
+            memset(p, 0, f->size);
+            *(uint8_t *)p = (uint8_t)g_test_rand_int_range(0, 8);
+        }
+        break;
+    case VM_BYTES:
+        random_bytes(p, f->size);
+        break;
+    case VM_TIMER:
+        randomize_timer(p, clock_ns(((Timer *)p)->clock));
+        break;
+    case VM_STRUCT:
+        randomize(f->sub, p, one_in);
+        break;
+    case VM_END:
+        break;
+    }
+}
+
+/* About one field of @one_in gets a new value. */
+static void randomize(const VMState *desc, void *obj, unsigned one_in)
+{
+    for (const VMField *f = desc->fields; f->kind != VM_END; f++) {
+        for (uint32_t i = 0; i < f->count; i++) {
+            void *p = (char *)obj + f->offset + (size_t)i * f->size;
+
+            if (f->kind == VM_STRUCT ||
+                g_test_rand_int_range(0, (int)one_in) == 0) {
+                randomize_element(f, p, one_in);
+            }
+        }
+    }
+}
+
+/* ---- one device, twice ------------------------------------------------------------ */
+
+typedef struct Pair {
+    Machine *m[2];
+    Device *dev[2];
+} Pair;
+
+static void no_line(void *opaque, int n, int level)
+{
+}
+
+static bool pair_init(Pair *p, const DeviceClass *cls, GError **errp)
+{
+    static const MachineClass bare = { .name = "bare", .max_cpus = 1 };
+
+    memset(p, 0, sizeof(*p));
+    for (int i = 0; i < 2; i++) {
+        Machine *m = machine_new(&bare, clock_new_manual());
+
+        p->m[i] = m;
+        for (int g = 0; g < MACHINE_GSIS; g++) {
+            m->gsi[g] = (IrqLine) { no_line, NULL, g };
+        }
+        clock_step(m->vclock, 1000000);
+        p->dev[i] = device_new_class(m, cls, NULL);
+        if (!device_realize(p->dev[i], errp)) {
+            return false;
+        }
+        if (cls->reset) {
+            cls->reset(p->dev[i]);
+        }
+    }
+    return true;
+}
+
+static void pair_fini(Pair *p)
+{
+    for (int i = 0; i < 2; i++) {
+        if (p->dev[i] && !p->dev[i]->realized) {
+            device_free(p->dev[i]);
+        }
+        machine_free(p->m[i]);
+    }
+}
+
+static GByteArray *save(Device *dev)
+{
+    GByteArray *out = g_byte_array_new();
+    g_autoptr(GError) err = NULL;
+
+    vmstate_save(out, dev->cls->vmstate, dev, &err);
+    g_assert_no_error(err);
+    return out;
+}
+
+static bool load(Device *dev, GByteArray *in, GError **errp)
+{
+    size_t pos = 0;
+    bool ok = vmstate_load(in, &pos, dev->cls->vmstate, dev, errp);
+
+    g_assert_true(!ok || pos == in->len);
+    return ok;
+}
+
+static void expect_same(Device *dev[2], GByteArray *a, GByteArray *b)
+{
+    if (a->len != b->len || memcmp(a->data, b->data, a->len) != 0) {
+        g_autoptr(GString) x = g_string_new(NULL), y = g_string_new(NULL);
+
+        vmstate_dump(x, dev[0]->cls->vmstate, dev[0]);
+        vmstate_dump(y, dev[1]->cls->vmstate, dev[1]);
+        g_test_message("saved:\n%s\nloaded:\n%s", x->str, y->str);
+        g_test_fail();
+    }
+}
+
+/* ---- a guest ----------------------------------------------------------------- */
+
+typedef struct Access {
+    bool port, write;
+    unsigned range; /* of the flat map */
+    hwaddr offset;
+    unsigned size;
+    uint64_t value;
+    int64_t then_ns; /* time that passes */
+} Access;
+
+static void access_random(Access *a)
+{
+    *a = (Access) {
+        .port = g_test_rand_int_range(0, 4) > 0,
+        .write = g_test_rand_bit(),
+        .range = (unsigned)g_test_rand_int_range(0, 16),
+        .offset = (hwaddr)g_test_rand_int_range(0, 1024),
+        .size = 1u << g_test_rand_int_range(0, 3),
+        .value = (uint64_t)g_test_rand_int(),
+        .then_ns = g_test_rand_bit() ? g_test_rand_int_range(0, 100000) : 0,
+    };
+}
+
+/* What the guest sees. */
+static uint64_t access_do(Machine *m, const Access *a)
+{
+    AddressSpace *as = a->port ? m->io : m->mem;
+    const FlatMap *map = as_flat(as);
+    const FlatRange *f;
+    uint64_t v = 0;
+
+    if (map->n) {
+        f = &map->range[a->range % map->n];
+        if (a->write) {
+            as_store(as, f->base + a->offset % f->size, a->value, a->size);
+        } else {
+            v = as_load(as, f->base + a->offset % f->size, a->size);
+        }
+    }
+    clock_step(m->vclock, a->then_ns);
+    return v;
+}
+
+static void run_both(Pair *p)
+{
+    for (unsigned i = 0; i < ACCESSES; i++) {
+        Access a;
+
+        access_random(&a);
+        g_assert_cmphex(access_do(p->m[0], &a), ==, access_do(p->m[1], &a));
+    }
+}
+
+static void run_one(Machine *m)
+{
+    for (unsigned i = 0; i < ACCESSES; i++) {
+        Access a;
+
+        access_random(&a);
+        access_do(m, &a);
+    }
+    clock_step(m->vclock, RUN_NS);
+}
+
+static void same_time(Pair *p)
+{
+    int64_t t0 = clock_ns(p->m[0]->vclock), t1 = clock_ns(p->m[1]->vclock);
+
+    clock_step(p->m[t0 < t1 ? 0 : 1]->vclock, ABS(t0 - t1));
+}
+
+/* ---- the tests -------------------------------------------------------------------- */
+
+static void reset(const DeviceClass *cls, Device *dev)
+{
+    if (cls->reset) {
+        cls->reset(dev);
+    }
+}
+
+static void test_reachable(Pair *p, const DeviceClass *cls)
+{
+    for (unsigned round = 0; round < ROUNDS && !g_test_failed(); round++) {
+        g_autoptr(GByteArray) one = NULL, two = NULL;
+        g_autoptr(GError) err = NULL;
+
+        reset(cls, p->dev[0]);
+        if (round > 0) {
+            run_one(p->m[0]);
+            same_time(p);
+        }
+        one = save(p->dev[0]);
+        load(p->dev[1], one, &err);
+        g_assert_no_error(err);
+        two = save(p->dev[1]);
+        expect_same(p->dev, one, two);
+        run_both(p);
+    }
+}
+
+static void test_random(Pair *p, const DeviceClass *cls)
+{
+    unsigned taken = 0;
+
+    for (unsigned round = 0; round < ROUNDS && !g_test_failed(); round++) {
+        g_autoptr(GByteArray) one = NULL, two = NULL, three = NULL;
+        g_autoptr(GError) err = NULL;
+
+        same_time(p);
+        reset(cls, p->dev[0]);
+        randomize(cls->vmstate, p->dev[0], 1u << (round % 6));
+        one = save(p->dev[0]);
+        if (!load(p->dev[1], one, &err)) {
+            g_assert_nonnull(err);
+            reset(cls, p->dev[1]);
+            continue;
+        }
+        g_assert_no_error(err);
+        taken++;
+        two = save(p->dev[1]);
+        reset(cls, p->dev[0]);
+        load(p->dev[0], two, &err);
+        g_assert_no_error(err);
+        three = save(p->dev[0]);
+        expect_same(p->dev, two, three);
+        run_one(p->m[1]);
+    }
+    g_test_message("%s: %u of %u random states taken", cls->name, taken,
+                   ROUNDS);
+}
+
+static void test_cut(Pair *p, const DeviceClass *cls)
+{
+    g_autoptr(GByteArray) whole = NULL;
+
+    reset(cls, p->dev[0]);
+    whole = save(p->dev[0]);
+    for (guint len = 0; len < whole->len; len++) {
+        g_autoptr(GByteArray) cut = g_byte_array_new();
+        g_autoptr(GError) err = NULL;
+
+        g_byte_array_append(cut, whole->data, len);
+        g_assert_false(load(p->dev[1], cut, &err));
+        g_assert_nonnull(err);
+    }
+}
+
+static void test_flip(Pair *p, const DeviceClass *cls)
+{
+    g_autoptr(GByteArray) s = save(p->dev[0]);
+    guint step = MAX(8 * s->len / 4000, 1);
+
+    for (guint bit = 0; bit < 8 * s->len; bit += step) {
+        g_autoptr(GError) err = NULL;
+
+        s->data[bit / 8] ^= 1 << (bit % 8);
+        g_assert_true(load(p->dev[1], s, &err) == (err == NULL));
+        s->data[bit / 8] ^= 1 << (bit % 8);
+    }
+}
+
+static void test_class(gconstpointer data)
+{
+    const DeviceClass *cls = data;
+    g_autoptr(GError) err = NULL;
+    Pair p;
+
+    if (!pair_init(&p, cls, &err)) {
+        g_test_skip(err->message);
+        pair_fini(&p);
+        return;
+    }
+    test_reachable(&p, cls);
+    test_random(&p, cls);
+    test_cut(&p, cls);
+    test_flip(&p, cls);
+    pair_fini(&p);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    for (unsigned i = 0; device_classes[i]; i++) {
+        const DeviceClass *cls = device_classes[i];
+        g_autofree char *path = g_strdup_printf("/state/%s", cls->name);
+
+        if (cls->vmstate) {
+            g_test_add_data_func(path, cls, test_class);
+        }
+    }
+    return g_test_run();
+}
