@@ -15,6 +15,7 @@ extern const DeviceClass loader_class;
 
 /* Made by machines only; listed for snapshots and tests. */
 extern const DeviceClass i8259_class;
+extern const DeviceClass ioapic_class;
 extern const DeviceClass apic_class;
 extern const DeviceClass i8254_class;
 extern const DeviceClass mc146818_class;
@@ -24,6 +25,7 @@ const DeviceClass *const device_classes[] = {
     &isa_debugcon_class,
     &loader_class,
     &i8259_class,
+    &ioapic_class,
     &apic_class,
     &i8254_class,
     &mc146818_class,
