@@ -93,6 +93,12 @@ enum { S_ES, S_CS, S_SS, S_DS, S_FS, S_GS, S_COUNT };
 #define EFER_NXE       0x800u
 #define EFER_SVME      0x1000u
 #define EFER_FFXSR     0x4000u
+#define DR6_BD         0x2000u
+#define DR6_BS         0x4000u
+#define DR6_BT         0x8000u
+#define DR6_INIT       0xffff0ff0u
+#define DR7_GD         0x2000u
+#define DR7_INIT       0x400u
 #define XCR0_X87       0x1u
 #define XCR0_SSE       0x2u
 #define XCR0_AVX       0x4u

@@ -18,6 +18,17 @@
  * 0 but for the DPL of SS.
  */
 
+/* #DB for an access to debug registers with DR7.GD: a fault. */
+G_NORETURN void x86_raise_gd(X86Cpu *c);
+
+/* SDM 3A, table 6-5: @second came while @first was being delivered. */
+typedef enum Escalation {
+    ESCALATE_NONE, /* one after the other */
+    ESCALATE_DOUBLE,
+    ESCALATE_TRIPLE,
+} Escalation;
+Escalation x86_escalate(int first, int second);
+
 /* What x86_raise() and the others give to siglongjmp(c->unwind). c->insn is
  * NULL then and s.rip is where to go on. */
 enum {
@@ -73,10 +84,15 @@ bool x86_take_events(X86Cpu *c, bool *triple);
 /* pending has something that would end HLT. */
 bool x86_has_work(const X86Cpu *c);
 
-/* SDM 3A 7.3. @kind: by JMP, CALL or gate, IRET. */
+/*
+ * SDM 3A 7.3. @kind: by JMP, CALL or gate, IRET. @ext: bit 0 of error codes.
+ * The old task will go on at @next_rip. @has_error: @error is pushed on the
+ * new task's stack (a task gate in the IDT).
+ */
 typedef enum TaskSwitch { TASK_JMP, TASK_CALL, TASK_IRET } TaskSwitch;
 void task_switch(X86Cpu *c, uint16_t tss_sel, TaskSwitch kind,
-                 uint64_t next_rip, bool has_error, uint32_t error);
+                 uint64_t next_rip, unsigned ext, bool has_error,
+                 uint32_t error);
 
 /*
  * CR, EFER, XCR0 writes with their checks and consequences (TLB, mode,
@@ -184,6 +200,10 @@ void tss_stack(X86Cpu *c, unsigned dpl, unsigned ext, uint16_t *ss,
 /* Rights of a new SS at @cpl for a stack switch; #TS(sel | @ext), #SS. */
 void ss_check_new(X86Cpu *c, uint16_t sel, unsigned cpl, unsigned ext,
                   SegDesc *d);
+
+/* JMP or CALL to the TSS or task gate @d; #GP if it is neither. */
+void task_transfer(X86Cpu *c, uint16_t sel, const SegDesc *d, TaskSwitch kind,
+                   uint64_t next_rip);
 
 /* A stack that is being built or taken apart before anything is committed. */
 typedef struct Stack {
