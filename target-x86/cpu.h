@@ -36,23 +36,23 @@ enum {
 enum { S_ES, S_CS, S_SS, S_DS, S_FS, S_GS, S_COUNT };
 
 /* RFLAGS. SDM 1, 3.4.3. */
-#define FL_CF   0x1u
-#define FL_PF   0x4u
-#define FL_AF   0x10u
-#define FL_ZF   0x40u
-#define FL_SF   0x80u
-#define FL_TF   0x100u
-#define FL_IF   0x200u
-#define FL_DF   0x400u
-#define FL_OF   0x800u
-#define FL_IOPL 0x3000u
-#define FL_NT   0x4000u
-#define FL_RF   0x10000u
-#define FL_VM   0x20000u
-#define FL_AC   0x40000u
-#define FL_VIF  0x80000u
-#define FL_VIP  0x100000u
-#define FL_ID   0x200000u
+#define FL_CF    0x1u
+#define FL_PF    0x4u
+#define FL_AF    0x10u
+#define FL_ZF    0x40u
+#define FL_SF    0x80u
+#define FL_TF    0x100u
+#define FL_IF    0x200u
+#define FL_DF    0x400u
+#define FL_OF    0x800u
+#define FL_IOPL  0x3000u
+#define FL_NT    0x4000u
+#define FL_RF    0x10000u
+#define FL_VM    0x20000u
+#define FL_AC    0x40000u
+#define FL_VIF   0x80000u
+#define FL_VIP   0x100000u
+#define FL_ID    0x200000u
 #define FL_ARITH (FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF)
 
 /* Control registers. SDM 3A, 2.5. */
@@ -129,9 +129,9 @@ enum {
 /* Segment attributes: descriptor bits 40-47 in 8-15 and 52-55 in 20-23. */
 #define SEG_TYPE_SHIFT 8
 #define SEG_TYPE       0xf00u
-#define SEG_A          0x100u  /* accessed */
-#define SEG_RW         0x200u  /* writable data, readable code */
-#define SEG_CE         0x400u  /* conforming code, expand-down data */
+#define SEG_A          0x100u /* accessed */
+#define SEG_RW         0x200u /* writable data, readable code */
+#define SEG_CE         0x400u /* conforming code, expand-down data */
 #define SEG_CODE       0x800u
 #define SEG_S          0x1000u /* code or data */
 #define SEG_DPL_SHIFT  13
@@ -169,8 +169,9 @@ typedef struct X86State {
     uint64_t misc_enable, debugctl, xss, spec_ctrl, smbase;
     uint64_t mtrr_def, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
     uint64_t mcg_status, mcg_ctl, mce[4 * 10]; /* CTL STATUS ADDR MISC */
-    uint64_t feature_control, tsx_ctrl, umwait_control;
+    uint64_t feature_control, clock_modulation, therm_interrupt;
     uint64_t hwcr, syscfg, de_cfg, vm_cr, vm_hsave_pa; /* AMD */
+    uint64_t amd_cfg[6]; /* LS_CFG IC_CFG DC_CFG BU_CFG BU_CFG2 NB_CFG */
     uint64_t pv_wall_clock, pv_system_time; /* kvmclock, for -accel kvm */
     uint32_t pkru;
 
@@ -198,7 +199,7 @@ enum {
     CPU_SMI = 1 << 2,
     CPU_INIT = 1 << 3,
     CPU_SIPI = 1 << 4,
-    CPU_STOP = 1 << 5, /* leave run() so that the VM can stop, or work waits */
+    CPU_STOP = 1 << 5,  /* leave run() so that the VM can stop, or work waits */
     CPU_FLUSH = 1 << 6, /* accelerator's own: drop translations first */
 };
 
@@ -227,8 +228,8 @@ typedef struct X86Mode {
     uint8_t cpl;
     bool protected_mode; /* CR0.PE and not VM */
     bool vm86, long_mode /* EFER.LMA */, code64, paging;
-    bool flat;  /* ES CS SS DS: base 0, no limit to check, usual rights */
-    bool slow;  /* TF, armed DR7, ... : one instruction at a time */
+    bool flat;    /* ES CS SS DS: base 0, no limit to check, usual rights */
+    bool slow;    /* TF, armed DR7, ... : one instruction at a time */
     uint32_t key; /* all of the above in one word: which blocks fit */
 } X86Mode;
 
@@ -258,7 +259,7 @@ struct X86Cpu { /* first member of the accelerator's own struct */
     X86Mode mode;
     const struct Insn *insn; /* executing: s.rip + insn->off is its address */
     X86Fault fault;
-    sigjmp_buf unwind; /* x86_raise() and x86_restart() end here: UNWIND_* */
+    sigjmp_buf unwind;  /* x86_raise() and x86_restart() end here: UNWIND_* */
     X86Fault chain[3];  /* what led to the last triple fault, oldest first */
     uint32_t int_count; /* deliveries: the first column of -d int */
 
@@ -267,13 +268,13 @@ struct X86Cpu { /* first member of the accelerator's own struct */
     unsigned index;      /* 0 is the boot processor */
     uint32_t apic_id;
     Machine *machine;
-    const CpuModel *model; /* what CPUID says, resolved */
-    void *thread;          /* of accel/cpus.c */
+    const CpuModel *model;   /* what CPUID says, resolved */
+    void *thread;            /* of accel/cpus.c */
     const ApicOps *apic_ops; /* NULL: no local APIC */
     void *apic;
 };
 
-extern const VMState vmstate_x86;
+extern const VMState vmstate_x86; /* of an X86Cpu */
 
 /* Power-on state; APs wait for SIPI. SDM 3A, 9.1. */
 void x86_reset(X86Cpu *cpu);
@@ -285,7 +286,7 @@ static inline uint32_t cpu_pending(const X86Cpu *cpu)
 {
     return __atomic_load_n(&cpu->pending, __ATOMIC_ACQUIRE);
 }
-int cpu_ack_irq(X86Cpu *cpu);     /* vector to deliver, or -1: it went away */
+int cpu_ack_irq(X86Cpu *cpu); /* vector to deliver, or -1: it went away */
 /* Up to date, and ours to change; vCPU paused, or in its own thread. */
 X86State *cpu_state(X86Cpu *cpu);
 /* After changing s from outside (loader, snapshot, gdb). */

@@ -6,6 +6,7 @@
  * For each register one function decides (x86_*_ok) and one acts.
  */
 #include "util/osdep.h"
+#include "util/bits.h"
 #include "system/memory.h"
 #include "target-x86/seg.h"
 #include "target-x86/cpuid.h"
@@ -63,9 +64,9 @@ static bool x86_cr0_ok(const X86Cpu *c, uint64_t v)
 
 bool x86_set_cr0(X86Cpu *c, uint64_t v)
 {
-    static const uint32_t defined = CR0_PE | CR0_MP | CR0_EM | CR0_TS |
-                                    CR0_ET | CR0_NE | CR0_WP | CR0_AM |
-                                    CR0_NW | CR0_CD | CR0_PG;
+    static const uint32_t defined = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET |
+                                    CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |
+                                    CR0_PG;
     X86State *s = &c->s;
     uint64_t changed, pdpte[4], efer = s->efer;
 
@@ -226,8 +227,7 @@ bool x86_set_efer(X86Cpu *c, uint64_t v)
     X86State *s = &c->s;
     uint64_t changed = v ^ s->efer;
 
-    if (v & ~x86_efer_mask(c) ||
-        (changed & EFER_LME && s->cr0 & CR0_PG)) {
+    if (v & ~x86_efer_mask(c) || (changed & EFER_LME && s->cr0 & CR0_PG)) {
         return ctrl_refuse(c);
     }
     s->efer = (v & ~(uint64_t)EFER_LMA) | (s->efer & EFER_LMA);

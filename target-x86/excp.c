@@ -27,21 +27,20 @@ static G_NORETURN void excp_unwind(X86Cpu *c, int code, bool back)
 
 void x86_raise(X86Cpu *c, int vector)
 {
-    c->fault = (X86Fault){ .vector = vector };
+    c->fault = (X86Fault) { .vector = vector };
     excp_unwind(c, UNWIND_FAULT, true);
 }
 
 void x86_raise_err(X86Cpu *c, int vector, uint32_t error)
 {
-    c->fault = (X86Fault){ .vector = vector,
-                           .has_error = true,
-                           .error = error };
+    c->fault =
+        (X86Fault) { .vector = vector, .has_error = true, .error = error };
     excp_unwind(c, UNWIND_FAULT, true);
 }
 
 void x86_raise_pf(X86Cpu *c, uint64_t lin, uint32_t error)
 {
-    c->fault = (X86Fault){
+    c->fault = (X86Fault) {
         .vector = EXC_PF, .has_error = true, .error = error, .cr2 = lin
     };
     excp_unwind(c, UNWIND_FAULT, true);
@@ -49,13 +48,13 @@ void x86_raise_pf(X86Cpu *c, uint64_t lin, uint32_t error)
 
 void x86_raise_db(X86Cpu *c, uint64_t dr6_bits)
 {
-    c->fault = (X86Fault){ .vector = EXC_DB, .trap = true, .dr6 = dr6_bits };
+    c->fault = (X86Fault) { .vector = EXC_DB, .trap = true, .dr6 = dr6_bits };
     excp_unwind(c, UNWIND_FAULT, false);
 }
 
 void x86_raise_gd(X86Cpu *c)
 {
-    c->fault = (X86Fault){ .vector = EXC_DB, .dr6 = DR6_BD };
+    c->fault = (X86Fault) { .vector = EXC_DB, .dr6 = DR6_BD };
     excp_unwind(c, UNWIND_FAULT, true);
 }
 
@@ -148,15 +147,15 @@ static void excp_ivt(X86Cpu *c, const Event *e, uint64_t table, LinAs as,
         (uint32_t)lin_ld(c, (uint32_t)(table + e->vector * 4u), 4, as);
     Stack st;
 
-    stack_current(c, &st);
-    stack_room(c, &st, 3, 2);
+    stk_current(c, &st);
+    stk_room(c, &st, 3, 2);
     if ((entry & 0xffff) > c->s.seg[S_CS].limit) {
         x86_raise_err(c, EXC_GP, 0);
     }
-    stack_push(c, &st, flags, 2);
-    stack_push(c, &st, c->s.seg[S_CS].sel, 2);
-    stack_push(c, &st, e->rip, 2);
-    stack_commit(c, &st);
+    stk_push(c, &st, flags, 2);
+    stk_push(c, &st, c->s.seg[S_CS].sel, 2);
+    stk_push(c, &st, e->rip, 2);
+    stk_commit(c, &st);
     seg_load_real(c, S_CS, (uint16_t)(entry >> 16));
     c->s.rip = entry & 0xffff;
 }
@@ -185,8 +184,7 @@ static bool excp_vme_redirected(X86Cpu *c, int vector)
         x86_raise_err(c, EXC_GP, 0);
     }
     map += vector / 8u - 32;
-    return !(lin_ld(c, (uint32_t)(tr->base + map), 1, LIN_SYS) >>
-                 (vector & 7) &
+    return !(lin_ld(c, (uint32_t)(tr->base + map), 1, LIN_SYS) >> (vector & 7) &
              1);
 }
 
@@ -288,8 +286,8 @@ static void excp_finish(X86Cpu *c, const Gate *g, unsigned cpl,
 {
     seg_set(c, S_CS, (g->sel & ~3u) | cpl, cs);
     c->s.rip = g->off;
-    excp_clear_flags(c, FL_TF | FL_NT | FL_RF | FL_VM |
-                            (g->type & 1 ? 0 : FL_IF));
+    excp_clear_flags(c,
+                     FL_TF | FL_NT | FL_RF | FL_VM | (g->type & 1 ? 0 : FL_IF));
 }
 
 static void excp_push_vm86(X86Cpu *c, Stack *st, unsigned size)
@@ -297,7 +295,7 @@ static void excp_push_vm86(X86Cpu *c, Stack *st, unsigned size)
     static const uint8_t order[] = { S_GS, S_FS, S_DS, S_ES };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(order); i++) {
-        stack_push(c, st, c->s.seg[order[i]].sel, size);
+        stk_push(c, st, c->s.seg[order[i]].sel, size);
     }
 }
 
@@ -326,13 +324,13 @@ static void excp_protected(X86Cpu *c, const Event *e)
     if (cpl < c->mode.cpl) {
         tss_stack(c, cpl, e->ext, &ss, &sp);
         ss_check_new(c, ss, cpl, e->ext, &ssd);
-        stack_new(&st, &ssd, sp, cpl, (ss & ~3u) | e->ext);
+        stk_new(&st, &ssd, sp, cpl, (ss & ~3u) | e->ext);
         words += vm86 ? 6 : 2;
     } else {
-        stack_current(c, &st);
+        stk_current(c, &st);
         st.err = e->ext;
     }
-    stack_room(c, &st, words, size);
+    stk_room(c, &st, words, size);
     if (g.off > desc_limit(&cs)) {
         x86_raise_err(c, EXC_GP, e->ext);
     }
@@ -345,14 +343,14 @@ static void excp_protected(X86Cpu *c, const Event *e)
         excp_push_vm86(c, &st, size);
     }
     if (ss) {
-        stack_push(c, &st, s->seg[S_SS].sel, size);
-        stack_push(c, &st, s->gpr[R_RSP], size);
+        stk_push(c, &st, s->seg[S_SS].sel, size);
+        stk_push(c, &st, s->gpr[R_RSP], size);
     }
-    stack_push(c, &st, e->flags, size);
-    stack_push(c, &st, s->seg[S_CS].sel, size);
-    stack_push(c, &st, e->rip, size);
+    stk_push(c, &st, e->flags, size);
+    stk_push(c, &st, s->seg[S_CS].sel, size);
+    stk_push(c, &st, e->rip, size);
     if (e->has_error) {
-        stack_push(c, &st, e->error, size);
+        stk_push(c, &st, e->error, size);
     }
     if (vm86) {
         static const uint8_t data[] = { S_ES, S_DS, S_FS, S_GS };
@@ -364,14 +362,13 @@ static void excp_protected(X86Cpu *c, const Event *e)
     if (ss) {
         seg_set(c, S_SS, ss, &ssd);
     }
-    stack_commit(c, &st);
+    stk_commit(c, &st);
     excp_finish(c, &g, cpl, &cs);
 }
 
 /* RSP from the 64-bit TSS: interrupt stack table entry @ist, or that of
  * @cpl. */
-static uint64_t excp_tss64(X86Cpu *c, unsigned ist, unsigned cpl,
-                           unsigned ext)
+static uint64_t excp_tss64(X86Cpu *c, unsigned ist, unsigned cpl, unsigned ext)
 {
     const X86Seg *tr = &c->s.tr;
     unsigned off = ist ? 28 + ist * 8 : 4 + cpl * 8;
@@ -410,13 +407,13 @@ static void excp_long(X86Cpu *c, const Event *e)
     }
     desc_set_accessed(c, &cs);
 
-    stack_push(c, &st, s->seg[S_SS].sel, 8);
-    stack_push(c, &st, s->gpr[R_RSP], 8);
-    stack_push(c, &st, e->flags, 8);
-    stack_push(c, &st, s->seg[S_CS].sel, 8);
-    stack_push(c, &st, e->rip, 8);
+    stk_push(c, &st, s->seg[S_SS].sel, 8);
+    stk_push(c, &st, s->gpr[R_RSP], 8);
+    stk_push(c, &st, e->flags, 8);
+    stk_push(c, &st, s->seg[S_CS].sel, 8);
+    stk_push(c, &st, e->rip, 8);
     if (e->has_error) {
-        stack_push(c, &st, e->error, 8);
+        stk_push(c, &st, e->error, 8);
     }
     if (cpl < c->mode.cpl) {
         seg_set_null(c, S_SS, (uint16_t)cpl, cpl);
@@ -465,7 +462,7 @@ static void excp_debug_status(X86Cpu *c)
     X86State *s = &c->s;
 
     s->dr[6] = (s->dr[6] & ~UINT64_C(15)) | c->fault.dr6;
-    s->dr[7] &= ~UINT64_C(DR7_GD);
+    s->dr[7] &= ~(uint64_t)DR7_GD;
     s->debugctl &= ~UINT64_C(3); /* LBR, BTF */
     x86_update_mode(c);
 }
@@ -514,8 +511,7 @@ void x86_triple_report(X86Cpu *c, GString *out)
         "#TS", "#NP", "#SS", "#GP", "#PF", "15",  "#MF", "#AC", "#MC", "#XM",
     };
 
-    g_string_append_printf(out,
-                           "Triple fault at %04x:%016" PRIx64 ":",
+    g_string_append_printf(out, "Triple fault at %04x:%016" PRIx64 ":",
                            c->s.seg[S_CS].sel, c->s.rip);
     for (unsigned i = 0; i < G_N_ELEMENTS(c->chain); i++) {
         const X86Fault *f = &c->chain[i];
@@ -574,7 +570,7 @@ static bool excp_deliver(X86Cpu *c)
             if (c->fault.vector == EXC_PF) {
                 c->s.cr2 = c->fault.cr2;
             }
-            c->fault = (X86Fault){ .vector = EXC_DF, .has_error = true };
+            c->fault = (X86Fault) { .vector = EXC_DF, .has_error = true };
             break;
         case ESCALATE_TRIPLE:
             c->chain[2] = c->fault;

@@ -99,8 +99,7 @@ static unsigned far_gate_target(X86Cpu *c, const CallGate *g, bool is_call,
     if (!(g->sel & ~3u)) {
         x86_raise_err(c, EXC_GP, 0);
     }
-    if (!desc_read(c, g->sel, cs) || !desc_is_code(cs) ||
-        desc_dpl(cs) > cpl) {
+    if (!desc_read(c, g->sel, cs) || !desc_is_code(cs) || desc_dpl(cs) > cpl) {
         far_gp(c, g->sel);
     }
     if (!is_call && !(cs->hi & SEG_CE) && desc_dpl(cs) != cpl) {
@@ -182,13 +181,13 @@ static void far_call_direct(X86Cpu *c, uint16_t sel, SegDesc *d, uint64_t off,
         far_gp(c, sel);
     }
     far_check_direct(c, sel, d);
-    stack_current(c, &st);
-    stack_room(c, &st, 2, osz);
+    stk_current(c, &st);
+    stk_room(c, &st, 2, osz);
     far_check_rip(c, d, off);
     desc_set_accessed(c, d);
-    stack_push(c, &st, c->s.seg[S_CS].sel, osz);
-    stack_push(c, &st, next_rip, osz);
-    stack_commit(c, &st);
+    stk_push(c, &st, c->s.seg[S_CS].sel, osz);
+    stk_push(c, &st, next_rip, osz);
+    stk_commit(c, &st);
     far_commit_cs(c, sel, c->mode.cpl, d, off);
 }
 
@@ -204,39 +203,38 @@ static void far_call_inner(X86Cpu *c, const CallGate *g, SegDesc *cs,
     SegDesc ssd = { 0 };
 
     tss_stack(c, cpl, 0, &ss, &sp);
-    stack_current(c, &old);
+    stk_current(c, &old);
     if (c->mode.long_mode) {
-        st = (Stack){ .sp = sp,
-                      .mask = UINT64_MAX,
-                      .is64 = true,
-                      .as = LIN_KERNEL };
+        st = (Stack) {
+            .sp = sp, .mask = UINT64_MAX, .is64 = true, .as = LIN_KERNEL
+        };
     } else {
         ss_check_new(c, ss, cpl, 0, &ssd);
-        stack_new(&st, &ssd, sp, cpl, ss & ~3u);
+        stk_new(&st, &ssd, sp, cpl, ss & ~3u);
         for (unsigned i = 0; i < g->params; i++) {
-            param[i] = stack_pop(c, &old, g->size);
+            param[i] = stk_pop(c, &old, g->size);
         }
     }
-    stack_room(c, &st, 4 + g->params, g->size);
+    stk_room(c, &st, 4 + g->params, g->size);
     far_check_rip(c, cs, g->off);
     desc_set_accessed(c, cs);
     if (!c->mode.long_mode) {
         desc_set_accessed(c, &ssd);
     }
 
-    stack_push(c, &st, s->seg[S_SS].sel, g->size);
-    stack_push(c, &st, s->gpr[R_RSP], g->size);
+    stk_push(c, &st, s->seg[S_SS].sel, g->size);
+    stk_push(c, &st, s->gpr[R_RSP], g->size);
     for (unsigned i = g->params; i-- > 0;) {
-        stack_push(c, &st, param[i], g->size);
+        stk_push(c, &st, param[i], g->size);
     }
-    stack_push(c, &st, s->seg[S_CS].sel, g->size);
-    stack_push(c, &st, next_rip, g->size);
+    stk_push(c, &st, s->seg[S_CS].sel, g->size);
+    stk_push(c, &st, next_rip, g->size);
     if (c->mode.long_mode) {
         seg_set_null(c, S_SS, ss, cpl);
     } else {
         seg_set(c, S_SS, ss, &ssd);
     }
-    stack_commit(c, &st);
+    stk_commit(c, &st);
     far_commit_cs(c, g->sel, cpl, cs, g->off);
 }
 
@@ -254,19 +252,19 @@ static void far_call_gate(X86Cpu *c, uint16_t sel, SegDesc *d,
         far_call_inner(c, &g, &cs, cpl, next_rip);
         return;
     }
-    stack_current(c, &st);
+    stk_current(c, &st);
     if (c->mode.long_mode) {
         /* From compatibility mode: the target is 64-bit code. */
         st.is64 = true;
         st.base = 0;
         st.mask = UINT64_MAX;
     }
-    stack_room(c, &st, 2, g.size);
+    stk_room(c, &st, 2, g.size);
     far_check_rip(c, &cs, g.off);
     desc_set_accessed(c, &cs);
-    stack_push(c, &st, c->s.seg[S_CS].sel, g.size);
-    stack_push(c, &st, next_rip, g.size);
-    stack_commit(c, &st);
+    stk_push(c, &st, c->s.seg[S_CS].sel, g.size);
+    stk_push(c, &st, next_rip, g.size);
+    stk_commit(c, &st);
     far_commit_cs(c, g.sel, cpl, &cs, g.off);
 }
 
@@ -278,12 +276,12 @@ void far_call(X86Cpu *c, uint16_t sel, uint64_t off, unsigned osz,
     Stack st;
 
     if (!c->mode.protected_mode) {
-        stack_current(c, &st);
-        stack_room(c, &st, 2, osz);
+        stk_current(c, &st);
+        stk_room(c, &st, 2, osz);
         far_check_real(c, off);
-        stack_push(c, &st, c->s.seg[S_CS].sel, osz);
-        stack_push(c, &st, next_rip, osz);
-        stack_commit(c, &st);
+        stk_push(c, &st, c->s.seg[S_CS].sel, osz);
+        stk_push(c, &st, next_rip, osz);
+        stk_commit(c, &st);
         seg_load_real(c, S_CS, sel);
         c->s.rip = off;
         x86_update_mode(c);
@@ -374,7 +372,7 @@ typedef struct FarReturn {
     uint64_t rip, sp;
     uint16_t cs, ss;
     SegDesc csd, ssd;
-    bool ss_valid;   /* not null */
+    bool ss_valid; /* not null */
     unsigned old_cpl, cpl;
 } FarReturn;
 
@@ -413,8 +411,8 @@ static void far_commit_outer(X86Cpu *c, const FarReturn *r, unsigned pop)
     }
 }
 
-static void far_ret_protected(X86Cpu *c, Stack *st, FarReturn *r,
-                              unsigned osz, unsigned pop)
+static void far_ret_protected(X86Cpu *c, Stack *st, FarReturn *r, unsigned osz,
+                              unsigned pop)
 {
     far_check_return_cs(c, r->cs, &r->csd);
     r->old_cpl = c->mode.cpl;
@@ -423,12 +421,12 @@ static void far_ret_protected(X86Cpu *c, Stack *st, FarReturn *r,
     if (r->cpl == r->old_cpl) {
         far_check_rip(c, &r->csd, r->rip);
         desc_set_accessed(c, &r->csd);
-        stack_commit(c, st);
+        stk_commit(c, st);
         far_commit_cs(c, r->cs, r->cpl, &r->csd, r->rip);
         return;
     }
-    r->sp = stack_pop(c, st, osz);
-    r->ss = (uint16_t)stack_pop(c, st, osz);
+    r->sp = stk_pop(c, st, osz);
+    r->ss = (uint16_t)stk_pop(c, st, osz);
     far_check_outer(c, r);
     far_commit_outer(c, r, pop);
 }
@@ -438,15 +436,15 @@ void far_ret(X86Cpu *c, unsigned osz, unsigned pop)
     FarReturn r;
     Stack st;
 
-    stack_current(c, &st);
-    r.rip = stack_pop(c, &st, osz);
-    r.cs = (uint16_t)stack_pop(c, &st, osz);
+    stk_current(c, &st);
+    r.rip = stk_pop(c, &st, osz);
+    r.cs = (uint16_t)stk_pop(c, &st, osz);
     if (c->mode.protected_mode) {
         far_ret_protected(c, &st, &r, osz, pop);
     } else {
         far_check_real(c, r.rip);
         st.sp += pop;
-        stack_commit(c, &st);
+        stk_commit(c, &st);
         seg_load_real(c, S_CS, r.cs);
         c->s.rip = r.rip;
     }
@@ -477,12 +475,12 @@ static void iret_real(X86Cpu *c, unsigned osz)
     uint16_t cs;
     Stack st;
 
-    stack_current(c, &st);
-    rip = stack_pop(c, &st, osz);
-    cs = (uint16_t)stack_pop(c, &st, osz);
-    flags = stack_pop(c, &st, osz);
+    stk_current(c, &st);
+    rip = stk_pop(c, &st, osz);
+    cs = (uint16_t)stk_pop(c, &st, osz);
+    flags = stk_pop(c, &st, osz);
     far_check_real(c, rip);
-    stack_commit(c, &st);
+    stk_commit(c, &st);
     seg_load_real(c, S_CS, cs);
     c->s.rip = rip;
     flags_change(c, osz > 2 ? mask | FL_RF : mask, (uint32_t)flags);
@@ -500,10 +498,10 @@ static void iret_vm86(X86Cpu *c, unsigned osz)
     if (!iopl3 && (!(c->s.cr4 & CR4_VME) || osz != 2)) {
         x86_raise_err(c, EXC_GP, 0);
     }
-    stack_current(c, &st);
-    rip = stack_pop(c, &st, osz);
-    cs = (uint16_t)stack_pop(c, &st, osz);
-    flags = stack_pop(c, &st, osz);
+    stk_current(c, &st);
+    rip = stk_pop(c, &st, osz);
+    cs = (uint16_t)stk_pop(c, &st, osz);
+    flags = stk_pop(c, &st, osz);
     far_check_real(c, rip);
     if (iopl3) {
         mask |= FL_IF;
@@ -515,7 +513,7 @@ static void iret_vm86(X86Cpu *c, unsigned osz)
         mask |= FL_VIF;
         flags = (flags & ~(uint64_t)FL_VIF) | (flags & FL_IF ? FL_VIF : 0);
     }
-    stack_commit(c, &st);
+    stk_commit(c, &st);
     seg_load_real(c, S_CS, cs);
     c->s.rip = rip;
     flags_change(c, mask, (uint32_t)flags);
@@ -526,12 +524,12 @@ static void iret_to_vm86(X86Cpu *c, Stack *st, uint64_t rip, uint16_t cs,
                          uint32_t flags)
 {
     static const uint8_t order[] = { S_ES, S_DS, S_FS, S_GS };
-    uint32_t sp = (uint32_t)stack_pop(c, st, 4);
-    uint16_t ss = (uint16_t)stack_pop(c, st, 4);
+    uint32_t sp = (uint32_t)stk_pop(c, st, 4);
+    uint16_t ss = (uint16_t)stk_pop(c, st, 4);
     uint16_t sel[4];
 
     for (unsigned i = 0; i < 4; i++) {
-        sel[i] = (uint16_t)stack_pop(c, st, 4);
+        sel[i] = (uint16_t)stk_pop(c, st, 4);
     }
     if (rip > 0xffff) {
         x86_raise_err(c, EXC_GP, 0);
@@ -574,10 +572,10 @@ static void iret_protected(X86Cpu *c, unsigned osz)
     FarReturn r;
     Stack st;
 
-    stack_current(c, &st);
-    r.rip = stack_pop(c, &st, osz);
-    r.cs = (uint16_t)stack_pop(c, &st, osz);
-    flags = stack_pop(c, &st, osz);
+    stk_current(c, &st);
+    r.rip = stk_pop(c, &st, osz);
+    r.cs = (uint16_t)stk_pop(c, &st, osz);
+    flags = stk_pop(c, &st, osz);
     if (osz == 4 && flags & FL_VM && c->mode.cpl == 0 && !c->mode.long_mode) {
         iret_to_vm86(c, &st, r.rip, r.cs, (uint32_t)flags);
         return;
@@ -590,14 +588,14 @@ static void iret_protected(X86Cpu *c, unsigned osz)
     r.old_cpl = c->mode.cpl;
     r.cpl = r.cs & 3;
     if (r.cpl > r.old_cpl || from64) {
-        r.sp = stack_pop(c, &st, osz);
-        r.ss = (uint16_t)stack_pop(c, &st, osz);
+        r.sp = stk_pop(c, &st, osz);
+        r.ss = (uint16_t)stk_pop(c, &st, osz);
         far_check_outer(c, &r);
         far_commit_outer(c, &r, 0);
     } else {
         far_check_rip(c, &r.csd, r.rip);
         desc_set_accessed(c, &r.csd);
-        stack_commit(c, &st);
+        stk_commit(c, &st);
         far_commit_cs(c, r.cs, r.cpl, &r.csd, r.rip);
     }
     flags_change(c, mask, (uint32_t)flags);

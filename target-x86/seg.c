@@ -85,7 +85,7 @@ void desc_set_busy(X86Cpu *c, uint64_t lin, bool busy)
 
 void seg_set(X86Cpu *c, unsigned seg, uint16_t sel, const SegDesc *d)
 {
-    c->s.seg[seg] = (X86Seg){
+    c->s.seg[seg] = (X86Seg) {
         .sel = sel,
         .attr = d->hi & 0x00f0ff00,
         .limit = desc_limit(d),
@@ -95,7 +95,7 @@ void seg_set(X86Cpu *c, unsigned seg, uint16_t sel, const SegDesc *d)
 
 void seg_set_null(X86Cpu *c, unsigned seg, uint16_t sel, unsigned dpl)
 {
-    c->s.seg[seg] = (X86Seg){
+    c->s.seg[seg] = (X86Seg) {
         .sel = sel,
         .unusable = true,
         .attr = seg == S_SS ? dpl << SEG_DPL_SHIFT : 0,
@@ -127,8 +127,7 @@ static void seg_load_null(X86Cpu *c, unsigned seg, uint16_t sel)
 {
     unsigned cpl = c->mode.cpl;
 
-    if (seg == S_SS &&
-        (!c->mode.code64 || cpl == 3 || (sel & 3) != cpl)) {
+    if (seg == S_SS && (!c->mode.code64 || cpl == 3 || (sel & 3) != cpl)) {
         x86_raise_err(c, EXC_GP, 0);
     }
     seg_set_null(c, seg, sel, cpl);
@@ -153,8 +152,8 @@ static void seg_check_data(X86Cpu *c, uint16_t sel, const SegDesc *d)
     bool readable = d->hi & SEG_S && (!(d->hi & SEG_CODE) || d->hi & SEG_RW);
     bool conforming = desc_is_code(d) && d->hi & SEG_CE;
 
-    if (!readable || (!conforming && ((sel & 3) > desc_dpl(d) ||
-                                      c->mode.cpl > desc_dpl(d)))) {
+    if (!readable || (!conforming &&
+                      ((sel & 3) > desc_dpl(d) || c->mode.cpl > desc_dpl(d)))) {
         x86_raise_err(c, EXC_GP, sel & ~3u);
     }
     if (!(d->hi & SEG_P)) {
@@ -207,8 +206,8 @@ void tss_stack(X86Cpu *c, unsigned dpl, unsigned ext, uint16_t *ss,
     }
     *sp = lin_ld(c, seg_wrap(c, tr->base + off), size, LIN_SYS);
     *ss = size == 8 ? (uint16_t)dpl
-                    : (uint16_t)lin_ld(c, seg_wrap(c, tr->base + off + size),
-                                       2, LIN_SYS);
+                    : (uint16_t)lin_ld(c, seg_wrap(c, tr->base + off + size), 2,
+                                       LIN_SYS);
 }
 
 void ss_check_new(X86Cpu *c, uint16_t sel, unsigned cpl, unsigned ext,
@@ -226,11 +225,11 @@ void ss_check_new(X86Cpu *c, uint16_t sel, unsigned cpl, unsigned ext,
     }
 }
 
-void stack_current(X86Cpu *c, Stack *st)
+void stk_current(X86Cpu *c, Stack *st)
 {
     const X86Seg *ss = &c->s.seg[S_SS];
 
-    *st = (Stack){
+    *st = (Stack) {
         .base = c->mode.code64 ? 0 : ss->base,
         .sp = c->s.gpr[R_RSP],
         .mask = bits_mask(c->mode.stack_size * 8u),
@@ -241,10 +240,10 @@ void stack_current(X86Cpu *c, Stack *st)
     };
 }
 
-void stack_new(Stack *st, const SegDesc *d, uint64_t sp, unsigned cpl,
-               uint32_t err)
+void stk_new(Stack *st, const SegDesc *d, uint64_t sp, unsigned cpl,
+             uint32_t err)
 {
-    *st = (Stack){
+    *st = (Stack) {
         .base = desc_base(d),
         .sp = sp,
         .mask = d->hi & SEG_DB ? 0xffffffff : 0xffff,
@@ -276,7 +275,7 @@ static uint64_t stack_lin(X86Cpu *c, const Stack *st, uint64_t off,
     return st->is64 ? off : (uint32_t)(st->base + off);
 }
 
-void stack_room(X86Cpu *c, const Stack *st, unsigned n, unsigned size)
+void stk_room(X86Cpu *c, const Stack *st, unsigned n, unsigned size)
 {
     uint64_t sp = st->sp, len = (uint64_t)n * size;
     uint64_t low = (sp - len) & st->mask;
@@ -290,12 +289,11 @@ void stack_room(X86Cpu *c, const Stack *st, unsigned n, unsigned size)
     }
     for (unsigned i = 0; i < n; i++) {
         sp -= size;
-        lin_probe(c, stack_lin(c, st, sp & st->mask, size), size, true,
-                  st->as);
+        lin_probe(c, stack_lin(c, st, sp & st->mask, size), size, true, st->as);
     }
 }
 
-void stack_push(X86Cpu *c, Stack *st, uint64_t v, unsigned size)
+void stk_push(X86Cpu *c, Stack *st, uint64_t v, unsigned size)
 {
     uint64_t off = (st->sp - size) & st->mask;
 
@@ -303,7 +301,7 @@ void stack_push(X86Cpu *c, Stack *st, uint64_t v, unsigned size)
     st->sp = (st->sp & ~st->mask) | off;
 }
 
-uint64_t stack_pop(X86Cpu *c, Stack *st, unsigned size)
+uint64_t stk_pop(X86Cpu *c, Stack *st, unsigned size)
 {
     uint64_t off = st->sp & st->mask;
     uint64_t v = lin_ld(c, stack_lin(c, st, off, size), size, st->as);
@@ -312,7 +310,7 @@ uint64_t stack_pop(X86Cpu *c, Stack *st, unsigned size)
     return v;
 }
 
-void stack_commit(X86Cpu *c, const Stack *st)
+void stk_commit(X86Cpu *c, const Stack *st)
 {
     uint64_t *rsp = &c->s.gpr[R_RSP];
 

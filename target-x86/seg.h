@@ -51,10 +51,10 @@ void far_ret(X86Cpu *c, unsigned osz, unsigned pop);
 void far_iret(X86Cpu *c, unsigned osz);
 
 typedef enum IntKind {
-    INT_HW,        /* external interrupt, NMI */
-    INT_SOFT,      /* INT n: DPL checked */
-    INT_SOFT_BP,   /* INT3, INTO: DPL checked, no IOPL check in VM86 */
-    INT_ICEBP,     /* F1 */
+    INT_HW,      /* external interrupt, NMI */
+    INT_SOFT,    /* INT n: DPL checked */
+    INT_SOFT_BP, /* INT3, INTO: DPL checked, no IOPL check in VM86 */
+    INT_ICEBP,   /* F1 */
     INT_EXCEPTION,
 } IntKind;
 
@@ -130,8 +130,8 @@ void x86_triple_report(X86Cpu *c, GString *out);
 
 typedef struct SegDesc {
     uint32_t lo, hi;
-    uint32_t hi2;  /* upper half of a 16-byte system descriptor: base 63:32 */
-    uint64_t lin;  /* where it stands */
+    uint32_t hi2; /* upper half of a 16-byte system descriptor: base 63:32 */
+    uint64_t lin; /* where it stands */
 } SegDesc;
 
 static inline uint32_t desc_limit(const SegDesc *d)
@@ -209,21 +209,21 @@ void task_transfer(X86Cpu *c, uint16_t sel, const SegDesc *d, TaskSwitch kind,
 typedef struct Stack {
     uint64_t base, sp, mask;
     uint32_t limit, attr;
-    bool is64;     /* no limit, canonical check */
+    bool is64; /* no limit, canonical check */
     LinAs as;
-    uint32_t err;  /* error code of #SS */
+    uint32_t err; /* error code of #SS */
 } Stack;
 
 /* The current one, at the current CPL. */
-void stack_current(X86Cpu *c, Stack *st);
+void stk_current(X86Cpu *c, Stack *st);
 /* The one that @d and @sp describe, for code at @cpl. */
-void stack_new(Stack *st, const SegDesc *d, uint64_t sp, unsigned cpl,
-               uint32_t err);
+void stk_new(Stack *st, const SegDesc *d, uint64_t sp, unsigned cpl,
+             uint32_t err);
 /* Raises unless @n pushes of @size bytes will succeed. */
-void stack_room(X86Cpu *c, const Stack *st, unsigned n, unsigned size);
-void stack_push(X86Cpu *c, Stack *st, uint64_t v, unsigned size);
-uint64_t stack_pop(X86Cpu *c, Stack *st, unsigned size);
+void stk_room(X86Cpu *c, const Stack *st, unsigned n, unsigned size);
+void stk_push(X86Cpu *c, Stack *st, uint64_t v, unsigned size);
+uint64_t stk_pop(X86Cpu *c, Stack *st, unsigned size);
 /* RSP, with only the bits that the stack size covers changed. */
-void stack_commit(X86Cpu *c, const Stack *st);
+void stk_commit(X86Cpu *c, const Stack *st);
 
 #endif

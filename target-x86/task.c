@@ -158,13 +158,12 @@ static void task_probe(X86Cpu *c, const Task *t, bool saves_link)
         lin_probe(c, t->base, 2, true, LIN_SYS);
     }
     lin_probe(c, t->d.lin, 8, true, LIN_SYS);
-    lin_probe(c, (uint32_t)(c->s.gdt_base + (tr->sel & ~7u)), 8, true,
-              LIN_SYS);
+    lin_probe(c, (uint32_t)(c->s.gdt_base + (tr->sel & ~7u)), 8, true, LIN_SYS);
 }
 
 static void task_set_tr(X86Cpu *c, const Task *t)
 {
-    c->s.tr = (X86Seg){
+    c->s.tr = (X86Seg) {
         .sel = t->sel,
         .attr = (t->d.hi & 0x00f0ff00) | 2 << SEG_TYPE_SHIFT,
         .limit = t->limit,
@@ -179,7 +178,7 @@ static void task_load_ldt(X86Cpu *c, uint16_t sel)
     X86Seg *ldt = &c->s.ldt;
     SegDesc d;
 
-    *ldt = (X86Seg){ .sel = sel, .unusable = true };
+    *ldt = (X86Seg) { .sel = sel, .unusable = true };
     if (!(sel & ~3u)) {
         return;
     }
@@ -225,8 +224,7 @@ static void task_load_ss(X86Cpu *c, uint16_t sel, unsigned cpl)
     seg_set(c, S_SS, sel, &d);
 }
 
-static void task_load_data(X86Cpu *c, unsigned seg, uint16_t sel,
-                           unsigned cpl)
+static void task_load_data(X86Cpu *c, unsigned seg, uint16_t sel, unsigned cpl)
 {
     bool conforming;
     SegDesc d;
@@ -287,10 +285,10 @@ static void task_push_error(X86Cpu *c, bool is32, uint32_t error)
     unsigned size = is32 ? 4 : 2;
     Stack st;
 
-    stack_current(c, &st);
-    stack_room(c, &st, 1, size);
-    stack_push(c, &st, error, size);
-    stack_commit(c, &st);
+    stk_current(c, &st);
+    stk_room(c, &st, 1, size);
+    stk_push(c, &st, error, size);
+    stk_commit(c, &st);
 }
 
 /* Registers that cannot fault. */

@@ -1,0 +1,86 @@
+/*
+ * CPU models: what CPUID says, and which features the guest has.
+ *
+ * A CpuModel is made once from "-cpu NAME,+feature,..." and shared, read-only,
+ * by all vCPUs. It holds only what is emulated and what this host can run:
+ * the rest is taken out with a warning, as QEMU does.
+ */
+#ifndef TARGET_X86_CPUID_H
+#define TARGET_X86_CPUID_H
+
+#include "target-x86/cpu.h"
+#include "target-x86/features.h"
+
+typedef enum CpuVendor { VENDOR_OTHER, VENDOR_INTEL, VENDOR_AMD } CpuVendor;
+
+struct CpuModel {
+    char *name;
+    char vendor_id[13];
+    char brand[49];
+    CpuVendor vendor;
+    uint32_t family, model, stepping;
+    uint32_t level, xlevel; /* highest basic and extended leaf */
+    unsigned phys_bits;
+    bool tcg_leaf; /* 0x40000000 */
+    unsigned threads, cores, dies;
+    uint64_t has[(FEAT_COUNT + 63) / 64];
+};
+
+/* The guest's processor has @f. FEAT_NONE: always. */
+static inline bool cpu_model_has(const CpuModel *cm, CpuFeature f)
+{
+    return cm->has[f / 64] >> (f % 64) & 1;
+}
+
+static inline bool cpu_has(const X86Cpu *c, CpuFeature f)
+{
+    return cpu_model_has(c->model, f);
+}
+
+/* MAXPHYADDR. */
+static inline unsigned cpu_phys_bits(const X86Cpu *c)
+{
+    return c->model->phys_bits;
+}
+
+/*
+ * From a -cpu argument (NULL: "max") and the topology of @cfg. Features that
+ * cannot be had are taken out, with one warning line each ("check=off": in
+ * silence); with "enforce" that is an error. Owned by the caller; lives as
+ * long as the CPUs.
+ */
+CpuModel *cpu_model_new(const char *text, const MachineConfig *cfg,
+                        GError **errp);
+void cpu_model_free(CpuModel *cm);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CpuModel, cpu_model_free)
+/* "-cpu help". */
+void cpu_models_print(GString *out);
+/* Names for completion and for query-cpu-definitions; NULL-terminated. Free
+ * the array only. */
+const char **cpu_model_names(void);
+
+typedef enum CpuReg { REG_EAX, REG_EBX, REG_ECX, REG_EDX } CpuReg;
+
+/* A row of features.def. */
+typedef struct FeatureRow {
+    uint32_t leaf;
+    uint8_t sub, reg, bit;
+    const char *name; /* QEMU's */
+} FeatureRow;
+
+extern const FeatureRow feature_rows[FEAT_COUNT];
+
+/* Emulated, and possible on this host. */
+bool cpu_feature_available(CpuFeature f);
+
+/* EAX of leaf 1; EDX after reset. */
+uint32_t cpu_model_signature(const CpuModel *cm);
+/* The APIC id of vCPU @index: fields of thread, core, die and socket, each as
+ * wide as the topology needs. */
+uint32_t cpu_model_apic_id(const CpuModel *cm, unsigned index);
+
+/* EAX EBX ECX EDX of the CPUID instruction now (CR4.OSXSAVE and such). */
+void x86_cpuid(const X86Cpu *c, uint32_t leaf, uint32_t subleaf,
+               uint32_t out[4]);
+
+#endif
