@@ -258,6 +258,7 @@ struct X86Cpu { /* first member of the accelerator's own struct */
     LazyFlags lazy;
     X86Mode mode;
     const struct Insn *insn; /* executing: s.rip + insn->off is its address */
+    const struct Insn *unwound; /* what that was when x86_raise() left it */
     X86Fault fault;
     sigjmp_buf unwind;  /* x86_raise() and x86_restart() end here: UNWIND_* */
     X86Fault chain[3];  /* what led to the last triple fault, oldest first */

@@ -16,9 +16,10 @@
 
 static G_NORETURN void excp_unwind(X86Cpu *c, int code, bool back)
 {
+    c->unwound = c->insn;
     if (c->insn) {
         if (back) {
-            c->s.rip += c->insn->off;
+            c->s.rip = insn_rip(c, c->insn);
         }
         c->insn = NULL;
     }

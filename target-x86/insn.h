@@ -243,21 +243,24 @@ typedef enum DecodeResult {
 DecodeResult decode_insn(const uint8_t *p, size_t avail, unsigned code_bits,
                          Insn *out);
 
-/* Address of the executing instruction and of the one behind it; the latter
- * wraps at the code size (16 bits: IP, 32: EIP). */
+/* Wraps at the code size (16 bits: IP, 32: EIP). */
+static inline uint64_t insn_cut_rip(const X86Cpu *c, uint64_t rip)
+{
+    if (likely(c->mode.code_bits == 64)) {
+        return rip;
+    }
+    return c->mode.code_bits == 32 ? (uint32_t)rip : (uint16_t)rip;
+}
+
+/* Address of the executing instruction and of the one behind it. */
 static inline uint64_t insn_rip(const X86Cpu *c, const Insn *in)
 {
-    return c->s.rip + in->off;
+    return insn_cut_rip(c, c->s.rip + in->off);
 }
 
 static inline uint64_t insn_next_rip(const X86Cpu *c, const Insn *in)
 {
-    uint64_t rip = c->s.rip + in->off + in->len;
-
-    if (c->mode.code_bits == 64) {
-        return rip;
-    }
-    return c->mode.code_bits == 32 ? (uint32_t)rip : (uint16_t)rip;
+    return insn_cut_rip(c, c->s.rip + in->off + in->len);
 }
 
 #endif

@@ -1,0 +1,344 @@
+/*
+ * Runs decoded blocks.
+ *
+ * Each operation of a block points to a handler, chosen when the block was
+ * made for this size, these operands and this mode. A handler does its work
+ * and calls the next one as its last act, which the compiler makes a jump:
+ * tests/insn/test-engine-tail.sh looks at the object code.
+ *
+ * A handler that finds anything unusual (a TLB miss, mostly) has changed
+ * nothing yet and jumps to op_sem(), which calls the reference function of the
+ * row and goes on behind it. So there is one slow path, and it is the one the
+ * tests compare with the host.
+ *
+ * s.rip is the block's first instruction until a jump or the end of the block
+ * moves it; handlers of ends of blocks count instructions down from
+ * TcgCpu.budget and return to the run loop when it runs out.
+ */
+#include "util/osdep.h"
+#include "accel/tcg/interp.h"
+#include "accel/tcg/tlb.h"
+#include "target-x86/flags.h"
+#include "target-x86/operand.h"
+
+/* ---- going on --------------------------------------------------------------- */
+
+static inline __attribute__((always_inline)) void op_next(X86Cpu *c,
+                                                          const Insn *op)
+{
+    if (INTERP_TRAMPOLINE) {
+        tcg_cpu(c)->next = op;
+    } else {
+        op->exec(c, op);
+    }
+}
+
+/* @n instructions are done. false: back to the run loop. */
+static inline bool op_count(TcgCpu *tc, int64_t n)
+{
+    int64_t left = tcg_budget(tc) - n;
+
+    __atomic_store_n(&tc->budget, left, __ATOMIC_RELAXED);
+    return likely(left >= 0);
+}
+
+/* To the block at s.rip, wherever that is. */
+static void op_hop(X86Cpu *c)
+{
+    c->insn = NULL;
+    op_next(c, tb_find(tcg_cpu(c))->op);
+}
+
+/* To the block at s.rip in the page of @op; the next time directly. */
+static void op_hop_link(X86Cpu *c, const Insn *op)
+{
+    TcgCpu *tc = tcg_cpu(c);
+    unsigned flushes = tc->flushes;
+    Tb *tb;
+
+    c->insn = NULL;
+    tb = tb_find(tc);
+    if (flushes == tc->flushes && tb->host && !tb->host2 &&
+        !(tb->key & MODE_SLOW)) {
+        ((Insn *)op)->target = tb;
+    }
+    op_next(c, tb->op);
+}
+
+/* s.rip is set; @op->target is the block there, if known. */
+static inline void op_chain(X86Cpu *c, const Insn *op, int64_t n)
+{
+    const Tb *tb = op->target;
+
+    if (unlikely(!op_count(tcg_cpu(c), n))) {
+        return;
+    }
+    if (likely(tb)) {
+        return op_next(c, tb->op);
+    }
+    return op_hop_link(c, op);
+}
+
+/* Instructions of the block up to and with @op, its last one. */
+static inline int64_t op_n(const Insn *op)
+{
+    return op[1].imm;
+}
+
+/* ---- what is always there ----------------------------------------------------- */
+
+static void op_sem(X86Cpu *c, const Insn *op)
+{
+    c->insn = op;
+    insn_rows[op->id].sem(c, op);
+    return op_next(c, op + 1);
+}
+
+/* A memory operand that must be aligned: @priv is the mask. */
+static void op_sem_align(X86Cpu *c, const Insn *op)
+{
+    uint64_t lin = op_addr(c, op);
+
+    if (!c->mode.code64 || op->seg >= S_FS) {
+        lin += c->s.seg[op->seg].base;
+    }
+    c->insn = op;
+    if (unlikely(lin & op->priv)) {
+        x86_raise_err(c, EXC_GP, 0);
+    }
+    insn_rows[op->id].sem(c, op);
+    return op_next(c, op + 1);
+}
+
+/* x87 and MMX: an exception that waits comes first. SDM 1, 8.6. */
+static void op_sem_x87(X86Cpu *c, const Insn *op)
+{
+    c->insn = op;
+    if (unlikely(c->s.fsw & 0x80)) {
+        x86_raise(c, EXC_MF);
+    }
+    insn_rows[op->id].sem(c, op);
+    return op_next(c, op + 1);
+}
+
+/*
+ * After an instruction that may have changed anything. false: the run loop
+ * must look. A shadow is of no use while nothing waits: what comes during the
+ * next instruction may as well have come after it.
+ */
+static bool op_settle(TcgCpu *tc)
+{
+    X86Cpu *c = &tc->cpu;
+
+    if (c->mode.key != tc->key ||
+        ((uint32_t)c->s.rflags & (MODE_RFLAGS | FL_RF)) != tc->rflags ||
+        c->s.apic_base != tc->apic_base || c->s.pkru != tc->pkru) {
+        tcg_sync(tc);
+    }
+    if (unlikely(cpu_pending(c)) || c->s.halted || c->mode.slow) {
+        return false;
+    }
+    c->s.irq_shadow = c->s.ss_shadow = false;
+    return true;
+}
+
+static void op_sem_end(X86Cpu *c, const Insn *op)
+{
+    TcgCpu *tc = tcg_cpu(c);
+
+    c->insn = op;
+    insn_rows[op->id].sem(c, op);
+    c->s.rip = insn_next_rip(c, op);
+    c->insn = NULL;
+    if (!op_count(tc, op_n(op)) || !op_settle(tc)) {
+        return;
+    }
+    return op_hop(c);
+}
+
+static void op_sem_jump(X86Cpu *c, const Insn *op)
+{
+    TcgCpu *tc = tcg_cpu(c);
+
+    c->insn = op;
+    insn_rows[op->id].sem(c, op);
+    c->insn = NULL;
+    if (!op_count(tc, op_n(op)) || !op_settle(tc)) {
+        return;
+    }
+    return op_hop(c);
+}
+
+/* The end of a block that did not jump: @imm instructions before it. */
+static void op_fall(X86Cpu *c, const Insn *op)
+{
+    c->s.rip += op->off;
+    return op_chain(c, op, op->imm);
+}
+
+static void op_fall_cut(X86Cpu *c, const Insn *op)
+{
+    c->s.rip = insn_cut_rip(c, c->s.rip + op->off);
+    return op_chain(c, op, op->imm);
+}
+
+/* ... and does not chain: into the next page, and single instructions. */
+static void op_fall_far(X86Cpu *c, const Insn *op)
+{
+    TcgCpu *tc = tcg_cpu(c);
+
+    c->s.rip = insn_cut_rip(c, c->s.rip + op->off);
+    if (!op_count(tc, op->imm) || (tc->key & MODE_SLOW)) {
+        return;
+    }
+    return op_hop(c);
+}
+
+/* Back to the run loop after the block. */
+static void op_fall_stop(X86Cpu *c, const Insn *op)
+{
+    c->s.rip = insn_cut_rip(c, c->s.rip + op->off);
+    op_count(tcg_cpu(c), op->imm);
+}
+
+static void op_sem_end_stop(X86Cpu *c, const Insn *op)
+{
+    c->insn = op;
+    insn_rows[op->id].sem(c, op);
+    c->s.rip = insn_next_rip(c, op);
+    c->insn = NULL;
+    op_count(tcg_cpu(c), op_n(op));
+}
+
+static void op_sem_jump_stop(X86Cpu *c, const Insn *op)
+{
+    c->insn = op;
+    insn_rows[op->id].sem(c, op);
+    c->insn = NULL;
+    op_count(tcg_cpu(c), op_n(op));
+}
+
+void interp_dead(X86Cpu *c, const Insn *op)
+{
+    TcgCpu *tc = tcg_cpu(c);
+
+    c->s.rip = insn_cut_rip(c, c->s.rip + op->off);
+    if (!op_count(tc, op - tb_of(op)->op) || (tc->key & MODE_SLOW)) {
+        return;
+    }
+    return op_hop(c);
+}
+
+static void op_ud(X86Cpu *c, const Insn *op)
+{
+    c->insn = op;
+    x86_raise(c, EXC_UD);
+}
+
+static void op_nm(X86Cpu *c, const Insn *op)
+{
+    c->insn = op;
+    x86_raise(c, EXC_NM);
+}
+
+static void op_gp(X86Cpu *c, const Insn *op)
+{
+    c->insn = op;
+    x86_raise_err(c, EXC_GP, 0);
+}
+
+void interp_make_fault(Insn *op, int vector)
+{
+    op->exec = vector == EXC_UD ? op_ud : vector == EXC_NM ? op_nm : op_gp;
+}
+
+void interp_run(TcgCpu *tc, Tb *tb)
+{
+    X86Cpu *c = &tc->cpu;
+
+    if (!INTERP_TRAMPOLINE) {
+        tb->op[0].exec(c, tb->op);
+        return;
+    }
+    for (const Insn *op = tb->op; op; op = tc->next) {
+        tc->next = NULL;
+        op->exec(c, op);
+    }
+}
+
+/* ---- choosing ------------------------------------------------------------------- */
+
+uint16_t *interp_classify(void)
+{
+    return NULL;
+}
+
+/* Bytes of the operand that may be memory; 0: not a power of two. */
+static uint64_t interp_align_mask(const Insn *op)
+{
+    const InsnRow *row = &insn_rows[op->id];
+
+    for (int i = 0; i < 4; i++) {
+        switch (row->op[i].kind) {
+        case OPK_M:
+        case OPK_E:
+        case OPK_W:
+        case OPK_Q: {
+            unsigned size = op_size(op, i);
+
+            return size & (size - 1) ? 0 : size - 1;
+        }
+        default:
+            break;
+        }
+    }
+    return 0;
+}
+
+static InsnFn *interp_generic(const Insn *op, bool slow)
+{
+    uint32_t attr = insn_rows[op->id].attr;
+
+    if (attr & IA_JUMP) {
+        return slow ? op_sem_jump_stop : op_sem_jump;
+    }
+    if (attr & (IA_END | IA_SHADOW | IA_IO)) {
+        return slow ? op_sem_end_stop : op_sem_end;
+    }
+    if ((attr & IA_ALIGN) && op->is_mem && interp_align_mask(op)) {
+        return op_sem_align;
+    }
+    if (attr & (IA_FWAIT | IA_MMX)) {
+        return op_sem_x87;
+    }
+    return op_sem;
+}
+
+static bool interp_page_end(const Tb *tb)
+{
+    return (((uintptr_t)tb->host + tb->size) & ~PAGE_MASK) == 0;
+}
+
+void interp_specialise(TcgCpu *tc, Tb *tb)
+{
+    bool slow = tb->key & MODE_SLOW;
+    Insn *fall = &tb->op[tb->n];
+
+    for (Insn *op = tb->op; op < fall; op++) {
+        if (op->exec) {
+            continue;
+        }
+        op->exec = interp_generic(op, slow);
+        op->target = NULL;
+        if (op->exec == op_sem_align) {
+            op->priv = interp_align_mask(op);
+        }
+    }
+    if (slow) {
+        fall->exec = op_fall_stop;
+    } else if (tb->host2 || !(tb->key & MODE_FLAT) || interp_page_end(tb)) {
+        fall->exec = op_fall_far;
+    } else {
+        fall->exec = tb->key & MODE_CODE64 ? op_fall : op_fall_cut;
+    }
+}

@@ -1,0 +1,630 @@
+/*
+ * The software accelerator: run loop, requests, debugging, the table.
+ *
+ * run() alternates between blocks, which execute until a fault, an instruction
+ * that changes the processor's mode, or the end of the budget, and the time
+ * between two instructions, when faults are delivered, requests served and
+ * interrupts taken (tcg_between). Everything that is not plain execution
+ * happens there, with no block on the stack.
+ */
+#include "util/osdep.h"
+#include "accel/tcg/interp.h"
+#include "accel/tcg/tlb.h"
+#include "target-x86/cpuid.h"
+#include "target-x86/disas.h"
+#include "target-x86/flags.h"
+#include "target-x86/seg.h"
+#include "util/error.h"
+#include "util/log.h"
+
+#define PENDING_EVENTS (CPU_IRQ | CPU_NMI | CPU_SMI | CPU_INIT | CPU_SIPI)
+
+/* ---- the mode -------------------------------------------------------------------- */
+
+bool cpu_should_leave(X86Cpu *c)
+{
+    uint32_t pending = cpu_pending(c);
+
+    if (likely(!pending)) {
+        return c->mode.slow;
+    }
+    return c->mode.slow || (pending & ~CPU_IRQ) || (c->s.rflags & FL_IF);
+}
+
+void tcg_sync(TcgCpu *tc)
+{
+    X86Cpu *c = &tc->cpu;
+
+    /* RF is for the next instruction alone, and of no use with no breakpoint
+     * armed: nobody sees it go a moment early. */
+    if ((c->s.rflags & FL_RF) && !(c->s.dr[7] & 0xff) && !tc->stepping) {
+        c->s.rflags &= ~(uint64_t)FL_RF;
+    }
+    x86_update_mode(c);
+    if (c->s.apic_base != tc->apic_base || c->s.pkru != tc->pkru ||
+        c->s.a20_masked != tc->bus.a20_masked) {
+        tc->apic_base = c->s.apic_base;
+        tc->pkru = c->s.pkru;
+        tc->bus.a20_masked = c->s.a20_masked;
+        tlb_flush(c, true);
+    }
+    tc->key = c->mode.key;
+    tc->rflags = c->s.rflags & (MODE_RFLAGS | FL_RF);
+    if (unlikely(c->mode.slow || (tc->dr[7] & 0xff))) {
+        tlb_sync_watch(tc);
+    }
+    tlb_select(tc);
+}
+
+/* ---- counting -------------------------------------------------------------------- */
+
+/* Instructions since the last look go to insns; a kick's mark goes away. */
+static void tcg_settle_budget(TcgCpu *tc)
+{
+    int64_t left = __atomic_exchange_n(&tc->budget, 0, __ATOMIC_RELAXED);
+
+    while (left < -BUDGET_KICK / 2) {
+        left += BUDGET_KICK;
+    }
+    tc->insns += tc->budget_was - left;
+    tc->budget_was = 0;
+}
+
+static void tcg_give_budget(TcgCpu *tc)
+{
+    int64_t n = BUDGET_PERIOD;
+
+    if (tc->limit && tc->limit - tc->insns < (uint64_t)n) {
+        n = tc->limit - tc->insns;
+    }
+    if (log_enabled(LOG_NOCHAIN | LOG_EXEC | LOG_CPU) || tc->n_breakpoints) {
+        n = 0; /* every block comes back */
+    }
+    tc->budget_was = n;
+    __atomic_store_n(&tc->budget, n, __ATOMIC_SEQ_CST);
+}
+
+/* An instruction was left in the middle: it and those before it. */
+static void tcg_count_unwound(TcgCpu *tc, int how)
+{
+    const Insn *op = tc->cpu.unwound;
+
+    if (op) {
+        int64_t n = op - tb_of(op)->op + (how == UNWIND_LEAVE);
+
+        __atomic_store_n(&tc->budget, tcg_budget(tc) - n, __ATOMIC_RELAXED);
+    }
+    tc->cpu.unwound = NULL;
+}
+
+uint64_t tcg_insn_count(X86Cpu *c)
+{
+    TcgCpu *tc = tcg_cpu(c);
+    int64_t left = tcg_budget(tc);
+
+    while (left < -BUDGET_KICK / 2) {
+        left += BUDGET_KICK;
+    }
+    return tc->insns + (tc->budget_was - left);
+}
+
+void tcg_set_limit(X86Cpu *c, uint64_t n)
+{
+    TcgCpu *tc = tcg_cpu(c);
+
+    tc->limit = n ? tc->insns + n : 0;
+}
+
+/* ---- requests from other threads --------------------------------------------------- */
+
+static void tcg_queue_inval(TcgCpu *tc, const uint8_t *host, uint64_t len)
+{
+    g_mutex_lock(&tc->inval_lock);
+    if (tc->inval_n == INVAL_QUEUE) {
+        tc->inval_all = true;
+    } else {
+        tc->inval[tc->inval_n].host = host;
+        tc->inval[tc->inval_n].len = len;
+        tc->inval_n++;
+    }
+    g_mutex_unlock(&tc->inval_lock);
+    cpu_raise(&tc->cpu, CPU_FLUSH);
+}
+
+void tcg_request_inval(TcgAccel *a, const uint8_t *host, uint64_t len,
+                       TcgCpu *but)
+{
+    Machine *m = a->accel.machine;
+
+    for (unsigned i = 0; i < m->ncpus; i++) {
+        if (m->cpu[i] && m->cpu[i] != &but->cpu) {
+            tcg_queue_inval(tcg_cpu(m->cpu[i]), host, len);
+        }
+    }
+}
+
+/* true: there was something to do. */
+static bool tcg_serve_inval(TcgCpu *tc)
+{
+    bool some;
+
+    g_mutex_lock(&tc->inval_lock);
+    some = tc->inval_n || tc->inval_all;
+    if (tc->inval_all) {
+        tb_flush(tc);
+    }
+    for (unsigned i = 0; i < tc->inval_n; i++) {
+        tb_kill(tc, tc->inval[i].host, tc->inval[i].len);
+    }
+    tc->inval_n = 0;
+    tc->inval_all = false;
+    g_mutex_unlock(&tc->inval_lock);
+    return some;
+}
+
+/* CPU_FLUSH with no request of ours: the processor was reset, memory loaded. */
+static void tcg_serve_requests(TcgCpu *tc)
+{
+    bool some, map;
+
+    cpu_lower(&tc->cpu, CPU_FLUSH);
+    map = __atomic_exchange_n(&tc->flush_map, false, __ATOMIC_ACQ_REL);
+    some = tcg_serve_inval(tc);
+    if (map || !some) {
+        tlb_map_changed(tc);
+    }
+    if (!map && !some) {
+        tb_flush(tc);
+    }
+}
+
+static void tcg_map_changed(Accel *accel, const FlatMap *map)
+{
+    Machine *m = accel->machine;
+
+    for (unsigned i = 0; m->cpu && i < m->ncpus; i++) {
+        if (m->cpu[i]) {
+            __atomic_store_n(&tcg_cpu(m->cpu[i])->flush_map, true,
+                             __ATOMIC_RELEASE);
+            cpu_raise(m->cpu[i], CPU_FLUSH);
+        }
+    }
+}
+
+static void tcg_ram_written(Accel *accel, hwaddr addr, hwaddr len)
+{
+    TcgAccel *a = container_of(accel, TcgAccel, accel);
+    AddressSpace *as = accel->machine->mem;
+
+    while (len > 0) {
+        hwaddr n = MIN(len, PAGE_SIZE - (addr & ~PAGE_MASK));
+        const FlatRange *fr = as_find(as, addr);
+
+        if (fr && fr->region->kind == REGION_RAM) {
+            const uint8_t *host =
+                fr->region->ram + fr->offset + (addr - fr->base);
+            TcgPage *page = tcg_page(a, host);
+
+            n = MIN(n, fr->size - (addr - fr->base));
+            __atomic_thread_fence(__ATOMIC_SEQ_CST);
+            if (page && __atomic_exchange_n(&page->code, 0, __ATOMIC_SEQ_CST)) {
+                tcg_request_inval(
+                    a, (const uint8_t *)((uintptr_t)host & PAGE_MASK),
+                    PAGE_SIZE, NULL);
+            }
+        }
+        addr += n;
+        len -= n;
+    }
+}
+
+static void tcg_kick(X86Cpu *c)
+{
+    __atomic_fetch_sub(&tcg_cpu(c)->budget, BUDGET_KICK, __ATOMIC_SEQ_CST);
+}
+
+/* ---- between two instructions --------------------------------------------------------- */
+
+/* false: *@exit says why run() ends. */
+static bool tcg_between(TcgCpu *tc, CpuExit *exit)
+{
+    X86Cpu *c = &tc->cpu;
+    bool triple = false;
+    uint32_t pending;
+
+    tcg_settle_budget(tc);
+    if (tc->fault_waits) {
+        tc->fault_waits = false;
+        if (!x86_deliver_fault(c)) {
+            *exit = CPU_EXIT_TRIPLE_FAULT;
+            return false;
+        }
+        tcg_sync(tc);
+    }
+    tc->seen = pending = cpu_pending(c);
+    if (unlikely(pending & CPU_FLUSH)) {
+        tcg_serve_requests(tc);
+    }
+    if (pending & CPU_STOP) {
+        *exit = CPU_EXIT_KICKED;
+        return false;
+    }
+    /* A debugger's step goes past interrupts. */
+    if ((pending & PENDING_EVENTS) && !c->s.irq_shadow && !c->s.ss_shadow &&
+        (!tc->single_step || c->s.halted)) {
+        if (x86_take_events(c, &triple)) {
+            if (pending & CPU_INIT) {
+                tlb_flush(c, true);
+            }
+            tcg_sync(tc);
+        }
+        if (triple) {
+            *exit = CPU_EXIT_TRIPLE_FAULT;
+            return false;
+        }
+    }
+    if (c->s.halted || c->s.mp_state != MP_RUNNABLE) {
+        *exit = CPU_EXIT_HALTED;
+        return false;
+    }
+    if (tc->limit && tc->insns >= tc->limit) {
+        tc->limit = 0;
+        tc->limit_hit = true;
+        *exit = CPU_EXIT_DEBUG;
+        return false;
+    }
+    return true;
+}
+
+/* ---- logs ---------------------------------------------------------------------------------- */
+
+void tcg_log_block(TcgCpu *tc, const Tb *tb, uint64_t lin)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    const uint8_t *bytes = (const uint8_t *)&tb->op[tb->cap];
+
+    g_string_append_printf(text, "----------------\nIN: \n");
+    x86_disas(text, bytes, tb->size, lin, tc->cpu.mode.code_bits, 0);
+    log_write("%s\n", text->str);
+}
+
+static void tcg_log_exec(TcgCpu *tc, const Tb *tb)
+{
+    X86Cpu *c = &tc->cpu;
+
+    log_mask(LOG_EXEC, "Trace %u: %p [%016" PRIx64 "/%08x]\n", c->index,
+             (const void *)tb, c->s.rip, tb->key);
+    if (log_enabled(LOG_CPU)) {
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        flags_sync(c);
+        x86_dump(c, text, false);
+        log_write("%s", text->str);
+    }
+}
+
+/* ---- one instruction at a time ----------------------------------------------------------------- */
+
+/* Instruction breakpoints of DR0-3 at s.rip. SDM 3B, 17.2. */
+static uint64_t tcg_insn_breakpoints(const X86Cpu *c)
+{
+    uint64_t lin = c->s.rip, hit = 0;
+
+    if (!c->mode.code64) {
+        lin = (uint32_t)(lin + c->s.seg[S_CS].base);
+    }
+    for (int i = 0; i < 4; i++) {
+        if ((c->s.dr[7] >> (i * 2) & 3) && !(c->s.dr[7] >> (16 + i * 4) & 3) &&
+            c->s.dr[i] == lin) {
+            hit |= UINT64_C(1) << i;
+        }
+    }
+    return hit;
+}
+
+/* These enter a handler with TF clear; the trap does not follow them. */
+static bool tcg_clears_tf(const Insn *in)
+{
+    InsnFn *sem = insn_rows[in->id].sem;
+
+    return sem == sem_INT || sem == sem_INT3 || sem == sem_INTO ||
+           sem == sem_ICEBP || sem == sem_SYSCALL;
+}
+
+/* Data breakpoints hit, and TF: #DB behind the instruction. Raises. */
+static void tcg_trap(TcgCpu *tc, bool tf)
+{
+    X86Cpu *c = &tc->cpu;
+    uint64_t bits = tc->dr6_hit | (tf ? UINT64_C(1) << 14 : 0);
+
+    tc->dr6_hit = 0;
+    tc->stepping = false;
+    if (bits) {
+        x86_raise_db(c, bits);
+    }
+}
+
+static void tcg_step(TcgCpu *tc)
+{
+    X86Cpu *c = &tc->cpu;
+    bool ss_shadow = c->s.ss_shadow, rf = c->s.rflags & FL_RF;
+    bool clears_tf;
+    uint64_t hit;
+    InsnFn *sem;
+    Tb *tb;
+
+    c->s.irq_shadow = c->s.ss_shadow = false;
+    if (c->s.dr[7] & 0xff) {
+        tlb_sync_watch(tc);
+        hit = rf || ss_shadow ? 0 : tcg_insn_breakpoints(c);
+        if (hit) {
+            c->fault = (X86Fault) { .vector = EXC_DB, .dr6 = hit };
+            siglongjmp(c->unwind, UNWIND_FAULT);
+        }
+    }
+    tc->stepping = true;
+    tc->step_tf = c->s.rflags & FL_TF;
+    tb = tb_find_one(tc);
+    if (log_enabled(LOG_EXEC | LOG_CPU)) {
+        tcg_log_exec(tc, tb);
+    }
+    sem = insn_rows[tb->op[0].id].sem;
+    clears_tf = tcg_clears_tf(&tb->op[0]);
+    interp_run(tc, tb);
+    if (rf && sem != sem_IRET) {
+        c->s.rflags &= ~(uint64_t)FL_RF;
+    }
+    tcg_sync(tc);
+    if (c->s.ss_shadow) {
+        tc->stepping = false; /* no trap before the next instruction */
+        return;
+    }
+    tcg_trap(tc, tc->step_tf && !clears_tf);
+}
+
+/* The debugger's breakpoint is at s.rip, or in the block: @inside. */
+static bool tcg_at_breakpoint(const TcgCpu *tc, const Tb *tb, bool *inside)
+{
+    uint64_t rip = tc->cpu.s.rip;
+    bool at = false;
+
+    *inside = false;
+    for (unsigned i = 0; i < tc->n_breakpoints; i++) {
+        uint64_t lin = tc->breakpoint[i];
+
+        if (!tc->cpu.mode.code64) {
+            lin = (uint32_t)(lin - tc->cpu.s.seg[S_CS].base);
+        }
+        at |= lin == rip;
+        *inside |= lin - rip < tb->size;
+    }
+    return at;
+}
+
+/* A block or an instruction with somebody watching. true: run() ends. */
+static bool tcg_exec_watched(TcgCpu *tc)
+{
+    X86Cpu *c = &tc->cpu;
+    bool inside = false, step = tc->single_step || c->mode.slow ||
+                                c->s.irq_shadow || c->s.ss_shadow;
+    Tb *tb;
+
+    if (tc->n_breakpoints) {
+        tb = tb_find_one(tc);
+        if (tcg_at_breakpoint(tc, tb, &inside) &&
+            !(tc->have_step_over && tc->step_over == c->s.rip)) {
+            return true;
+        }
+        tc->have_step_over = false;
+        if (!step) {
+            tb = tb_find(tc);
+            tcg_at_breakpoint(tc, tb, &inside);
+        }
+    }
+    if (step || inside) {
+        tcg_step(tc);
+        return tc->single_step;
+    }
+    tb = tb_find(tc);
+    if (log_enabled(LOG_EXEC | LOG_CPU)) {
+        tcg_log_exec(tc, tb);
+    }
+    interp_run(tc, tb);
+    return false;
+}
+
+/* ---- run --------------------------------------------------------------------------------------- */
+
+static bool tcg_watched(const TcgCpu *tc)
+{
+    const X86Cpu *c = &tc->cpu;
+
+    return c->mode.slow || c->s.irq_shadow || c->s.ss_shadow ||
+           tc->n_breakpoints || tc->single_step ||
+           log_enabled(LOG_EXEC | LOG_CPU);
+}
+
+/* true: run() ends for the debugger. */
+static bool tcg_exec(TcgCpu *tc)
+{
+    if (unlikely(tcg_watched(tc))) {
+        return tcg_exec_watched(tc);
+    }
+    interp_run(tc, tb_find(tc));
+    return false;
+}
+
+/* A debugger's step ends with the fault's delivery too. */
+static bool tcg_unwound(TcgCpu *tc, int how)
+{
+    X86Cpu *c = &tc->cpu;
+    bool stepping = tc->stepping;
+
+    mem_exclusive_end(c);
+    tcg_count_unwound(tc, how);
+    tc->stepping = false;
+    if (how == UNWIND_FAULT) {
+        tc->fault_waits = true;
+        if (c->fault.vector == EXC_DB && c->fault.trap) {
+            return tc->single_step;
+        }
+        tc->dr6_hit = 0;
+    } else {
+        tcg_sync(tc);
+        if (stepping && (tc->step_tf || tc->dr6_hit)) {
+            c->fault = (X86Fault) {
+                .vector = EXC_DB,
+                .trap = true,
+                .dr6 = tc->dr6_hit | (tc->step_tf ? UINT64_C(1) << 14 : 0),
+            };
+            tc->dr6_hit = 0;
+            tc->fault_waits = true;
+        }
+    }
+    return stepping && tc->single_step;
+}
+
+static CpuExit tcg_loop(TcgCpu *tc)
+{
+    X86Cpu *c = &tc->cpu;
+    volatile bool stop = false;
+    CpuExit exit;
+    int how;
+
+    while (tcg_between(tc, &exit)) {
+        if (stop) {
+            return CPU_EXIT_DEBUG;
+        }
+        tcg_give_budget(tc);
+        if (unlikely(cpu_pending(c) & ~tc->seen)) {
+            continue; /* its kick came before there was a budget to take */
+        }
+        how = sigsetjmp(c->unwind, 0);
+        if (how == 0) {
+            stop = tcg_exec(tc);
+        } else {
+            stop = tcg_unwound(tc, how);
+        }
+    }
+    return exit;
+}
+
+static CpuExit tcg_run(X86Cpu *c)
+{
+    TcgCpu *tc = tcg_cpu(c);
+    CpuExit exit;
+
+    c->insn = c->unwound = NULL;
+    c->lazy.op = FLAGS_EXACT;
+    tcg_sync(tc);
+    exit = tcg_loop(tc);
+    tcg_settle_budget(tc);
+    flags_sync(c);
+    tc->have_step_over = exit == CPU_EXIT_DEBUG;
+    tc->step_over = c->s.rip;
+    return exit;
+}
+
+static bool tcg_set_debug(X86Cpu *c, const hwaddr *breakpoints, unsigned n,
+                          bool single_step)
+{
+    TcgCpu *tc = tcg_cpu(c);
+
+    if (n > BREAKPOINTS_MAX) {
+        return false;
+    }
+    memcpy(tc->breakpoint, breakpoints, n * sizeof(breakpoints[0]));
+    tc->n_breakpoints = n;
+    tc->single_step = single_step;
+    return true;
+}
+
+static bool tcg_translate(X86Cpu *c, uint64_t lin, hwaddr *phys)
+{
+    TcgCpu *tc = tcg_cpu(c);
+    uint32_t error;
+    MmuPage page;
+
+    tc->bus.a20_masked = c->s.a20_masked;
+    /* As the supervisor with nothing in its way, then as code. */
+    if ((c->s.cr0 & CR0_PG) && (c->s.efer & EFER_LMA) &&
+        !tlb_canonical(tc, lin)) {
+        return false;
+    }
+    if (!mmu_walk(&c->s, &tc->bus, NULL, lin, MMU_LOAD, MMU_KERNEL_AC, false,
+                  &page, &error) &&
+        !mmu_walk(&c->s, &tc->bus, NULL, lin, MMU_LOAD, MMU_USER, false, &page,
+                  &error)) {
+        return false;
+    }
+    *phys = page.phys | (lin & ~PAGE_MASK);
+    return true;
+}
+
+/* ---- life --------------------------------------------------------------------------------------- */
+
+static Accel *tcg_open(Machine *m, KeyVal *options, GError **errp)
+{
+    TcgAccel *a = g_new0(TcgAccel, 1);
+
+    a->accel.ops = &tcg_accel;
+    a->accel.machine = m;
+    g_mutex_init(&a->lock);
+    a->op_class = interp_classify();
+    return &a->accel;
+}
+
+static void tcg_close(Accel *accel)
+{
+    TcgAccel *a = container_of(accel, TcgAccel, accel);
+
+    for (unsigned i = 0; i < a->n_ram; i++) {
+        g_free(a->ram[i].page);
+    }
+    g_mutex_clear(&a->lock);
+    g_free(a->op_class);
+    g_free(a);
+}
+
+static bool tcg_cpu_init(X86Cpu *c, GError **errp)
+{
+    TcgCpu *tc = tcg_cpu(c);
+
+    tc->accel = container_of(c->machine->accel, TcgAccel, accel);
+    g_mutex_init(&tc->inval_lock);
+    if (!tlb_init(tc) || !tb_init(tc)) {
+        error_setg_errno(errp, errno, "no memory for decoded code");
+        return false;
+    }
+    if (c->model) {
+        tc->bus.phys_bits = cpu_phys_bits(c);
+        tc->bus.page1gb = cpu_has(c, FEAT_PDPE1GB);
+    }
+    return true;
+}
+
+static void tcg_cpu_exit(X86Cpu *c)
+{
+    TcgCpu *tc = tcg_cpu(c);
+
+    tlb_fini(tc);
+    tb_fini(tc);
+    g_mutex_clear(&tc->inval_lock);
+}
+
+const AccelOps tcg_accel = {
+    .name = "tcg",
+    .desc = "software processor",
+    .default_cpu = "max",
+    .cpu_size = sizeof(TcgCpu),
+    .open = tcg_open,
+    .close = tcg_close,
+    .cpu_init = tcg_cpu_init,
+    .cpu_exit = tcg_cpu_exit,
+    .run = tcg_run,
+    .kick = tcg_kick,
+    .map_changed = tcg_map_changed,
+    .ram_written = tcg_ram_written,
+    .set_debug = tcg_set_debug,
+    .translate = tcg_translate,
+};

@@ -1,1 +1,0 @@
-$(B)/tests/decode/test-decode: $(B)/obj/tests/decode/oracle.o

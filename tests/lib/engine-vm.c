@@ -1,0 +1,244 @@
+/* See engine-vm.h. */
+#include "util/osdep.h"
+#include "tests/lib/engine-vm.h"
+#include "accel/tcg/tcg.h"
+#include "target-x86/cpuid.h"
+#include "target-x86/seg.h"
+#include "util/bits.h"
+
+static const MachineClass evm_class = { .name = "engine test", .max_cpus = 1 };
+
+enum { STUB_SIZE = 16, PTE = 0x7 };
+
+void *evm_ptr(Evm *vm, hwaddr addr)
+{
+    return vm->ram.ram + addr;
+}
+
+void evm_write(Evm *vm, hwaddr addr, const void *bytes, size_t len)
+{
+    as_write(vm->m->mem, addr, bytes, len);
+}
+
+/* Identity: PML4, PDPT, four page directories of 2 MiB pages. */
+static void evm_tables(Evm *vm)
+{
+    uint64_t *pml4 = evm_ptr(vm, EVM_TABLES), *pdpt = pml4 + 512;
+
+    memset(pml4, 0, 6 * PAGE_SIZE);
+    pml4[0] = (EVM_TABLES + PAGE_SIZE) | PTE;
+    for (unsigned i = 0; i < 4; i++) {
+        uint64_t *pd = pml4 + 512 * (2 + i);
+
+        pdpt[i] = (EVM_TABLES + (2 + i) * PAGE_SIZE) | PTE;
+        for (unsigned j = 0; j < 512; j++) {
+            pd[j] = ((uint64_t)i << 30) | j << 21 | 0x80 | PTE;
+        }
+    }
+}
+
+void evm_map(Evm *vm, uint64_t lin, uint64_t entry)
+{
+    uint64_t *pd = (uint64_t *)evm_ptr(vm, EVM_TABLES + 2 * PAGE_SIZE);
+    uint64_t *pde = &pd[lin >> 21], *pt;
+    hwaddr table = 0xc00000 + (lin >> 21) * PAGE_SIZE;
+
+    g_assert(lin < 1 << 30);
+    pt = evm_ptr(vm, table);
+    if (*pde & 0x80) {
+        for (unsigned i = 0; i < 512; i++) {
+            pt[i] = (lin & ~0x1fffffull) | i << 12 | PTE;
+        }
+        *pde = table | PTE;
+    }
+    pt[lin >> 12 & 511] = entry;
+}
+
+static void evm_seg(X86Cpu *c, unsigned seg, uint16_t sel, uint32_t attr,
+                    uint32_t limit)
+{
+    c->s.seg[seg] = (X86Seg) {
+        .sel = sel,
+        .attr = attr,
+        .limit = limit,
+    };
+}
+
+/* GDT: 8 code64, 0x10 data, 0x18 code32, 0x20 user code64, 0x28 user data,
+ * 0x30 TSS. */
+static void evm_descriptors(Evm *vm)
+{
+    static const uint64_t gdt[] = {
+        0,
+        0x00af9b000000ffff,
+        0x00cf93000000ffff,
+        0x00cf9b000000ffff,
+        0x00affb000000ffff,
+        0x00cff3000000ffff,
+        0x0000890000000067 | (uint64_t)EVM_TSS << 16,
+        0,
+    };
+
+    memcpy(evm_ptr(vm, EVM_GDT), gdt, sizeof(gdt));
+    memset(evm_ptr(vm, EVM_TSS), 0, 104);
+    st_le64(evm_ptr(vm, EVM_TSS + 4), EVM_STACK - 0x1000); /* RSP0 */
+}
+
+static void evm_idt(Evm *vm, bool wide)
+{
+    uint8_t *idt = evm_ptr(vm, EVM_IDT);
+
+    memset(idt, 0, PAGE_SIZE);
+    memset(evm_ptr(vm, EVM_STUBS), 0xf4, 256 * STUB_SIZE);
+    for (unsigned i = 0; i < 256; i++) {
+        uint64_t at = EVM_STUBS + i * STUB_SIZE;
+        uint8_t *gate = idt + i * (wide ? 16 : 8);
+
+        st_le16(gate, at);
+        st_le16(gate + 2, wide ? 8 : 0x18);
+        st_le16(gate + 4, i == 3 || i == 0x80 ? 0xee00 : 0x8e00);
+        st_le16(gate + 6, at >> 16);
+    }
+}
+
+static void evm_ivt(Evm *vm)
+{
+    memset(evm_ptr(vm, EVM_STUBS), 0xf4, 256 * STUB_SIZE);
+    for (unsigned i = 0; i < 256; i++) {
+        st_le32(evm_ptr(vm, i * 4), EVM_STUBS + i * STUB_SIZE);
+    }
+}
+
+static void evm_flat(X86Cpu *c, EvmMode mode)
+{
+    const uint32_t data = 0xc09300, data3 = 0xc0f300;
+    bool user = mode == EVM_USER64;
+
+    for (unsigned i = 0; i < S_COUNT; i++) {
+        evm_seg(c, i, user ? 0x2b : 0x10, user ? data3 : data, UINT32_MAX);
+    }
+    if (mode == EVM_PROT32) {
+        evm_seg(c, S_CS, 0x18, 0xc09b00, UINT32_MAX);
+    } else {
+        evm_seg(c, S_CS, user ? 0x23 : 8, user ? 0xa0fb00 : 0xa09b00,
+                UINT32_MAX);
+    }
+}
+
+void evm_mode(Evm *vm, EvmMode mode)
+{
+    X86Cpu *c = vm->c;
+    X86State *s = &c->s;
+
+    x86_reset(c);
+    s->rip = EVM_CODE;
+    s->gpr[R_RSP] = EVM_STACK;
+    s->idt_limit = 0xfff;
+    s->halted = false;
+    s->mp_state = MP_RUNNABLE;
+    if (mode == EVM_REAL) {
+        evm_ivt(vm);
+        evm_seg(c, S_CS, 0, 0x9b00, 0xffff);
+        s->rip = 0x7c00;
+        s->gpr[R_RSP] = 0x7000;
+        s->idt_limit = 0x3ff;
+    } else {
+        evm_tables(vm);
+        evm_descriptors(vm);
+        evm_idt(vm, mode != EVM_PROT32);
+        evm_flat(c, mode);
+        s->gdt_base = EVM_GDT;
+        s->gdt_limit = 0x3f;
+        s->idt_base = EVM_IDT;
+        s->tr = (X86Seg) {
+            .sel = 0x30,
+            .attr = 0x8b00,
+            .limit = 0x67,
+            .base = EVM_TSS,
+        };
+        s->cr0 = CR0_PE | CR0_ET | CR0_NE;
+        s->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
+        if (mode != EVM_PROT32) {
+            s->cr0 |= CR0_PG | CR0_WP;
+            s->cr3 = EVM_TABLES;
+            s->cr4 |= CR4_PAE;
+            s->efer = EFER_LME | EFER_LMA | EFER_SCE | EFER_NXE;
+        }
+    }
+    x86_update_mode(c);
+    cpu_raise(c, CPU_FLUSH);
+}
+
+Evm *evm_new(EvmMode mode)
+{
+    Evm *vm = g_new0(Evm, 1);
+    GError *err = NULL;
+
+    vm->m = machine_new(&evm_class, clock_new_manual());
+    g_assert_true(region_init_ram(&vm->ram, "ram", EVM_RAM, &err));
+    as_map(vm->m->mem, 0, &vm->ram, 0);
+    g_assert_true(accel_open(vm->m, "tcg", NULL, &err));
+    vm->m->cpu_model = vm->model = cpu_model_new("max", &vm->m->cfg, &err);
+    g_assert_no_error(err);
+    vm->c = g_malloc0(tcg_accel.cpu_size);
+    vm->c->model = vm->m->cpu_model;
+    vm->c->machine = vm->m;
+    vm->m->ncpus = 1;
+    vm->m->cpu = &vm->c;
+    g_assert_true(tcg_accel.cpu_init(vm->c, &err));
+    evm_mode(vm, mode);
+    return vm;
+}
+
+void evm_free(Evm *vm)
+{
+    tcg_accel.cpu_exit(vm->c);
+    accel_close(vm->m);
+    as_unmap(&vm->ram);
+    region_fini(&vm->ram);
+    machine_free(vm->m);
+    cpu_model_free(vm->model);
+    g_free(vm->c);
+    g_free(vm);
+}
+
+int evm_run(Evm *vm, uint64_t max)
+{
+    X86Cpu *c = vm->c;
+    CpuExit exit;
+
+    c->s.halted = false;
+    tcg_set_limit(c, max);
+    do {
+        exit = tcg_accel.run(c);
+    } while (exit == CPU_EXIT_KICKED);
+    tcg_set_limit(c, 0);
+    if (exit == CPU_EXIT_TRIPLE_FAULT) {
+        return EVM_TRIPLE;
+    }
+    if (exit == CPU_EXIT_DEBUG) {
+        return EVM_LIMIT;
+    }
+    g_assert_cmpint(exit, ==, CPU_EXIT_HALTED);
+    if (c->s.rip - EVM_STUBS <= 256 * STUB_SIZE) {
+        return (c->s.rip - 1 - EVM_STUBS) / STUB_SIZE;
+    }
+    return EVM_HALT;
+}
+
+EvmFrame evm_frame(Evm *vm, int vector)
+{
+    const uint64_t with_error = 0x00027d00 | 1 << EXC_AC;
+    uint64_t *sp = evm_ptr(vm, vm->c->s.gpr[R_RSP]);
+    EvmFrame f = { 0 };
+
+    if (vector < 32 && with_error >> vector & 1) {
+        f.error = *sp++;
+    }
+    f.rip = sp[0];
+    f.cs = sp[1];
+    f.rflags = sp[2];
+    f.rsp = sp[3];
+    f.ss = sp[4];
+    return f;
+}
