@@ -46,10 +46,10 @@ all: $(B)/rhea
 # insn.c refers to the sem functions weakly until all of them are written;
 # this list brings in those that are.
 SEMS := $(B)/sems.ld
-$(SEMS): $(wildcard target-x86/*.def) target-x86/insn.c Makefile
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) -E target-x86/insn.c | grep -o '\<sem_[A-Z0-9_]*' | \
-	    sort -u | tr '\n' ' ' | sed 's/.*/EXTERN(&)/' >$@
+$(SEMS): $(LIB)
+	$(Q)nm -g --defined-only $< 2>/dev/null | \
+	    sed -n 's/.* [TW] \(sem_[A-Z0-9_]*\)$$/\1/p' | sort -u | \
+	    tr '\n' ' ' | sed 's/.*/EXTERN(&)/' >$@
 $(B)/rhea: $(SEMS)
 
 $(B)/rhea: $(call obj,$(filter $(MAIN_SRCS),$(SRCS))) $(LIB)
