@@ -36,6 +36,10 @@ SANFLAGS_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 SANFLAGS_ubsan := -fsanitize=undefined -fno-sanitize-recover=undefined \
 	-fno-sanitize=alignment
 SANFLAGS_tsan := -fsanitize=thread
+# Not for users: the builds of "make fuzz" and "make coverage".
+SANFLAGS_fuzz := -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=undefined -fno-sanitize=alignment
+SANFLAGS_coverage := --coverage -fprofile-update=atomic
 SANFLAGS := $(if $(SAN),$(or $(SANFLAGS_$(SAN)),$(error SAN=$(SAN): asan, ubsan or tsan)))
 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
@@ -78,6 +82,20 @@ $(B)/tests/%: $(B)/obj/tests/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $< $(filter %.o %.ld,$(filter-out $<,$^)) -Wl,--start-group $(LIB) -Wl,--end-group $(LIBS_ALL) $(ZYDIS_LIBS)
 
+# Every tests/fuzz/fuzz-*.c is a libFuzzer target. Here it gets a main() that
+# replays tests/fuzz/corpus/NAME/* and some changes of each; see "fuzz" below.
+FUZZ_SRCS := $(wildcard tests/fuzz/fuzz-*.c)
+FUZZ_BINS := $(patsubst %.c,$(B)/%,$(FUZZ_SRCS))
+FUZZ_MAIN := $(B)/obj/tests/lib/fuzz-replay.o
+ifeq ($(SAN),fuzz)
+$(FUZZ_BINS): LIBS_ALL += -fsanitize=fuzzer
+else
+$(FUZZ_BINS): $(FUZZ_MAIN)
+endif
+ifneq ($(SAN),fuzz)
+TEST_BINS += $(FUZZ_BINS)
+endif
+
 check: all $(TEST_BINS)
 	$(Q)tests/run-tests B=$(B) $(T)
 
@@ -85,12 +103,75 @@ check-all: check lint
 	$(Q)$(MAKE) SAN=asan check
 	$(Q)$(MAKE) SAN=tsan check
 
-$(addprefix check-,$(GROUPS) boot): check-%: all $(TEST_BINS)
+$(addprefix check-,$(GROUPS) fuzz boot): check-%: all $(TEST_BINS)
 	$(Q)tests/run-tests B=$(B) $*$(if $(T),/$(T))
 
 # ---- developer targets -------------------------------------------------------
 
 C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
+
+# Layers; every header alone; clang-tidy and cppcheck where they are installed.
+# A file is looked at again when it changed. L="system/ accel/cpus.c": only some.
+lint:
+	$(Q)tools/check-includes.py
+	$(Q)$(MAKE) --no-print-directory -k lint-files
+
+ifneq ($(filter lint-files,$(MAKECMDGOALS)),)
+WANTED := $(or $(addsuffix %,$(L)),%)
+LINT_SRCS := $(filter $(WANTED),$(SRCS) $(TEST_SRCS) $(FUZZ_SRCS))
+TIDY := $(shell command -v clang-tidy)
+CPPCHECK := $(shell command -v cppcheck)
+endif
+
+lint-files: $(if $(WANTED),$(patsubst %,$(B)/lint/%.ok,$(filter $(WANTED),$(filter %.h,$(C_FILES))))) \
+	$(if $(TIDY),$(patsubst %,$(B)/lint/%.tidy,$(LINT_SRCS))) \
+	$(if $(CPPCHECK),$(patsubst %,$(B)/lint/%.cppcheck,$(LINT_SRCS)))
+	@$(if $(TIDY),,echo "clang-tidy is not installed: skipped")
+	@$(if $(CPPCHECK),,echo "cppcheck is not installed: skipped")
+
+$(B)/lint/%.h.ok: %.h build/config.h
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -Werror -x c -fsyntax-only $<
+	@touch $@
+
+# The object file depends on the headers, so it tells when to look again.
+$(B)/lint/%.c.tidy: $(B)/obj/%.o .clang-tidy
+	@echo "  TIDY $*.c"
+	@mkdir -p $(@D)
+	$(Q)clang-tidy --quiet --warnings-as-errors='*' $*.c -- $(CFLAGS_ALL) \
+	    -Wno-unknown-warning-option 2>$@.err || { cat $@.err; exit 1; }
+	@touch $@
+
+$(B)/lint/%.c.cppcheck: $(B)/obj/%.o
+	@echo "  CPPCHECK $*.c"
+	@mkdir -p $(@D)
+	$(Q)cppcheck --quiet --error-exitcode=1 --inline-suppr --library=gtk \
+	    --enable=warning,portability --std=c11 -I. -Ibuild \
+	    --suppress=unknownMacro --suppress=missingInclude $*.c
+	@touch $@
+
+coverage:
+	-$(Q)$(MAKE) --no-print-directory SAN=coverage OPT=-O1 check
+	$(Q)tools/coverage.py build/coverage
+
+# make fuzz F=keyval [T=seconds]. New inputs gather in build/fuzz/corpus/F.
+fuzz:
+	$(if $(wildcard tests/fuzz/fuzz-$(F).c),,$(error make fuzz F=NAME T=seconds, \
+	    NAME one of $(patsubst tests/fuzz/fuzz-%.c,%,$(FUZZ_SRCS))))
+	@mkdir -p build/fuzz/corpus/$(F)
+	$(Q)if command -v clang >/dev/null; then \
+	    $(MAKE) --no-print-directory SAN=fuzz CC=clang build/fuzz/tests/fuzz/fuzz-$(F) && \
+	    build/fuzz/tests/fuzz/fuzz-$(F) -max_total_time=$(or $(T),60) -timeout=10 \
+		-artifact_prefix=build/fuzz/ -print_final_stats=1 \
+		build/fuzz/corpus/$(F) $(wildcard tests/fuzz/corpus/$(F)); \
+	else \
+	    echo "no clang, no libFuzzer: replaying tests/fuzz/corpus/$(F)"; \
+	    $(MAKE) --no-print-directory check-fuzz T=$(F); \
+	fi
+
+bench: all
+	$(Q)if [ -x tests/bench/run ]; then tests/bench/run B=$(B) $(T); \
+	else echo "there is no tests/bench/run yet"; exit 1; fi
 
 format:
 	clang-format -i $(C_FILES)
@@ -109,10 +190,11 @@ install: all
 	install -m 755 $(B)/rhea $(DESTDIR)$(PREFIX)/bin/
 
 clean:
-	rm -rf $(B)/obj $(B)/tests $(LIB) $(B)/rhea
+	rm -rf $(B)/obj $(B)/tests $(B)/lint $(LIB) $(B)/rhea
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
-.PHONY: all check check-all format check-format install clean lint
+.PHONY: all check check-all format check-format install clean lint lint-files \
+	coverage fuzz bench
 .SECONDARY:
 .DELETE_ON_ERROR:

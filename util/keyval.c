@@ -214,19 +214,27 @@ static bool flatten(KeyVal *kv, const char *name, json_object *o, GError **errp)
     }
 }
 
+/* Nothing but space after the first @used bytes? */
+static bool only_space_after(const char *text, size_t len, size_t used)
+{
+    return used >= len || strspn(text + used, " \t\r\n") == len - used;
+}
+
 static bool parse_json(KeyVal *kv, const char *text, GError **errp)
 {
     json_tokener *tok = json_tokener_new();
     size_t len = strlen(text);
+    enum json_tokener_error bad;
     json_object *o;
     bool ok = false;
 
+    /* With the final NUL, so that an unfinished text is an error. */
     o = json_tokener_parse_ex(tok, text, len < INT_MAX ? (int)len + 1 : 0);
-    if (json_tokener_get_error(tok) != json_tokener_success) {
+    bad = json_tokener_get_error(tok);
+    if (bad != json_tokener_success) {
         error_setg(errp, "bad JSON in '%s': %s", text,
-                   json_tokener_error_desc(json_tokener_get_error(tok)));
-    } else if (text[strspn(text + json_tokener_get_parse_end(tok), " \t\r\n") +
-                    json_tokener_get_parse_end(tok)]) {
+                   json_tokener_error_desc(bad));
+    } else if (!only_space_after(text, len, json_tokener_get_parse_end(tok))) {
         error_setg(errp, "bad JSON in '%s': text after the object", text);
     } else {
         ok = flatten(kv, "", o, errp);
@@ -247,15 +255,14 @@ static bool parse_json(KeyVal *kv, const char *text, GError **errp)
 
 KeyVal *keyval_parse(const char *text, const char *implied_key, GError **errp)
 {
-    g_autoptr(KeyVal) kv = keyval_new();
-    bool ok;
+    KeyVal *kv = keyval_new();
 
-    if (text[0] == '{') {
-        ok = parse_json(kv, text, errp);
-    } else {
-        ok = parse_text(kv, text, implied_key, errp);
+    if (text[0] == '{' ? parse_json(kv, text, errp)
+                       : parse_text(kv, text, implied_key, errp)) {
+        return kv;
     }
-    return ok ? g_steal_pointer(&kv) : NULL;
+    keyval_free(kv);
+    return NULL;
 }
 
 /* ---- reading --------------------------------------------------------------- */
@@ -371,12 +378,14 @@ bool parse_bool(const char *text, bool *out, GError **errp)
 
 bool parse_u64(const char *text, uint64_t *out, GError **errp)
 {
-    char *end;
-    uint64_t v;
+    char *end = NULL;
+    uint64_t v = 0;
 
     errno = 0;
-    v = g_ascii_isdigit(*text) ? g_ascii_strtoull(text, &end, 0) : 0;
-    if (!g_ascii_isdigit(*text) || *end || errno) {
+    if (g_ascii_isdigit(*text)) { /* no sign, no space */
+        v = g_ascii_strtoull(text, &end, 0);
+    }
+    if (!end || *end || errno) {
         error_setg(errp, "expected a number from 0 to 2^64-1, not '%s'", text);
         return false;
     }
