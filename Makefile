@@ -106,6 +106,22 @@ check-all: check lint
 $(addprefix check-,$(GROUPS) fuzz boot): check-%: all $(TEST_BINS)
 	$(Q)tests/run-tests B=$(B) $*$(if $(T),/$(T))
 
+# ---- demo ----------------------------------------------------------------------
+# An unmodified Debian kernel to a shell; without a terminal the shell is driven
+# by a script that checks the answers.
+
+GUEST := build/guest
+DEMO = $(B)/rhea -accel tcg -m 256 -kernel $(GUEST)/vmlinuz \
+	-initrd $(GUEST)/initrd.gz -append "console=ttyS0 quiet" -nographic
+
+$(GUEST)/vmlinuz:
+	tools/make-guest --out $(GUEST)
+
+demo: all $(GUEST)/vmlinuz
+	$(Q)if [ -t 0 ] && [ -t 1 ]; then \
+	    echo "poweroff -f or Ctrl-A x ends it"; exec $(DEMO); \
+	else exec tools/demo-session $(DEMO); fi
+
 # ---- developer targets -------------------------------------------------------
 
 C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
@@ -194,7 +210,7 @@ clean:
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
-.PHONY: all check check-all format check-format install clean lint lint-files \
-	coverage fuzz bench
+.PHONY: all check check-all demo format check-format install clean lint \
+	lint-files coverage fuzz bench
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -393,12 +393,12 @@ static bool pc_build(Machine *m, GError **errp)
            pc_plan_boot(b, errp) && pc_add_devices(b, errp);
 }
 
-static bool pc_has_loader(Machine *m)
+static bool pc_loader_starts(Machine *m)
 {
-    for (unsigned i = 0; i < m->devices->len; i++) {
-        const Device *dev = g_ptr_array_index(m->devices, i);
+    LoaderStart st;
 
-        if (dev->cls == &loader_class) {
+    for (unsigned i = 0; i < m->devices->len; i++) {
+        if (loader_get_start(g_ptr_array_index(m->devices, i), &st)) {
             return true;
         }
     }
@@ -416,7 +416,7 @@ static void pc_reset(Machine *m)
         flat_reset(b->flat);
     }
     if (b->plan->mode == BOOT_NOTHING && !b->warned_nothing &&
-        !pc_has_loader(m)) {
+        !pc_loader_starts(m)) {
         warn_report("nothing to boot and no firmware: the processor waits; "
                     "give -kernel or -flat");
         b->warned_nothing = true;
