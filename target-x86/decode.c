@@ -69,7 +69,7 @@ typedef enum ImmKind {
 } ImmKind;
 
 typedef struct Tables {
-    uint16_t root[2][MAP_COUNT][256];
+    uint16_t root[2][MAP_COUNT * 256];
     uint16_t prefix[MAX_PREFIX_NODES][4];
     uint16_t modrm[MAX_MODRM_NODES][MODRM_SLOTS];
     uint16_t wl[MAX_WL_NODES][2];
@@ -86,6 +86,11 @@ typedef struct RowSet {
 } RowSet;
 
 static Tables tables;
+
+static bool row_set_equal(const RowSet *a, const RowSet *b)
+{
+    return a->n == b->n && !memcmp(a->row, b->row, a->n * sizeof(*a->row));
+}
 
 static inline unsigned modrm_index(uint8_t modrm)
 {
@@ -155,7 +160,8 @@ static uint16_t tree_conflict(Tables *t, const RowSet *set)
     return set->row[0] + 1;
 }
 
-/* The node with these children: an old one if there is one like it. */
+/* The node with these children: an old one if there is one like it, which
+ * happens below modrm nodes. */
 static uint16_t tree_node(Tables *t, unsigned dim, const uint16_t *child,
                           unsigned ways)
 {
@@ -167,11 +173,15 @@ static uint16_t tree_node(Tables *t, unsigned dim, const uint16_t *child,
     } else if (dim == NODE_MODRM) {
         pool = t->modrm[0], n = &t->n_modrm, max = MAX_MODRM_NODES;
     }
-    for (i = 0; i < *n; i++) {
-        if (!memcmp(pool + i * ways, child, ways * sizeof(*child))) {
+    for (i = 0; i < *n && dim != NODE_PREFIX; i++) {
+        const uint16_t *old = pool + i * ways;
+
+        if (old[0] == child[0] && old[1] == child[1] &&
+            !memcmp(old, child, ways * sizeof(*child))) {
             return NODE | dim | i;
         }
     }
+    i = *n;
     g_assert(i < max);
     memcpy(pool + i * ways, child, ways * sizeof(*child));
     *n = i + 1;
@@ -185,7 +195,7 @@ static uint16_t tree_build(Tables *t, const RowSet *set, unsigned dim)
     unsigned ways = all_ways[dim >> 13 & 3];
     bool cares = false, differ = false;
     uint16_t child[MODRM_SLOTS] = { 0 };
-    RowSet last = { .n = 0 };
+    RowSet subs[2], *sub = &subs[0], *last = &subs[1];
 
     if (set->n == 0) {
         return 0;
@@ -200,20 +210,18 @@ static uint16_t tree_build(Tables *t, const RowSet *set, unsigned dim)
         return tree_build(t, set, dim + (1 << 13));
     }
     for (unsigned v = 0; v < ways; v++) {
-        RowSet sub = { .n = 0 };
-
+        sub->n = 0;
         for (unsigned i = 0; i < set->n; i++) {
             if (row_matches(&insn_rows[set->row[i]], dim, v)) {
-                sub.row[sub.n++] = set->row[i];
+                sub->row[sub->n++] = set->row[i];
             }
         }
-        if (v > 0 && sub.n == last.n &&
-            !memcmp(sub.row, last.row, sub.n * sizeof(*sub.row))) {
+        if (v > 0 && row_set_equal(sub, last)) {
             child[v] = child[v - 1];
         } else {
-            child[v] = tree_build(t, &sub, dim + (1 << 13));
-            last.n = sub.n;
-            memcpy(last.row, sub.row, sub.n * sizeof(*sub.row));
+            child[v] = tree_build(t, sub, dim + (1 << 13));
+            last = sub;
+            sub = last == &subs[0] ? &subs[1] : &subs[0];
         }
         differ |= child[v] != child[0];
     }
@@ -294,7 +302,7 @@ static RowPlan plan_row(const InsnRow *r)
 
 static void tables_make(Tables *t)
 {
-    RowSet(*sets)[MAP_COUNT][256] = g_malloc0(2 * sizeof(*sets));
+    RowSet(*sets)[MAP_COUNT * 256] = g_malloc0(2 * sizeof(*sets));
 
     t->conflicts = g_string_new(NULL);
     t->plan = g_new(RowPlan, insn_row_count);
@@ -304,7 +312,7 @@ static void tables_make(Tables *t)
 
         t->plan[id] = plan_row(r);
         for (unsigned i = 0; i < 2 * n; i++) {
-            RowSet *set = &sets[i & 1][r->map][r->opcode + (i >> 1)];
+            RowSet *set = &sets[i & 1][r->map * 256 + r->opcode + (i >> 1)];
 
             if (!(r->attr & (i & 1 ? IA_I64 : IA_O64))) {
                 g_assert(set->n < MAX_ROWS_PER_SLOT);
@@ -315,9 +323,13 @@ static void tables_make(Tables *t)
             t->xchg = id;
         }
     }
-    for (unsigned i = 0; i < 2 * MAP_COUNT * 256; i++) {
-        (&t->root[0][0][0])[i] =
-            tree_build(t, &(&sets[0][0][0])[i], NODE_PREFIX);
+    for (unsigned i = 0; i < MAP_COUNT * 256; i++) {
+        const RowSet *a = &sets[0][i], *b = &sets[1][i];
+        uint16_t slot = tree_build(t, a, NODE_PREFIX);
+
+        t->root[0][i] = slot;
+        t->root[1][i] =
+            row_set_equal(a, b) ? slot : tree_build(t, b, NODE_PREFIX);
     }
     g_free(sets);
 }
@@ -501,7 +513,7 @@ static bool decode_opcode(Decoder *d)
 /* Row, or -1. Looks at the modrm byte (and counts it) if rows differ by it. */
 static int decode_row(const Tables *t, Decoder *d)
 {
-    unsigned slot = t->root[d->code_bits == 64][d->map][d->opcode];
+    unsigned slot = t->root[d->code_bits == 64][d->map * 256 + d->opcode];
     bool saw_modrm = false;
 
     while (slot & NODE) {
