@@ -479,7 +479,6 @@ static bool decode_vex(Decoder *d)
     d->opcode = d->p[d->pos++];
     if (d->code_bits != 64) {
         d->rex &= REX_W;
-        d->vvvv &= 7;
     }
     return true;
 }
@@ -783,7 +782,7 @@ static bool decode_rest(const Tables *t, Decoder *d, Insn *in)
     in->lock = d->lock;
     in->vex = d->vex;
     in->vex_l = d->vex_l;
-    in->vvvv = d->vvvv;
+    in->vvvv = in->code64 ? d->vvvv : d->vvvv & 7;
     in->seg = S_DS;
     in->base = in->index = INSN_NONE;
     in->rep = row->prefixes & 1 << PFX_NONE ? d->rep : REP_NONE;
@@ -806,7 +805,7 @@ static bool decode_rest(const Tables *t, Decoder *d, Insn *in)
     if (unlikely(d->lock) && !(row->attr & IA_LOCK && in->is_mem)) {
         return false;
     }
-    return !(row->attr & IA_VEX_NOVVVV && in->vvvv);
+    return !(row->attr & IA_VEX_NOVVVV && d->vvvv);
 }
 
 DecodeResult decode_insn(const uint8_t *p, size_t avail, unsigned code_bits,

@@ -1,10 +1,4 @@
-/*
- * insn.def as an array.
- *
- * Flag classes: what an instruction reads, writes and leaves undefined (then
- * it has the host's value, and tests do not look). An instruction that may
- * leave flags alone, like a shift by CL, reads what it may write.
- */
+/* insn.def as an array. */
 #include "util/osdep.h"
 #include "target-x86/insn.h"
 
@@ -13,55 +7,15 @@
 #define FL_NO_OF (FL_ARITH & ~FL_OF)
 #define FL_ALL   (FL_ARITH | FL_TF | FL_IF | FL_DF | FL_IOPL | FL_NT | FL_AC)
 
-/*      class      read             write              undefined */
-#define FC_NONE  0, 0, 0
-#define FC_ALL   0, FL_ARITH, 0
-#define FC_ADC   FL_CF, FL_ARITH, 0
-#define FC_LOG   0, FL_NO_AF, FL_AF
-#define FC_INC   0, FL_NO_CF, 0
-#define FC_SH1   0, FL_NO_AF, FL_AF
-#define FC_SHN   FL_ARITH, FL_NO_AF & ~FL_OF, FL_AF | FL_OF
-#define FC_RO1   0, FL_CF | FL_OF, 0
-#define FC_RON   FL_CF | FL_OF, FL_CF, FL_OF
-#define FC_RC1   FL_CF, FL_CF | FL_OF, 0
-#define FC_RCN   FL_CF | FL_OF, FL_CF, FL_OF
-#define FC_MUL   0, FL_CF | FL_OF, FL_SF | FL_ZF | FL_AF | FL_PF
-#define FC_DIV   0, 0, FL_ARITH
-#define FC_BT    0, FL_CF, FL_OF | FL_SF | FL_AF | FL_PF
-#define FC_BSF   0, FL_ZF, FL_ARITH & ~FL_ZF
-#define FC_LZ    0, FL_CF | FL_ZF, FL_OF | FL_SF | FL_AF | FL_PF
-#define FC_ANDN  0, FL_CF | FL_OF | FL_SF | FL_ZF, FL_AF | FL_PF
-#define FC_BEXTR 0, FL_CF | FL_OF | FL_ZF, FL_SF | FL_AF | FL_PF
-#define FC_ADCX  FL_CF, FL_CF, 0
-#define FC_ADOX  FL_OF, FL_OF, 0
-#define FC_COMI  0, FL_ARITH, 0
-#define FC_DAA   FL_CF | FL_AF, FL_NO_OF, FL_OF
-#define FC_AAA   FL_AF, FL_CF | FL_AF, FL_OF | FL_SF | FL_ZF | FL_PF
-#define FC_AAM   0, FL_SF | FL_ZF | FL_PF, FL_OF | FL_AF | FL_CF
-#define FC_CMC   FL_CF, FL_CF, 0
-#define FC_CLC   0, FL_CF, 0
-#define FC_ZF    0, FL_ZF, 0
-#define FC_DF    0, FL_DF, 0
-#define FC_IF    0, FL_IF, 0
-#define FC_AC    0, FL_AC, 0
-#define FC_SAHF  0, FL_NO_OF, 0
-#define FC_LAHF  FL_NO_OF, 0, 0
-#define FC_PUSHF FL_ALL, 0, 0
-#define FC_POPF  FL_ALL, FL_ALL, 0
-#define FC_STR   FL_DF, 0, 0
-#define FC_STRC  FL_DF | FL_ARITH, FL_ARITH, 0
-#define FC_CCO   FL_OF, 0, 0
-#define FC_CCB   FL_CF, 0, 0
-#define FC_CCE   FL_ZF, 0, 0
-#define FC_CCBE  FL_CF | FL_ZF, 0, 0
-#define FC_CCS   FL_SF, 0, 0
-#define FC_CCP   FL_PF, 0, 0
-#define FC_CCL   FL_SF | FL_OF, 0, 0
-#define FC_CCLE  FL_ZF | FL_SF | FL_OF, 0, 0
+enum { /* what class reads, writes, leaves undefined */
+#define FLAGCLASS(class, read, write, undef) \
+    FCR_##class = (read), FCW_##class = (write), FCU_##class = (undef),
+#include "target-x86/flag-classes.def"
+#undef FLAGCLASS
+};
 
-#define FLAGLESS_(read, write, undef) \
-    ((((read) | (write) | (undef)) & FL_ARITH) ? 0 : IA_FLAGLESS)
-#define FLAGLESS(class) FLAGLESS_(class)
+#define FLAGLESS(class) \
+    ((FCR_##class | FCW_##class | FCU_##class) & FL_ARITH ? 0 : IA_FLAGLESS)
 
 /* Operand codes as numbers, so that they fit into an initializer. */
 enum {
@@ -121,8 +75,8 @@ const InsnRow insn_rows[] = {
 #define ROW(map, pfx, byte, mrm, name, func, o1, o2, o3, o4, feat, at, fl) \
     { #name,     sem_##func,  { OPC(o1), OPC(o2), OPC(o3), OPC(o4) }, \
       MAP_##map, SET_##pfx,   byte, \
-      MRM_##mrm, FEAT_##feat, (at) | FLAGLESS(FC_##fl), \
-      FC_##fl },
+      MRM_##mrm, FEAT_##feat, (at) | FLAGLESS(fl), \
+      FCR_##fl, FCW_##fl, FCU_##fl },
 #include "target-x86/insn.def"
 #undef ROW
 };

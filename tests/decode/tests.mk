@@ -1,0 +1,1 @@
+$(B)/tests/decode/test-decode: $(B)/obj/tests/decode/oracle.o
