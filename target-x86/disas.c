@@ -1,6 +1,6 @@
 /*
  * Disassembly by capstone, with our own decoder as the judge: what it calls
- * undefined is printed as a byte, and where capstone knows no better (RDPID,
+ * undefined is printed as a byte, and where capstone knows no better (RDPKRU,
  * F3 prefixes in 16-bit code, near branches with 66) our row's name stands.
  */
 #include "util/osdep.h"

@@ -21,8 +21,8 @@ static const Case cases[] = {
       "%rax\n0xfffffff8:  07 08" },
     { 64, { 0x06 },
       "0xfffffff0:  06                       .byte    0x06" },
-    { 64, { 0xf3, 0x0f, 0xc7, 0xf8 },
-      "0xfffffff0:  f3 0f c7 f8              rdpid" },
+    { 64, { 0x0f, 0x01, 0xee },
+      "0xfffffff0:  0f 01 ee                 rdpkru" },
     { 64, { 0x66, 0xe8, 0x10, 0, 0, 0 },
       "0xfffffff0:  66 e8 10 00 00 00        call     0x100000006" },
 };
