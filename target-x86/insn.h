@@ -27,7 +27,8 @@ struct Insn {
         uint64_t imm; /* Ib, Iw, Iv: zero-extended; Ibs, Iz, Jb, Jz: sign-
                        * extended to 64 bits; a far pointer is offset |
                        * selector << 32; a second one follows the first:
-                       * ENTER is size | level << 16, EXTRQ b1 | b2 << 8 */
+                       * ENTER is size | level << 16, EXTRQ b1 | b2 << 8;
+                       * x87: the modrm byte */
         int64_t simm;
     };
     union { /* the engine's own */

@@ -159,12 +159,14 @@ SEM(CVTPI2PS)
 
     V_FP(cvtdq2ps, d, s);
     fp_end128(c, special, FP_NONE, d);
-    mm_enter(c);
+    if (!in->is_mem) { /* with a memory operand it is no MMX instruction */
+        mm_enter(c);
+    }
     d = v_128(v_q0(d), v_q1(v_reg(c, in->reg)));
     v_st(c->s.vec[in->reg], d);
 }
 
-SEM(CVTPI2PD) /* exact; with a memory operand no MMX instruction at all */
+SEM(CVTPI2PD) /* exact */
 {
     V s = mm_src(c, in), d = v_zero();
 

@@ -313,21 +313,69 @@ static V dppd_imm(V d, V s, unsigned n)
     return d;
 }
 
+static inline V dp_mask32(unsigned n)
+{
+    return _mm_set_epi32(n & 8 ? -1 : 0, n & 4 ? -1 : 0, n & 2 ? -1 : 0,
+                         n & 1 ? -1 : 0);
+}
+
+static inline V dp_mask64(unsigned n)
+{
+    return v_128(n & 1 ? UINT64_MAX : 0, n & 2 ? UINT64_MAX : 0);
+}
+
+/* With exceptions unmasked, one that a step raises keeps the following steps
+ * from raising theirs. */
+static bool dp_in_steps(const X86Cpu *c)
+{
+    return (c->s.mxcsr & MXCSR_MASKS) != MXCSR_MASKS;
+}
+
+#define DP_STEP(c, op, fmt, d, s) \
+    do { \
+        bool special = fp_begin(c); \
+        V_FP(op, d.lo, s.lo); \
+        V_FP(op, d.hi, s.hi); \
+        fp_end(c, special, fmt, d); \
+    } while (0)
+
+static void dpps_check(X86Cpu *c, VPair d, VPair s, unsigned factors)
+{
+    V keep = dp_mask32(factors);
+
+    d = (VPair) { _mm_and_si128(d.lo, keep), _mm_and_si128(d.hi, keep) };
+    s = (VPair) { _mm_and_si128(s.lo, keep), _mm_and_si128(s.hi, keep) };
+    DP_STEP(c, mulps, FP_PS, d, s);
+    DP_STEP(c, haddps, FP_PS, d, d);
+    DP_STEP(c, haddps, FP_PS, d, d);
+}
+
+static void dppd_check(X86Cpu *c, V d, V s, unsigned factors)
+{
+    VPair a = { _mm_and_si128(d, dp_mask64(factors)), v_zero() };
+    VPair b = { _mm_and_si128(s, dp_mask64(factors)), v_zero() };
+
+    DP_STEP(c, mulpd, FP_PD, a, b);
+    DP_STEP(c, haddpd, FP_PD, a, a);
+}
+
 SEM(DPPS)
 {
     VPair s = v_src(c, in), d = v_src1(c, in);
     unsigned imm = (uint8_t)in->imm;
-    V keep = _mm_set_epi32(imm & 8 ? -1 : 0, imm & 4 ? -1 : 0, imm & 2 ? -1 : 0,
-                           imm & 1 ? -1 : 0);
-    bool special = fp_begin(c);
+    bool special;
 
+    if (dp_in_steps(c)) {
+        dpps_check(c, d, s, imm >> 4);
+    }
+    special = fp_begin(c);
     d.lo = dpps_imm(d.lo, s.lo, imm >> 4);
     if (in->vex_l) {
         d.hi = dpps_imm(d.hi, s.hi, imm >> 4);
     }
-    fp_end(c, special, FP_PS, d);
-    d.lo = _mm_and_si128(d.lo, keep);
-    d.hi = _mm_and_si128(d.hi, keep);
+    fp_end(c, special, FP_NONE, d);
+    d.lo = _mm_and_si128(d.lo, dp_mask32(imm));
+    d.hi = _mm_and_si128(d.hi, dp_mask32(imm));
     v_put(c, in, d);
 }
 
@@ -335,10 +383,13 @@ SEM(DPPD)
 {
     V s = v_src128(c, in), d = v_reg(c, v_first(in));
     unsigned imm = (uint8_t)in->imm;
-    V keep = v_128(imm & 1 ? UINT64_MAX : 0, imm & 2 ? UINT64_MAX : 0);
-    bool special = fp_begin(c);
+    bool special;
 
+    if (dp_in_steps(c)) {
+        dppd_check(c, d, s, imm >> 4);
+    }
+    special = fp_begin(c);
     d = dppd_imm(d, s, imm >> 4 & 3);
-    fp_end128(c, special, FP_PD, d);
-    v_put128(c, in, _mm_and_si128(d, keep));
+    fp_end128(c, special, FP_NONE, d);
+    v_put128(c, in, _mm_and_si128(d, dp_mask64(imm)));
 }

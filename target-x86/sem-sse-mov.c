@@ -283,5 +283,6 @@ SEM(MASKMOVQ)
 
 SEM(EMMS)
 {
+    mm_enter(c);
     c->s.ftw = 0;
 }

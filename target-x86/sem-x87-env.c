@@ -84,6 +84,7 @@ SEM(FFREE)
 {
     x87_note(c, in);
     c->s.ftw &= ~(1u << x87_phys(c, in->rm & 7));
+    c->s.fsw &= ~FSW_C1;
 }
 
 SEM(FFREEP) /* what it leaves in the tags is best known by the processor */

@@ -332,5 +332,4 @@ SEM(FCMOVCC)
     if (flags_cond(c, conditions[in->reg & 3]) != negated) {
         *x87_st(c, 0) = *x87_st(c, i);
     }
-    c->s.fsw &= ~FSW_C1;
 }

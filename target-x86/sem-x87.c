@@ -275,7 +275,7 @@ SEM(FICOMP)
     compare_int(c, in, true);
 }
 
-/* Those that compare into RFLAGS: OF, SF and AF become 0. */
+/* Those that compare into RFLAGS: OF, SF and AF become 0; C1 stays. */
 #define COMPARE_FLAGS(name, op, pop) \
     SEM(name) \
     { \
@@ -295,7 +295,7 @@ SEM(FICOMP)
                      : ST_IN(x87_st(c, 0)), ST_IN(x87_st(c, i))); \
         x87_end(c); \
         x87_note(c, in); \
-        x87_merge(c, sw, FSW_C1); \
+        x87_merge(c, sw, 0); \
         if (pop) { \
             x87_pop(c); \
         } \
@@ -379,13 +379,30 @@ SEM(FABS)
     x87_note(c, in);
 }
 
+/* A normal number: no zero, denormal, infinity, NaN or unsupported form. */
+static inline bool st_is_normal(const St *st)
+{
+    uint16_t exp;
+
+    memcpy(&exp, st->b + 8, 2);
+    exp &= 0x7fff;
+    return exp && exp != 0x7fff && (st->b[7] & 0x80);
+}
+
+/* An invalid remainder leaves C0 and C3 as they were. */
+static inline bool prem_ready(X86Cpu *c)
+{
+    return regs_ready(c, 1) && st_is_normal(x87_st(c, 0)) &&
+           st_is_normal(x87_st(c, 1));
+}
+
 /* ---- ST0 = op(ST0, ST1) ------------------------------------------------------------------ */
 
-#define BINARY(name, op, cc) \
+#define BINARY(name, op, ready, cc) \
     SEM(name) \
     { \
         uint16_t sw; \
-        if (!regs_ready(c, 1)) { \
+        if (!(ready)) { \
             x87_run_whole(c, in); \
             return; \
         } \
@@ -402,9 +419,9 @@ SEM(FABS)
         x87_merge(c, sw, cc); \
     }
 
-BINARY(FPREM, fprem, FSW_CC)
-BINARY(FPREM1, fprem1, FSW_CC)
-BINARY(FSCALE, fscale, FSW_C1)
+BINARY(FPREM, fprem, prem_ready(c), FSW_CC)
+BINARY(FPREM1, fprem1, prem_ready(c), FSW_CC)
+BINARY(FSCALE, fscale, regs_ready(c, 1), FSW_C1)
 
 /* ST1 = op(ST0, ST1), then pop. */
 #define BINARY_POP(name, op) \
