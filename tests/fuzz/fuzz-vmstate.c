@@ -21,6 +21,7 @@ typedef struct Outer {
 static const VMState vmstate_inner = {
     .name = "in",
     .version = 1,
+    .min_version = 1,
     .fields =
         (const VMField[]) {
             VM_U32(Inner, a),
