@@ -51,7 +51,7 @@ static const LogItem log_items[] = {
     { "plugin", 0, NULL },
     { "strace", 0, NULL },
     { "vpu", 0, NULL },
-    { NULL },
+    { .name = NULL },
 };
 
 void log_set_flags(int mask)

@@ -15,7 +15,9 @@ static void run(const uint8_t *data, size_t len)
 {
     g_autofree uint8_t *copy = g_malloc(len ? len : 1); /* ASan sees its end */
 
-    memcpy(copy, data, len);
+    if (len) {
+        memcpy(copy, data, len);
+    }
     LLVMFuzzerTestOneInput(copy, len);
 }
 
