@@ -23,7 +23,10 @@ enum {
     REQ_SHUTDOWN = 1 << 1,
     REQ_RESET = 1 << 2,
     REQ_POWERDOWN = 1 << 3,
+    REQ_RECLAIM = 1 << 4, /* too many old flat maps */
 };
+
+enum { OLD_MAPS_MAX = 500 };
 
 /* Shared with the main loop's queue, so it may outlive the machine. */
 typedef struct Requests {
@@ -136,8 +139,16 @@ void machine_stop(Machine *m, RunState why)
     machine_event(m, "STOP", NULL);
 }
 
+/* Nobody looks things up while the vCPUs are paused. */
+static void reclaim_paused(Machine *m)
+{
+    as_reclaim(m->mem);
+    as_reclaim(m->io);
+}
+
 static void reset_paused(Machine *m)
 {
+    reclaim_paused(m);
     if (m->cpus_reset) {
         m->cpus_reset(m);
     }
@@ -197,8 +208,24 @@ static void act_reset(Machine *m, ResetCause cause)
     machine_event(m, "RESET", reset_reason(cause));
 }
 
+static void act_reclaim(Machine *m)
+{
+    bool running = m->state == RUN_RUNNING;
+
+    if (running && m->cpus_pause) {
+        m->cpus_pause(m);
+    }
+    reclaim_paused(m);
+    if (running && m->cpus_resume) {
+        m->cpus_resume(m);
+    }
+}
+
 static void act(Machine *m, const Requests *r)
 {
+    if (r->what & REQ_RECLAIM) {
+        act_reclaim(m);
+    }
     if (r->what & REQ_SHUTDOWN) {
         act_shutdown(m, r->exit_code, "guest-shutdown");
         return;
@@ -301,6 +328,22 @@ void machine_request_powerdown(Machine *m)
     pthread_mutex_unlock(&r->lock);
 }
 
+/* A guest that moves its windows about all the time waits for us here. */
+static void machine_map_changed(void *opaque, const FlatMap *map)
+{
+    Machine *m = opaque;
+    Requests *r = m->requests;
+
+    if (as_old_maps(m->mem) < OLD_MAPS_MAX &&
+        as_old_maps(m->io) < OLD_MAPS_MAX) {
+        return;
+    }
+    pthread_mutex_lock(&r->lock);
+    request_locked(r, REQ_RECLAIM);
+    pthread_mutex_unlock(&r->lock);
+    hold_current_cpu(m);
+}
+
 static Requests *requests_new(Machine *m)
 {
     Requests *r = g_new0(Requests, 1);
@@ -366,6 +409,8 @@ Machine *machine_new(const MachineClass *cls, Clock *clk)
     m->devices = g_ptr_array_new();
     m->chardevs = g_hash_table_new(g_str_hash, g_str_equal);
     m->requests = requests_new(m);
+    as_watch(m->mem, machine_map_changed, m);
+    as_watch(m->io, machine_map_changed, m);
     m->state = RUN_PRELAUNCH;
     return m;
 }

@@ -6,7 +6,7 @@
  * order, each region only where nothing lies yet, so no pixel is drawn twice.
  *
  * A new map replaces the old one by one atomic store. Old ones are kept until
- * as_free(), because vCPUs look things up without a lock; one that comes back
+ * as_reclaim(), because vCPUs look things up without a lock; one that comes back
  * (a guest that flips a window to and fro) is found again and not kept twice.
  */
 #include "util/osdep.h"
@@ -37,7 +37,7 @@ struct AddressSpace {
     GRecMutex *lock;
     FlatMap *flat;      /* atomic; also the newest of maps */
     GPtrArray *regions; /* in order of precedence */
-    GArray *maps;       /* of OldMap: all there ever were; owned */
+    GArray *maps;       /* of OldMap: the current one and old ones; owned */
     GArray *watchers;
     unsigned batch; /* as_begin() without as_commit() */
     void (*ram_hook)(void *opaque, hwaddr addr, hwaddr len);
@@ -275,6 +275,28 @@ static FlatMap *flat_intern(AddressSpace *as, FlatMap *map)
     }
     g_array_append_val(as->maps, new);
     return map;
+}
+
+unsigned as_old_maps(const AddressSpace *as)
+{
+    return as->maps->len - 1;
+}
+
+void as_reclaim(AddressSpace *as)
+{
+    OldMap current = { 0 };
+
+    for (guint i = 0; i < as->maps->len; i++) {
+        const OldMap *old = &g_array_index(as->maps, OldMap, i);
+
+        if (old->map == as->flat) {
+            current = *old;
+        } else {
+            g_free(old->map);
+        }
+    }
+    g_array_set_size(as->maps, 0);
+    g_array_append_val(as->maps, current);
 }
 
 static void as_rebuild(AddressSpace *as)

@@ -10,7 +10,8 @@
  * Locking: maps change with the machine lock held. as_load() and friends take
  * the lock given to as_new() (it is recursive) around a RegionOps call, so
  * vCPUs call them without it. RAM is read and written with no lock at all.
- * A FlatMap got from as_flat() stays valid until as_free().
+ * A FlatMap or FlatRange stays valid until the vCPUs are paused next: look it
+ * up, use it, forget it.
  */
 #ifndef SYSTEM_MEMORY_H
 #define SYSTEM_MEMORY_H
@@ -110,6 +111,10 @@ const FlatRange *as_find(AddressSpace *as, hwaddr addr);
 /* @changed runs after every change: KVM programs slots, TCG drops its TLBs. */
 void as_watch(AddressSpace *as,
               void (*changed)(void *opaque, const FlatMap *map), void *opaque);
+/* Maps that were replaced and are kept for who may still look at them. */
+unsigned as_old_maps(const AddressSpace *as);
+/* Frees those; no other thread uses the address space now. */
+void as_reclaim(AddressSpace *as);
 /* "info mtree": regions with their priorities, or the flat map. */
 void as_dump(AddressSpace *as, GString *out, bool flat);
 

@@ -217,6 +217,32 @@ static void test_stop_request(void)
     end(m);
 }
 
+/* A guest that moves a window for ever does not eat the host's memory. */
+static void test_reclaim(void)
+{
+    static const RegionOps ops = { 0 };
+    Machine *m = start();
+    Region r;
+
+    machine_start(m, NULL);
+    expect("RESUME resume ");
+    region_init_io(&r, "window", 16, &ops, NULL);
+    for (hwaddr base = 0; base < 600; base++) {
+        as_map(m->mem, base * 4096, &r, 0);
+        as_unmap(&r);
+    }
+    g_assert_cmpuint(as_old_maps(m->mem), >, 500);
+    loop();
+    g_assert_cmpuint(as_old_maps(m->mem), ==, 0);
+    expect("pause resume ");
+    as_map(m->mem, 0, &r, 0);
+    g_assert_true(as_find(m->mem, 0)->region == &r);
+    g_assert_cmpuint(as_old_maps(m->mem), ==, 1);
+    machine_reset(m);
+    g_assert_cmpuint(as_old_maps(m->mem), ==, 0);
+    end(m);
+}
+
 /* A request that is still queued when the machine goes. */
 static void test_request_outlives(void)
 {
@@ -311,6 +337,7 @@ int main(int argc, char **argv)
     g_test_add_func("/machine/no-shutdown", test_no_shutdown);
     g_test_add_func("/machine/no-reboot", test_no_reboot);
     g_test_add_func("/machine/stop-request", test_stop_request);
+    g_test_add_func("/machine/reclaim", test_reclaim);
     g_test_add_func("/machine/request-outlives", test_request_outlives);
     g_test_add_func("/machine/from-threads", test_from_threads);
     g_test_add_func("/machine/unlock-all", test_unlock_all);
