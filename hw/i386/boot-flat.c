@@ -6,9 +6,13 @@
  * expect= are compared, each difference is one line, and the exit status is 1
  * if there was any.
  *
+ * In real mode each interrupt vector points at its own HLT, so that an exception
+ * or a BIOS call without a handler ends the program, and its number is known.
+ *
  * limit= counts seconds of virtual time: no accelerator counts instructions.
  */
 #include "util/osdep.h"
+#include "util/bits.h"
 #include "util/error.h"
 #include "util/keyval.h"
 #include "util/log.h"
@@ -405,6 +409,23 @@ static bool flat_read_option(FlatBoot *f, const char *text, GError **errp)
     return ok;
 }
 
+static void flat_plan_vectors(FlatBoot *f)
+{
+    uint8_t vectors[1024], hlts[256];
+    g_autoptr(GBytes) ivt = NULL;
+    g_autoptr(GBytes) table = NULL;
+
+    for (unsigned i = 0; i < 256; i++) {
+        st_le16(vectors + i * 4, (BOOT_HLT_TABLE & 0xffff) + i);
+        st_le16(vectors + i * 4 + 2, 0xf000);
+    }
+    memset(hlts, 0xf4, sizeof(hlts));
+    ivt = g_bytes_new(vectors, sizeof(vectors));
+    table = g_bytes_new(hlts, sizeof(hlts));
+    boot_plan_add(f->plan, 0, sizeof(vectors), ivt);
+    boot_plan_add(f->plan, BOOT_HLT_TABLE, sizeof(hlts), table);
+}
+
 static bool flat_finish_plan(FlatBoot *f, GError **errp)
 {
     static const char *const protocols[] = { [BOOT_REAL] = "flat, real mode",
@@ -468,12 +489,30 @@ static unsigned flat_compare(const FlatBoot *f, const X86State *s)
     return wrong;
 }
 
+/* True if @s halted in the table of unhandled interrupts; says so. */
+static bool flat_unhandled(const FlatBoot *f, const X86State *s)
+{
+    uint64_t off = s->seg[S_CS].base + s->rip - 1 - BOOT_HLT_TABLE;
+    uint8_t frame[4] = { 0 };
+
+    if (f->mode != BOOT_REAL || s->cr0 & CR0_PE || off > 0xff) {
+        return false;
+    }
+    as_read(f->machine->mem, s->seg[S_SS].base + (s->gpr[R_RSP] & 0xffff),
+            frame, 4);
+    error_report("flat: interrupt 0x%02x at %04x:%04x has no handler",
+                 (unsigned)off, ld_le16(frame + 2), ld_le16(frame));
+    return true;
+}
+
 /* In the vCPU's thread. Interrupts may be on: then it only waits. */
 void flat_halted(FlatBoot *f, X86Cpu *cpu)
 {
     machine_lock(f->machine);
     if (cpu->index == 0 && !f->ended && !(cpu_state(cpu)->rflags & FL_IF)) {
-        flat_end(f, flat_compare(f, cpu_state(cpu)) ? 1 : 0);
+        const X86State *s = cpu_state(cpu);
+
+        flat_end(f, flat_unhandled(f, s) || flat_compare(f, s) ? 1 : 0);
     }
     machine_unlock(f->machine);
 }
@@ -494,7 +533,7 @@ void flat_reset(FlatBoot *f)
     if (f->started && !f->ended && f->machine->reset_cause != RESET_HOST) {
         error_report("flat: %s before it halted",
                      f->machine->reset_cause == RESET_TRIPLE_FAULT
-                         ? "triple fault"
+                         ? "triple fault (-d int tells why)"
                          : "the program reset the machine");
         flat_end(f, 1);
         return;
@@ -517,6 +556,7 @@ FlatBoot *flat_new(Machine *m, const BootEnv *env, BootPlan *plan,
     f->env = env;
     f->expects = g_array_new(FALSE, FALSE, sizeof(FlatExpect));
     timer_init(&f->timer, m->vclock, flat_timeout, f);
+    flat_plan_vectors(f); /* first: a program may bring its own */
     for (unsigned i = 0; i < m->cfg.flat->len; i++) {
         if (!flat_read_option(f, g_ptr_array_index(m->cfg.flat, i), errp)) {
             flat_free(f);

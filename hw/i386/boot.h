@@ -12,7 +12,8 @@
  *   E0000  page tables of long mode, 4 GiB mapped one to one
  *   E6000  GDT and TSS
  *   E7000  what the loader hands over: boot_params, start info, command line
- *   F0000  ACPI, SMBIOS, MP tables, and two BIOS entry points at the end
+ *   F0000  ACPI, SMBIOS, MP tables
+ *   FFE00  what interrupts without a handler find, two BIOS entry points
  */
 #ifndef HW_I386_BOOT_H
 #define HW_I386_BOOT_H
@@ -26,7 +27,9 @@
 #define BOOT_AREA        0xe7000
 #define BOOT_AREA_END    0xf0000
 #define BOOT_TABLES      0xf0000
-#define BOOT_TABLES_END  0xfff00 /* behind: a few BIOS entry points */
+#define BOOT_TABLES_END  0xffe00
+#define BOOT_HLT_TABLE   0xffe00 /* -flat: one HLT for each interrupt vector */
+#define BOOT_BIOS        0xfff00 /* a few BIOS entry points */
 #define BOOT_STACK       0x9fc00 /* RSP where a protocol does not say */
 
 /* Selectors in the GDT at BOOT_GDT; 10 and 18 are those Linux asks for. */

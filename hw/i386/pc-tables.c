@@ -18,6 +18,7 @@
 #include "hw/intc/apic.h"
 #include "hw/intc/ioapic.h"
 #include "hw/timer/hpet.h"
+#include "target-x86/cpuid.h"
 
 enum {
     BDA = 0x400,
@@ -108,6 +109,19 @@ static bool pc_plan_acpi(PcBoard *b, const uint32_t *apic_ids, BootEnv *env,
     return ok;
 }
 
+/* CPUID leaf 1, EAX and EDX; zero if there is no model (tests). */
+static void pc_cpu_words(const X86Cpu *cpu, uint32_t *signature,
+                         uint32_t *features)
+{
+    uint32_t words[4] = { 0 };
+
+    if (cpu->model) {
+        x86_cpuid(cpu, 1, 0, words);
+    }
+    *signature = words[0];
+    *features = words[3];
+}
+
 static bool pc_plan_smbios(PcBoard *b, BootEnv *env, GError **errp)
 {
     Machine *m = b->machine;
@@ -129,6 +143,7 @@ static bool pc_plan_smbios(PcBoard *b, BootEnv *env, GError **errp)
     if (!texts) {
         return false;
     }
+    pc_cpu_words(m->cpu[0], &cfg.cpu_signature, &cfg.cpu_features);
     smbios_build(&t, &cfg);
     addr =
         boot_plan_place_table(b->plan, t.bytes->data, t.bytes->len, 16, errp);
@@ -159,8 +174,10 @@ static bool pc_plan_mptable(PcBoard *b, const uint32_t *apic_ids, GError **errp)
         .ioapic_base = IOAPIC_DEFAULT_BASE,
     };
     hwaddr at = (b->plan->tables_next + 15) & ~(hwaddr)15;
-    g_autoptr(GByteArray) mp = mptable_build(&cfg, at);
+    g_autoptr(GByteArray) mp = NULL;
 
+    pc_cpu_words(b->machine->cpu[0], &cfg.cpu_signature, &cfg.cpu_features);
+    mp = mptable_build(&cfg, at);
     return boot_plan_place_table(b->plan, mp->data, mp->len, 16, errp) != 0;
 }
 

@@ -29,6 +29,7 @@
 #include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
+#include "target-x86/cpuid.h"
 
 #define PC_HOLE_FROM  UINT64_C(0xe0000000) /* RAM that reaches here is cut */
 #define PC_HOLE_START UINT64_C(0xc0000000) /* ... there */
@@ -147,6 +148,21 @@ static bool pc_add(PcBoard *b, const DeviceClass *cls, Device **out,
     return true;
 }
 
+/* What the CPU model says of the local APIC. */
+static bool pc_apic_features(Device *dev, const CpuModel *cm, GError **errp)
+{
+    g_autofree char *bits = g_strdup_printf("%u", cm->phys_bits);
+
+    return device_set(dev, "enabled",
+                      cpu_model_has(cm, FEAT_APIC) ? "on" : "off", errp) &&
+           device_set(dev, "x2apic",
+                      cpu_model_has(cm, FEAT_X2APIC) ? "on" : "off", errp) &&
+           device_set(dev, "tsc-deadline",
+                      cpu_model_has(cm, FEAT_TSC_DEADLINE) ? "on" : "off",
+                      errp) &&
+           device_set(dev, "phys-bits", bits, errp);
+}
+
 static bool pc_add_apics(PcBoard *b, GError **errp)
 {
     Machine *m = b->machine;
@@ -155,6 +171,11 @@ static bool pc_add_apics(PcBoard *b, GError **errp)
         Device *dev = device_new_class(m, &apic_class, NULL);
 
         apic_attach(dev, m->cpu[i]);
+        if (m->cpu[i]->model &&
+            !pc_apic_features(dev, m->cpu[i]->model, errp)) {
+            device_free(dev);
+            return false;
+        }
         if (!pc_realize(dev, errp)) {
             return false;
         }
@@ -383,6 +404,30 @@ static bool pc_plan_boot(PcBoard *b, GError **errp)
     return ok;
 }
 
+/* APIC ids, and whether the processors can address the memory. */
+static bool pc_prepare_cpus(PcBoard *b, GError **errp)
+{
+    Machine *m = b->machine;
+    uint64_t end = b->above_4g ? 4 * GIB + b->above_4g : b->below_4g;
+
+    for (unsigned i = 0; i < m->ncpus; i++) {
+        const CpuModel *cm = m->cpu[i]->model;
+
+        if (!cm) {
+            continue;
+        }
+        m->cpu[i]->apic_id = cpu_model_apic_id(cm, i);
+        if (cm->phys_bits < 64 && (end - 1) >> cm->phys_bits) {
+            error_setg(errp,
+                       "%" PRIu64 " MiB of memory end beyond the %u address "
+                       "bits of CPU model '%s'",
+                       m->cfg.ram_size / MIB, cm->phys_bits, cm->name);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool pc_build(Machine *m, GError **errp)
 {
     PcBoard *b = g_new0(PcBoard, 1);
@@ -390,7 +435,8 @@ static bool pc_build(Machine *m, GError **errp)
     b->machine = m;
     m->board = b;
     return machine_read_options(m, &b->opts, errp) && pc_map_ram(b, errp) &&
-           pc_plan_boot(b, errp) && pc_add_devices(b, errp);
+           pc_prepare_cpus(b, errp) && pc_plan_boot(b, errp) &&
+           pc_add_devices(b, errp);
 }
 
 static bool pc_loader_starts(Machine *m)
