@@ -43,6 +43,7 @@ typedef struct CpuThread {
     X86Cpu *cpu;
     Cpus *all;
     pthread_t id;
+    int tid; /* as ps and top show it; 0 until the thread runs */
     pthread_cond_t wake;
     bool asleep; /* atomic: waits for work on `wake` */
 
@@ -271,6 +272,7 @@ static void *cpu_loop(void *opaque)
     CpuThread *t = opaque;
     Cpus *all = t->all;
 
+    __atomic_store_n(&t->tid, gettid(), __ATOMIC_RELAXED);
     current = t;
     pthread_mutex_lock(&all->lock);
     while (!t->quit) {
@@ -468,6 +470,13 @@ static bool start_thread(Machine *m, CpuThread *t, GError **errp)
     name[MIN(strlen(name), 15)] = '\0'; /* the kernel's limit */
     pthread_setname_np(t->id, name);
     return true;
+}
+
+int cpu_thread_id(X86Cpu *cpu)
+{
+    CpuThread *t = cpu->thread;
+
+    return __atomic_load_n(&t->tid, __ATOMIC_RELAXED);
 }
 
 static void cpu_delete(CpuThread *t)

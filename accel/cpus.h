@@ -23,6 +23,8 @@ void cpus_pause(Machine *m);
 void cpus_resume(Machine *m);
 void cpus_reset(Machine *m); /* x86_reset() of all, CPU_FLUSH; paused */
 
+/* The host's id of its thread. Any thread. */
+int cpu_thread_id(X86Cpu *cpu);
 /* Any thread: makes run() return soon. */
 void cpu_kick(X86Cpu *cpu);
 /* Runs @fn in the vCPU's thread between instructions, paused or not, machine

@@ -392,6 +392,10 @@ Chardev *chardev_new_legacy(GHashTable *chardevs, const char *label,
     if (mux) {
         if (!g_strcmp0(keyval_get(kv, "backend"), "stdio")) {
             keyval_set(kv, "signal", "off");
+            if (isatty(STDIN_FILENO)) {
+                fprintf(stderr, "Ctrl-a x quits, Ctrl-a c: monitor, "
+                                "Ctrl-a h: help\n");
+            }
         }
         return make_muxed(chardevs, label, kv, errp);
     }

@@ -2,7 +2,7 @@
 #include "util/osdep.h"
 #include "util/error.h"
 #include "util/keyval.h"
-#include "monitor/args.h"
+#include "monitor/hmp.h"
 
 typedef struct Arg {
     char *name;
@@ -202,7 +202,11 @@ static bool parse_one(Monitor *mon, Args *a, const ArgSpec *spec,
     case 'i':
     case 'l':
     case 'x':
-        if (!monitor_expr(mon, p, &num, errp)) {
+    case 'a':
+        mon_set_linear_pc(mon, spec->type == 'a');
+        on = monitor_expr(mon, p, &num, errp);
+        mon_set_linear_pc(mon, false);
+        if (!on) {
             return false;
         }
         if (spec->type == 'i' && (num != (int32_t)num && num >> 32)) {

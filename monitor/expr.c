@@ -4,7 +4,7 @@
  */
 #include "util/osdep.h"
 #include "util/error.h"
-#include "monitor/args.h"
+#include "monitor/hmp.h"
 #include "monitor/regs.h"
 
 enum { EXPR_DEPTH = 64 };
@@ -27,14 +27,18 @@ static void skip_space(Expr *e)
 
 static bool expr_register(Expr *e, int64_t *v)
 {
-    size_t n = 0;
     g_autofree char *name = NULL;
     uint64_t value;
+    size_t n = 0;
 
     while (g_ascii_isalnum(e->p[n]) || e->p[n] == '_' || e->p[n] == '.') {
         n++;
     }
     name = g_strndup(e->p, n);
+    if (mon_linear_pc(e->mon) &&
+        (!strcmp(name, "rip") || !strcmp(name, "eip") || !strcmp(name, "ip"))) {
+        strcpy(name, "pc");
+    }
     if (!mon_cpu(e->mon)) {
         error_setg(e->errp, "No CPU available");
         return false;

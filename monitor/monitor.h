@@ -6,7 +6,7 @@
  * checks a QMP "arguments" object and drives completion.
  * Types: s string, S rest of line, i int, l int64, o size (k M G suffix),
  * b bool, x expression ("$rip+4"), f /fmt as in "x /4xw", F file, B block node,
- * - a flag: "force:-f".
+ * a an address: as x, but $rip and $eip are linear; - a flag: "force:-f".
  *
  * Main thread, machine lock held.
  */

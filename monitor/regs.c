@@ -1,8 +1,7 @@
 /*
  * Registers by name. $pc is the linear address of the next instruction (CS
  * base added), so that "x/10i $pc" shows the right bytes in every mode; $rip
- * and $eip are the register, except that at reset QEMU users expect to see
- * code there too: see docs/debugging.md.
+ * and $eip are the register, except where x asks for an address (expr.c).
  */
 #include "util/osdep.h"
 #include "monitor/regs.h"
@@ -71,12 +70,7 @@ bool monitor_register(X86Cpu *cpu, const char *name, uint64_t *value)
         if (!strcmp(r->name, name)) {
             uint64_t v = 0;
 
-            memcpy(&v, (const char *)s + r->offset, sizeof(v) < r->size
-                                                        ? sizeof(v)
-                                                        : r->size);
-            if (r->shift) {
-                v = (((const uint8_t *)s)[r->offset + 1]);
-            }
+            memcpy(&v, (const char *)s + r->offset + r->shift / 8, r->size);
             *value = v;
             return true;
         }

@@ -89,6 +89,7 @@ struct Machine {
     Chardev *debugcon;
     GPtrArray *devices;   /* in realize order; owned */
     GHashTable *chardevs; /* id -> Chardev */
+    GList *monitors;      /* of monitor.c */
     RunState state;
     int exit_code;
     ResetCause reset_cause; /* of the last reset */

@@ -80,6 +80,15 @@ static bool catch_signals(Machine *m, GError **errp)
     return true;
 }
 
+/* Ctrl-a x. */
+static void on_quit_key(void *opaque)
+{
+    Machine *m = opaque;
+
+    m->cfg.no_shutdown = false;
+    machine_request_shutdown(m, 0);
+}
+
 static int fail(GError *err)
 {
     error_report("%s", err->message);
@@ -112,6 +121,7 @@ int main(int argc, char **argv)
         chardev_restore_terminal();
         return fail(err);
     }
+    chardev_on_quit(on_quit_key, m);
     mainloop_set_lock(&m->lock);
     mainloop_run();
     status = m->exit_code;

@@ -1,0 +1,178 @@
+/* info: what the machine looks like. */
+#include "util/osdep.h"
+#include "util/error.h"
+#include "accel/cpus.h"
+#include "chardev/chardev.h"
+#include "hw/intc/apic.h"
+#include "hw/intc/i8259.h"
+#include "hw/intc/ioapic.h"
+#include "monitor/hmp.h"
+
+void hmp_info_status(Monitor *mon, const Args *args)
+{
+    RunState s = mon_machine(mon)->state;
+
+    mon_printf(mon, "VM status: %s", s == RUN_RUNNING ? "running" : "paused");
+    if (s != RUN_RUNNING && s != RUN_PAUSED) {
+        mon_printf(mon, " (%s)", run_state_name(s));
+    }
+    mon_puts(mon, "\n");
+}
+
+void hmp_info_version(Monitor *mon, const Args *args)
+{
+    mon_puts(mon, "7.2.0 (Rhea " RHEA_VERSION ")\n");
+}
+
+void hmp_info_name(Monitor *mon, const Args *args)
+{
+    const char *name = mon_machine(mon)->cfg.name;
+
+    if (name) {
+        mon_printf(mon, "%s\n", name);
+    }
+}
+
+void hmp_info_uuid(Monitor *mon, const Args *args)
+{
+    const char *uuid = mon_machine(mon)->cfg.uuid;
+
+    mon_printf(mon, "%s\n",
+               uuid ? uuid : "00000000-0000-0000-0000-000000000000");
+}
+
+void hmp_info_cpus(Monitor *mon, const Args *args)
+{
+    Machine *m = mon_machine(mon);
+
+    for (unsigned i = 0; m->cpu && i < m->ncpus; i++) {
+        mon_printf(mon, "%c CPU #%u: thread_id=%d\n",
+                   m->cpu[i] == mon_cpu(mon) ? '*' : ' ', i,
+                   cpu_thread_id(m->cpu[i]));
+    }
+}
+
+static void print_registers(Monitor *mon, X86Cpu *cpu)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    cpu_state(cpu);
+    x86_dump(cpu, out, true);
+    mon_printf(mon, "\nCPU#%u\n%s", cpu->index, out->str);
+}
+
+void hmp_info_registers(Monitor *mon, const Args *args)
+{
+    Machine *m = mon_machine(mon);
+    int64_t index = args_int(args, "vcpu", -1);
+    bool held;
+
+    if (!m->cpu || index >= (int64_t)m->ncpus || index < -1) {
+        mon_printf(mon, "CPU#%d not available\n", (int)MAX(index, 0));
+        return;
+    }
+    held = mon_cpus_hold(mon);
+    if (args_bool(args, "all", false)) {
+        for (unsigned i = 0; i < m->ncpus; i++) {
+            print_registers(mon, m->cpu[i]);
+        }
+    } else {
+        print_registers(mon, index < 0 ? mon_cpu(mon) : m->cpu[index]);
+    }
+    mon_cpus_release(mon, held);
+}
+
+void hmp_info_mtree(Monitor *mon, const Args *args)
+{
+    Machine *m = mon_machine(mon);
+    bool flat = args_bool(args, "flatview", false);
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    as_dump(m->mem, out, flat);
+    g_string_append_c(out, '\n');
+    as_dump(m->io, out, flat);
+    mon_puts(mon, out->str);
+}
+
+void hmp_info_qtree(Monitor *mon, const Args *args)
+{
+    Machine *m = mon_machine(mon);
+
+    for (guint i = 0; i < m->devices->len; i++) {
+        const Device *d = g_ptr_array_index(m->devices, i);
+
+        mon_printf(mon, "dev: %s, id \"%s\"\n", d->cls->name,
+                   d->id ? d->id : "");
+    }
+}
+
+static Device *find_device(Machine *m, const char *cls, guint *from)
+{
+    for (; *from < m->devices->len; (*from)++) {
+        Device *d = g_ptr_array_index(m->devices, *from);
+
+        if (!strcmp(d->cls->name, cls)) {
+            (*from)++;
+            return d;
+        }
+    }
+    return NULL;
+}
+
+void hmp_info_pic(Monitor *mon, const Args *args)
+{
+    Machine *m = mon_machine(mon);
+    g_autoptr(GString) out = g_string_new(NULL);
+    guint i = 0;
+    Device *d;
+
+    while ((d = find_device(m, "ioapic", &i))) {
+        ioapic_dump(d, out);
+    }
+    i = 0;
+    while ((d = find_device(m, "isa-i8259", &i))) {
+        i8259_dump(d, out);
+    }
+    mon_puts(mon, out->str);
+}
+
+void hmp_info_lapic(Monitor *mon, const Args *args)
+{
+    Machine *m = mon_machine(mon);
+    int64_t index = args_int(args, "index", -1);
+    X86Cpu *cpu = index < 0                       ? mon_cpu(mon)
+                  : index < (int64_t)m->ncpus && m->cpu ? m->cpu[index]
+                                                  : NULL;
+    g_autoptr(GString) out = g_string_new(NULL);
+    bool held;
+
+    if (!cpu || !cpu->apic) {
+        mon_puts(mon, "No local APIC available\n");
+        return;
+    }
+    held = mon_cpus_hold(mon);
+    apic_dump(cpu, out);
+    mon_cpus_release(mon, held);
+    mon_puts(mon, out->str);
+}
+
+void hmp_info_chardev(Monitor *mon, const Args *args)
+{
+    GHashTableIter it;
+    void *id, *c;
+
+    g_hash_table_iter_init(&it, mon_machine(mon)->chardevs);
+    while (g_hash_table_iter_next(&it, &id, &c)) {
+        mon_printf(mon, "%s: filename=%s\n", (const char *)id,
+                   ((Chardev *)c)->where);
+    }
+}
+
+void hmp_info_history(Monitor *mon, const Args *args)
+{
+    GPtrArray *h = mon_history(mon);
+
+    for (guint i = 0; h && i < h->len; i++) {
+        mon_printf(mon, "%u: '%s'\n", i, (char *)g_ptr_array_index(h, i));
+    }
+}

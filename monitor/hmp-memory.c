@@ -1,0 +1,352 @@
+/*
+ * Looking at memory and ports: x, xp, p, i, o, sum, memsave, info mem, info
+ * tlb. Layouts are QEMU's, since scripts cut them apart.
+ */
+#include "util/osdep.h"
+#include <fcntl.h>
+#include "util/bits.h"
+#include "util/error.h"
+#include "accel/accel.h"
+#include "accel/cpus.h"
+#include "monitor/hmp.h"
+#include "target-x86/disas.h"
+#include "target-x86/mmu.h"
+
+enum { PAGE = 4096, INSN_MAX = 15 };
+
+static bool translate(X86Cpu *cpu, uint64_t lin, hwaddr *phys)
+{
+    const AccelOps *ops = cpu->machine->accel->ops;
+
+    return ops->translate && ops->translate(cpu, lin, phys);
+}
+
+/* Virtual memory of @cpu; false if a page is not there. */
+static bool read_virtual(X86Cpu *cpu, uint64_t lin, uint8_t *buf, size_t len)
+{
+    while (len) {
+        size_t n = MIN(len, PAGE - (lin & (PAGE - 1)));
+        hwaddr phys;
+
+        if (!translate(cpu, lin, &phys) ||
+            !as_read(cpu->machine->mem, phys, buf, n)) {
+            return false;
+        }
+        lin += n;
+        buf += n;
+        len -= n;
+    }
+    return true;
+}
+
+typedef struct MemReader {
+    Monitor *mon;
+    bool physical;
+} MemReader;
+
+static bool reader_get(const MemReader *r, uint64_t addr, uint8_t *buf,
+                       size_t len)
+{
+    if (r->physical) {
+        as_read(mon_machine(r->mon)->mem, addr, buf, len);
+        return true;
+    }
+    return read_virtual(mon_cpu(r->mon), addr, buf, len);
+}
+
+static unsigned code_bits(const X86State *s)
+{
+    if (s->efer & EFER_LMA && s->seg[S_CS].attr & SEG_L) {
+        return 64;
+    }
+    return s->seg[S_CS].attr & SEG_DB ? 32 : 16;
+}
+
+static void dump_insns(const MemReader *r, MemFormat fmt, uint64_t addr)
+{
+    unsigned bits = code_bits(&mon_cpu(r->mon)->s);
+
+    for (int i = 0; i < fmt.count; i++) {
+        uint8_t buf[INSN_MAX];
+        size_t n = INSN_MAX;
+        g_autoptr(GString) text = g_string_new(NULL);
+        g_autoptr(GString) hex = g_string_new(NULL);
+        int len;
+
+        while (n && !reader_get(r, addr, buf, n)) {
+            n--; /* up to the end of what is mapped */
+        }
+        if (!n) {
+            mon_printf(r->mon, "0x%08" PRIx64 ":  Cannot access memory\n",
+                       addr);
+            return;
+        }
+        len = disas_one(buf, n, bits, addr, text);
+        len = MAX(len, 1);
+        for (int b = 0; b < len; b++) {
+            g_string_append_printf(hex, "%02x ", buf[b]);
+        }
+        mon_printf(r->mon, "0x%08" PRIx64 ":  %-24s %s\n", addr, hex->str,
+                   text->str);
+        addr += len;
+    }
+}
+
+static int digits(const MemFormat *fmt)
+{
+    switch (fmt->format) {
+    case 'o':
+        return (fmt->size * 8 + 2) / 3;
+    case 'd':
+    case 'u':
+        return (fmt->size * 8 * 10 + 32) / 33;
+    default:
+        return fmt->size * 2;
+    }
+}
+
+static void print_char(Monitor *mon, unsigned c)
+{
+    if (c == '\'' || c == '\\') {
+        mon_printf(mon, " '\\%c'", c);
+    } else if (c >= 32 && c < 127) {
+        mon_printf(mon, " '%c'", c);
+    } else if (c == '\n' || c == '\r') {
+        mon_printf(mon, " '\\%c'", c == '\n' ? 'n' : 'r');
+    } else {
+        mon_printf(mon, " '\\x%02x'", c);
+    }
+}
+
+static void print_cell(Monitor *mon, const MemFormat *fmt, uint64_t v)
+{
+    int w = digits(fmt);
+
+    switch (fmt->format) {
+    case 'o':
+        mon_printf(mon, " 0%*" PRIo64, w, v);
+        break;
+    case 'd':
+        mon_printf(mon, " %*" PRId64, w, bits_sext(v, fmt->size * 8));
+        break;
+    case 'u':
+        mon_printf(mon, " %*" PRIu64, w, v);
+        break;
+    case 'c':
+        print_char(mon, v & 0xff);
+        break;
+    default:
+        mon_printf(mon, " 0x%0*" PRIx64, w, v);
+        break;
+    }
+}
+
+static void dump_cells(const MemReader *r, MemFormat fmt, uint64_t addr)
+{
+    int line = fmt.size == 1 ? 8 : 16;
+    uint64_t left;
+
+    if (fmt.format == 'c') {
+        fmt.size = 1;
+        line = 8;
+    }
+    left = (uint64_t)fmt.count * fmt.size;
+    while (left) {
+        size_t n = MIN(left, (uint64_t)line);
+        uint8_t buf[16] = { 0 };
+
+        if (!reader_get(r, addr, buf, n)) {
+            mon_printf(r->mon, "%016" PRIx64 ": Cannot access memory\n", addr);
+            return;
+        }
+        mon_printf(r->mon, "%016" PRIx64 ":", addr);
+        for (size_t i = 0; i < n; i += fmt.size) {
+            uint64_t v = 0;
+
+            memcpy(&v, buf + i, fmt.size);
+            print_cell(r->mon, &fmt, v);
+        }
+        mon_puts(r->mon, "\n");
+        addr += n;
+        left -= n;
+    }
+}
+
+static void dump_memory(Monitor *mon, const Args *args, bool physical)
+{
+    MemReader r = { .mon = mon, .physical = physical };
+    MemFormat fmt = args_format(args, "fmt");
+    uint64_t addr = args_int(args, "addr", 0);
+    bool held;
+
+    if (!mon_cpu(mon) && (!physical || fmt.format == 'i')) {
+        mon_puts(mon, "Can not dump without CPU\n");
+        return;
+    }
+    held = mon_cpus_hold(mon);
+    if (fmt.format == 'i') {
+        cpu_state(mon_cpu(mon));
+        dump_insns(&r, fmt, addr);
+    } else {
+        dump_cells(&r, fmt, addr);
+    }
+    mon_cpus_release(mon, held);
+}
+
+void hmp_x(Monitor *mon, const Args *args)
+{
+    dump_memory(mon, args, false);
+}
+
+void hmp_xp(Monitor *mon, const Args *args)
+{
+    dump_memory(mon, args, true);
+}
+
+void hmp_print(Monitor *mon, const Args *args)
+{
+    int64_t v = args_int(args, "val", 0);
+
+    switch (args_format(args, "fmt").format) {
+    case 'o':
+        mon_printf(mon, "%#" PRIo64 "\n", v);
+        break;
+    case 'd':
+        mon_printf(mon, "%" PRId64 "\n", v);
+        break;
+    case 'u':
+        mon_printf(mon, "%" PRIu64 "\n", (uint64_t)v);
+        break;
+    case 'c':
+        print_char(mon, v & 0xff);
+        mon_puts(mon, "\n");
+        break;
+    default:
+        mon_printf(mon, "%#" PRIx64 "\n", (uint64_t)v);
+        break;
+    }
+}
+
+/* b, h, w: 1, 2, 4 bytes; a port has no more. */
+static int port_size(const Args *args)
+{
+    MemFormat fmt = args_format(args, "fmt");
+
+    return MIN(fmt.size, 4);
+}
+
+static char port_suffix(int size)
+{
+    return size == 1 ? 'b' : size == 2 ? 'w' : 'l';
+}
+
+void hmp_port_in(Monitor *mon, const Args *args)
+{
+    Machine *m = mon_machine(mon);
+    int size = port_size(args);
+    uint16_t port = args_int(args, "addr", 0);
+
+    if (args_has(args, "index")) { /* an index register, then its data */
+        as_store(m->io, port, args_int(args, "index", 0) & 0xff, 1);
+        port++;
+    }
+    mon_printf(mon, "port%c[0x%04x] = 0x%0*" PRIx64 "\n", port_suffix(size),
+               port, size * 2, as_load(m->io, port, size));
+}
+
+void hmp_port_out(Monitor *mon, const Args *args)
+{
+    int size = port_size(args);
+
+    as_store(mon_machine(mon)->io, args_int(args, "addr", 0) & 0xffff,
+             args_int(args, "val", 0), size);
+}
+
+void hmp_sum(Monitor *mon, const Args *args)
+{
+    uint64_t addr = args_int(args, "start", 0);
+    uint64_t len = args_int(args, "size", 0);
+    uint16_t sum = 0;
+
+    if (len > GIB) {
+        mon_puts(mon, "Error: size must be at most 1G\n");
+        return;
+    }
+    for (uint64_t i = 0; i < len; i++) {
+        /* BSD checksum */
+        sum = (uint16_t)((sum >> 1) | (sum << 15));
+        sum += (uint8_t)as_load(mon_machine(mon)->mem, addr + i, 1);
+    }
+    mon_printf(mon, "%05d\n", sum);
+}
+
+static void save_memory(Monitor *mon, const Args *args, bool physical)
+{
+    MemReader r = { .mon = mon, .physical = physical };
+    const char *path = args_str(args, "filename");
+    uint64_t addr = args_int(args, "val", 0);
+    uint64_t left = args_int(args, "size", 0);
+    bool held;
+    FILE *f;
+
+    if (!physical && !mon_cpu(mon)) {
+        mon_puts(mon, "Error: No CPU available\n");
+        return;
+    }
+    f = fopen(path, "wb");
+    if (!f) {
+        mon_printf(mon, "Error: Could not open '%s': %s\n", path,
+                   strerror(errno));
+        return;
+    }
+    held = mon_cpus_hold(mon);
+    while (left) {
+        uint8_t buf[PAGE];
+        size_t n = MIN(left, sizeof(buf));
+
+        if (!reader_get(&r, addr, buf, n)) {
+            mon_printf(mon, "Error: Invalid addr 0x%016" PRIx64 "/size\n",
+                       addr);
+            break;
+        }
+        if (fwrite(buf, 1, n, f) != n) {
+            mon_printf(mon, "Error: writing '%s': %s\n", path,
+                       strerror(errno));
+            break;
+        }
+        addr += n;
+        left -= n;
+    }
+    mon_cpus_release(mon, held);
+    fclose(f);
+}
+
+void hmp_memsave(Monitor *mon, const Args *args)
+{
+    save_memory(mon, args, false);
+}
+
+void hmp_pmemsave(Monitor *mon, const Args *args)
+{
+    save_memory(mon, args, true);
+}
+
+void hmp_gva2gpa(Monitor *mon, const Args *args)
+{
+    X86Cpu *cpu = mon_cpu(mon);
+    hwaddr phys;
+    bool held, ok;
+
+    if (!cpu) {
+        mon_puts(mon, "No CPU available\n");
+        return;
+    }
+    held = mon_cpus_hold(mon);
+    ok = translate(cpu, args_int(args, "addr", 0), &phys);
+    mon_cpus_release(mon, held);
+    if (ok) {
+        mon_printf(mon, "gpa: %#" PRIx64 "\n", phys);
+    } else {
+        mon_puts(mon, "Unmapped\n");
+    }
+}

@@ -1,0 +1,66 @@
+/* The parts of the human monitor, for one another. Main thread. */
+#ifndef MONITOR_HMP_H
+#define MONITOR_HMP_H
+
+#include "monitor/monitor.h"
+#include "monitor/args.h"
+
+/* Runs one typed line, errors included. */
+void hmp_run(Monitor *mon, const char *line);
+/* What could stand for @word behind @before; caller frees. */
+GPtrArray *hmp_complete(Monitor *mon, const char *before, const char *word);
+/* "help" and "help name". */
+void hmp_print_help(Monitor *mon, const char *name);
+
+void mon_puts(Monitor *mon, const char *text);
+bool mon_set_cpu(Monitor *mon, unsigned index);
+GPtrArray *mon_history(Monitor *mon);
+/* While on, $rip and $eip are linear addresses: what x means by them. */
+void mon_set_linear_pc(Monitor *mon, bool on);
+bool mon_linear_pc(Monitor *mon);
+
+/* hmp-info.c */
+void hmp_info_status(Monitor *mon, const Args *args);
+void hmp_info_version(Monitor *mon, const Args *args);
+void hmp_info_name(Monitor *mon, const Args *args);
+void hmp_info_uuid(Monitor *mon, const Args *args);
+void hmp_info_cpus(Monitor *mon, const Args *args);
+void hmp_info_registers(Monitor *mon, const Args *args);
+void hmp_info_mtree(Monitor *mon, const Args *args);
+void hmp_info_qtree(Monitor *mon, const Args *args);
+void hmp_info_pic(Monitor *mon, const Args *args);
+void hmp_info_lapic(Monitor *mon, const Args *args);
+void hmp_info_chardev(Monitor *mon, const Args *args);
+void hmp_info_history(Monitor *mon, const Args *args);
+
+/* hmp-memory.c */
+void hmp_x(Monitor *mon, const Args *args);
+void hmp_xp(Monitor *mon, const Args *args);
+void hmp_print(Monitor *mon, const Args *args);
+void hmp_port_in(Monitor *mon, const Args *args);
+void hmp_port_out(Monitor *mon, const Args *args);
+void hmp_sum(Monitor *mon, const Args *args);
+void hmp_memsave(Monitor *mon, const Args *args);
+void hmp_pmemsave(Monitor *mon, const Args *args);
+void hmp_gva2gpa(Monitor *mon, const Args *args);
+void hmp_info_mem(Monitor *mon, const Args *args);
+void hmp_info_tlb(Monitor *mon, const Args *args);
+
+/* hmp-machine.c */
+void hmp_help(Monitor *mon, const Args *args);
+void hmp_quit(Monitor *mon, const Args *args);
+void hmp_stop(Monitor *mon, const Args *args);
+void hmp_cont(Monitor *mon, const Args *args);
+void hmp_system_reset(Monitor *mon, const Args *args);
+void hmp_system_powerdown(Monitor *mon, const Args *args);
+void hmp_nmi(Monitor *mon, const Args *args);
+void hmp_cpu(Monitor *mon, const Args *args);
+void hmp_log(Monitor *mon, const Args *args);
+void hmp_logfile(Monitor *mon, const Args *args);
+
+/* Around reading or changing registers: the vCPUs stand still meanwhile.
+ * Returns what mon_cpus_release() wants to know. */
+bool mon_cpus_hold(Monitor *mon);
+void mon_cpus_release(Monitor *mon, bool held);
+
+#endif
