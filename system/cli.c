@@ -1038,13 +1038,19 @@ static bool build_devices(Machine *m, Cli *cli, GError **errp)
 
 static bool build_accel(Machine *m, Cli *cli, GError **errp)
 {
-    g_autoptr(KeyVal) options = keyval_parse(
-        cli->accel_options ? cli->accel_options : "tcg", "accel", errp);
+    g_autoptr(KeyVal) options =
+        keyval_parse(cli->accel_options ? cli->accel_options : "tcg", "accel",
+                     errp);
+    const char *model = m->cfg.cpu_model;
 
-    return options &&
-           accel_open(m, cli->accels->len ? cli->accels->str : "tcg", options,
-                      errp) &&
-           cpus_create(m, errp);
+    if (!options ||
+        !accel_open(m, cli->accels->len ? cli->accels->str : "tcg", options,
+                    errp)) {
+        return false;
+    }
+    model = model ? model : m->accel->ops->default_cpu;
+    m->cpu_model = cpu_model_new(model, &m->cfg, errp);
+    return m->cpu_model && cpus_create(m, errp);
 }
 
 static bool check_cpus(const Cli *cli, const MachineClass *mc, GError **errp)
@@ -1141,6 +1147,9 @@ void cli_teardown(Machine *m)
         chardev_free(c);
     }
     machine_unlock(m);
+    if (m->cpu_model) {
+        cpu_model_free((CpuModel *)m->cpu_model);
+    }
     keyval_free(m->cfg.machine_opts);
     config_clear(&m->cfg);
     machine_free(m);
