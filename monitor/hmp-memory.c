@@ -10,7 +10,6 @@
 #include "accel/cpus.h"
 #include "monitor/hmp.h"
 #include "target-x86/disas.h"
-#include "target-x86/mmu.h"
 
 enum { PAGE = 4096, INSN_MAX = 15 };
 
