@@ -66,11 +66,9 @@ static void dump_insns(const MemReader *r, MemFormat fmt, uint64_t addr)
     unsigned bits = code_bits(&mon_cpu(r->mon)->s);
 
     for (int i = 0; i < fmt.count; i++) {
+        g_autoptr(GString) text = g_string_new(NULL);
         uint8_t buf[INSN_MAX];
         size_t n = INSN_MAX;
-        g_autoptr(GString) text = g_string_new(NULL);
-        g_autoptr(GString) hex = g_string_new(NULL);
-        int len;
 
         while (n && !reader_get(r, addr, buf, n)) {
             n--; /* up to the end of what is mapped */
@@ -80,14 +78,8 @@ static void dump_insns(const MemReader *r, MemFormat fmt, uint64_t addr)
                        addr);
             return;
         }
-        len = disas_one(buf, n, bits, addr, text);
-        len = MAX(len, 1);
-        for (int b = 0; b < len; b++) {
-            g_string_append_printf(hex, "%02x ", buf[b]);
-        }
-        mon_printf(r->mon, "0x%08" PRIx64 ":  %-24s %s\n", addr, hex->str,
-                   text->str);
-        addr += len;
+        addr += x86_disas(text, buf, n, addr, bits, 1);
+        mon_puts(r->mon, text->str);
     }
 }
 
