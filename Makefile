@@ -47,15 +47,6 @@ LIB := $(B)/librhea.a
 
 all: $(B)/rhea
 
-# insn.c refers to the sem functions weakly until all of them are written;
-# this list brings in those that are.
-SEMS := $(B)/sems.ld
-$(SEMS): $(LIB)
-	$(Q)nm -g --defined-only $< 2>/dev/null | \
-	    sed -n 's/.* [TW] \(sem_[A-Z0-9_]*\)$$/\1/p' | sort -u | \
-	    tr '\n' ' ' | sed 's/.*/EXTERN(&)/' >$@
-$(B)/rhea: $(SEMS)
-
 $(B)/rhea: $(call obj,$(filter $(MAIN_SRCS),$(SRCS))) $(LIB)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
@@ -76,7 +67,6 @@ GROUPS := unit decode insn qtest monitor
 TEST_SRCS := $(foreach g,$(GROUPS),$(wildcard tests/$(g)/test-*.c))
 TEST_BINS := $(patsubst %.c,$(B)/%,$(TEST_SRCS))
 -include $(wildcard tests/*/tests.mk)
-$(filter $(B)/tests/insn/%,$(TEST_BINS)): $(SEMS)
 
 $(B)/tests/%: $(B)/obj/tests/%.o $(LIB)
 	@mkdir -p $(@D)

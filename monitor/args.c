@@ -87,7 +87,8 @@ MemFormat args_format(const Args *a, const char *name)
 {
     const Arg *arg = args_find(a, name);
 
-    return arg ? arg->fmt : (MemFormat){ .count = 1, .format = 'x', .size = 4 };
+    return arg ? arg->fmt
+               : (MemFormat) { .count = 1, .format = 'x', .size = 4 };
 }
 
 bool args_next_spec(const char **grammar, ArgSpec *out)
@@ -132,13 +133,15 @@ static char *take_word(const char **p)
 
 static bool parse_format(MemFormat *fmt, const char **p, GError **errp)
 {
-    *fmt = (MemFormat){ .count = 1, .format = 'x', .size = 4 };
+    *fmt = (MemFormat) { .count = 1, .format = 'x', .size = 4 };
     if (**p != '/') {
         return true;
     }
     (*p)++;
     if (g_ascii_isdigit(**p)) {
-        fmt->count = MIN(strtoul(*p, (char **)p, 10), 65536);
+        unsigned long n = strtoul(*p, (char **)p, 10);
+
+        fmt->count = MIN(n, 65536);
     }
     for (; **p && **p != ' '; (*p)++) {
         switch (**p) {

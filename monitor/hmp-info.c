@@ -140,9 +140,9 @@ void hmp_info_lapic(Monitor *mon, const Args *args)
 {
     Machine *m = mon_machine(mon);
     int64_t index = args_int(args, "index", -1);
-    X86Cpu *cpu = index < 0                       ? mon_cpu(mon)
+    X86Cpu *cpu = index < 0                             ? mon_cpu(mon)
                   : index < (int64_t)m->ncpus && m->cpu ? m->cpu[index]
-                                                  : NULL;
+                                                        : NULL;
     g_autoptr(GString) out = g_string_new(NULL);
     bool held;
 

@@ -301,8 +301,7 @@ static void save_memory(Monitor *mon, const Args *args, bool physical)
             break;
         }
         if (fwrite(buf, 1, n, f) != n) {
-            mon_printf(mon, "Error: writing '%s': %s\n", path,
-                       strerror(errno));
+            mon_printf(mon, "Error: writing '%s': %s\n", path, strerror(errno));
             break;
         }
         addr += n;

@@ -5,13 +5,13 @@
 #include "target-x86/mmu.h"
 
 enum { /* bits of a leaf entry. SDM 3A, table 4-20 */
-    PTE_W = 1 << 1,
-    PTE_U = 1 << 2,
-    PTE_PWT = 1 << 3,
-    PTE_PCD = 1 << 4,
-    PTE_A = 1 << 5,
-    PTE_D = 1 << 6,
-    PTE_G = 1 << 8,
+       PTE_W = 1 << 1,
+       PTE_U = 1 << 2,
+       PTE_PWT = 1 << 3,
+       PTE_PCD = 1 << 4,
+       PTE_A = 1 << 5,
+       PTE_D = 1 << 6,
+       PTE_G = 1 << 8,
 };
 
 typedef struct MemRun {
@@ -77,11 +77,10 @@ void hmp_info_tlb(Monitor *mon, const Args *args)
 static void run_print(const MemRun *r)
 {
     if (r->rights >= 0) {
-        mon_printf(r->mon,
-                   "%016" PRIx64 "-%016" PRIx64 " %016" PRIx64 " %cr%c\n",
-                   r->start, r->end, r->end - r->start,
-                   r->rights & PTE_U ? 'u' : '-',
-                   r->rights & PTE_W ? 'w' : '-');
+        mon_printf(
+            r->mon, "%016" PRIx64 "-%016" PRIx64 " %016" PRIx64 " %cr%c\n",
+            r->start, r->end, r->end - r->start, r->rights & PTE_U ? 'u' : '-',
+            r->rights & PTE_W ? 'w' : '-');
     }
 }
 

@@ -15,7 +15,7 @@ enum { MON_OUT_MAX = 16 << 20, MON_ROOM = 1024 };
 
 struct Monitor {
     Machine *m;
-    Chardev *c;       /* NULL: output is only collected */
+    Chardev *c; /* NULL: output is only collected */
     Readline *rl;
     GString *out;
     unsigned cpu_index;
@@ -168,7 +168,7 @@ static void mon_greet(Monitor *mon)
     if (!mon->greeted) {
         mon->greeted = true;
         mon_printf(mon, "QEMU 7.2.0 monitor - type 'help' for more "
-                   "information\n");
+                        "information\n");
     } else {
         mon_puts(mon, "\n");
     }

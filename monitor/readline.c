@@ -39,8 +39,7 @@ struct Readline {
     char *typed; /* the line left behind when history is shown */
 };
 
-Readline *readline_new(const char *prompt, const ReadlineOps *ops,
-                       void *opaque)
+Readline *readline_new(const char *prompt, const ReadlineOps *ops, void *opaque)
 {
     Readline *rl = g_new0(Readline, 1);
 
@@ -229,10 +228,8 @@ static void rl_complete(Readline *rl)
 {
     size_t start = rl_word_start(rl);
     g_autofree char *before = g_strndup(rl->buf->str, start);
-    g_autofree char *word =
-        g_strndup(rl->buf->str + start, rl->pos - start);
-    g_autoptr(GPtrArray) words =
-        rl->ops->complete(rl->opaque, before, word);
+    g_autofree char *word = g_strndup(rl->buf->str + start, rl->pos - start);
+    g_autoptr(GPtrArray) words = rl->ops->complete(rl->opaque, before, word);
     size_t shared, have = strlen(word);
     const char *first;
 

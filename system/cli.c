@@ -1038,14 +1038,12 @@ static bool build_devices(Machine *m, Cli *cli, GError **errp)
 
 static bool build_accel(Machine *m, Cli *cli, GError **errp)
 {
-    g_autoptr(KeyVal) options =
-        keyval_parse(cli->accel_options ? cli->accel_options : "tcg", "accel",
-                     errp);
+    g_autoptr(KeyVal) options = keyval_parse(
+        cli->accel_options ? cli->accel_options : "tcg", "accel", errp);
     const char *model = m->cfg.cpu_model;
 
-    if (!options ||
-        !accel_open(m, cli->accels->len ? cli->accels->str : "tcg", options,
-                    errp)) {
+    if (!options || !accel_open(m, cli->accels->len ? cli->accels->str : "tcg",
+                                options, errp)) {
         return false;
     }
     model = model ? model : m->accel->ops->default_cpu;
@@ -1108,6 +1106,8 @@ Machine *cli_build(Cli *cli, GError **errp)
         cli->cfg.cores = cli->cfg.threads = 1;
     }
     m = machine_new(mc, NULL);
+    keyval_free(m->cfg.machine_opts);
+    config_clear(&m->cfg);
     m->cfg = cli->cfg;
     m->ncpus = m->cfg.ncpus;
     m->cfg.machine_opts = keyval_new();
@@ -1127,6 +1127,7 @@ Machine *cli_build(Cli *cli, GError **errp)
 void cli_teardown(Machine *m)
 {
     GHashTableIter it;
+    CpuModel *model;
     void *c;
 
     machine_lock(m);
@@ -1147,10 +1148,9 @@ void cli_teardown(Machine *m)
         chardev_free(c);
     }
     machine_unlock(m);
-    if (m->cpu_model) {
-        cpu_model_free((CpuModel *)m->cpu_model);
-    }
-    keyval_free(m->cfg.machine_opts);
-    config_clear(&m->cfg);
+    model = (CpuModel *)m->cpu_model;
     machine_free(m);
+    if (model) {
+        cpu_model_free(model);
+    }
 }

@@ -221,7 +221,7 @@ extern const unsigned insn_row_count;
 
 /* The functions of all rows. */
 #define ROW(map, pfx, op, modrm, name, sem, o1, o2, o3, o4, feat, attr, fl) \
-    extern InsnFn sem_##sem __attribute__((weak));
+    extern InsnFn sem_##sem;
 #include "target-x86/insn.def"
 #undef ROW
 
