@@ -55,17 +55,6 @@ static void accel_attach(Machine *m, Accel *accel)
     accel_map_changed(m, as_flat(m->mem));
 }
 
-static void no_such_accel(const char *name, GError **errp)
-{
-    g_autoptr(GString) list = g_string_new(NULL);
-
-    for (unsigned i = 0; accels[i]; i++) {
-        g_string_append_printf(list, "%s%s", i ? ", " : "", accels[i]->name);
-    }
-    error_setg(errp, "-accel %s: invalid accelerator %s (there are: %s)", name,
-               name, list->str);
-}
-
 static bool accel_try(Machine *m, const char *name, KeyVal *options,
                       GError **errp)
 {
@@ -74,7 +63,7 @@ static bool accel_try(Machine *m, const char *name, KeyVal *options,
     Accel *accel = NULL;
 
     if (!ops) {
-        no_such_accel(name, errp);
+        error_setg(errp, "-accel %s: invalid accelerator %s", name, name);
         return false;
     }
     if (!ops->available || ops->available(&err)) {
@@ -90,6 +79,20 @@ static bool accel_try(Machine *m, const char *name, KeyVal *options,
     accel->machine = m;
     accel_attach(m, accel);
     return true;
+}
+
+/* For people, where no program waits for the exact line. */
+static void accel_add_hint(GError *err)
+{
+    g_autoptr(GString) s = g_string_new(err->message);
+
+    for (unsigned i = 0; accels[i]; i++) {
+        g_string_append_printf(s, "%s%s",
+                               i ? ", " : " (there are: ", accels[i]->name);
+    }
+    g_string_append_c(s, ')');
+    g_free(err->message);
+    err->message = g_string_free(g_steal_pointer(&s), false);
 }
 
 bool accel_open(Machine *m, const char *names, KeyVal *options, GError **errp)
@@ -117,6 +120,7 @@ bool accel_open(Machine *m, const char *names, KeyVal *options, GError **errp)
         last = err;
     }
     if (last) {
+        accel_add_hint(last);
         g_propagate_error(errp, g_steal_pointer(&last));
     } else {
         error_setg(errp, "no accelerator in '%s'; the default is %s", names,

@@ -1,0 +1,138 @@
+/* Choosing an accelerator; the lines that programs read. */
+#include "util/osdep.h"
+#include "accel/accel.h"
+#include "util/error.h"
+#include "util/log.h"
+
+static bool broken;
+static unsigned changes, writes, closed;
+
+static bool fake_available(GError **errp)
+{
+    if (broken) {
+        error_setg(errp, "Permission denied");
+    }
+    return !broken;
+}
+
+static Accel *fake_open(Machine *m, KeyVal *options, GError **errp)
+{
+    return g_new0(Accel, 1);
+}
+
+static void fake_close(Accel *accel)
+{
+    closed++;
+    g_free(accel);
+}
+
+static void fake_map_changed(Accel *accel, const FlatMap *map)
+{
+    changes++;
+}
+
+static void fake_ram_written(Accel *accel, hwaddr addr, hwaddr len)
+{
+    writes++;
+}
+
+const AccelOps tcg_accel; /* instead of the real one */
+const AccelOps tcg_accel = {
+    .name = "tcg",
+    .available = fake_available,
+    .open = fake_open,
+    .close = fake_close,
+    .map_changed = fake_map_changed,
+    .ram_written = fake_ram_written,
+};
+
+static void open_fails(const char *names, const char *message)
+{
+    Machine *m = machine_new(NULL, clock_new_manual());
+    g_autoptr(GError) err = NULL;
+
+    g_assert_false(accel_open(m, names, NULL, &err));
+    g_assert_cmpstr(err->message, ==, message);
+    g_assert_null(m->accel);
+    accel_close(m);
+    machine_free(m);
+}
+
+static void test_errors(void)
+{
+    broken = false;
+    open_fails("hvf", "-accel hvf: invalid accelerator hvf (there are: tcg)");
+    open_fails("", "no accelerator in ''; the default is tcg");
+    broken = true;
+    open_fails("tcg", "-accel tcg: failed to initialize tcg: Permission denied "
+                      "(there are: tcg)");
+    broken = false;
+}
+
+static void test_wires(void)
+{
+    Machine *m = machine_new(NULL, clock_new_manual());
+    Region ram;
+
+    g_assert_true(accel_open(m, "tcg", NULL, NULL));
+    g_assert_true(m->accel->machine == m);
+    g_assert_cmpuint(changes, ==, 1);
+    g_assert_true(region_init_ram(&ram, "ram", 4096, NULL));
+    as_map(m->mem, 0, &ram, 0);
+    g_assert_cmpuint(changes, ==, 2);
+    as_store(m->mem, 0, 1, 1);
+    g_assert_cmpuint(writes, ==, 1);
+    accel_close(m);
+    g_assert_cmpuint(closed, ==, 1);
+    as_store(m->mem, 0, 1, 1);
+    as_unmap(&ram);
+    g_assert_cmpuint(changes, ==, 2);
+    g_assert_cmpuint(writes, ==, 1);
+    region_fini(&ram);
+    machine_free(m);
+}
+
+static void fallback(const char *names)
+{
+    Machine *m = machine_new(NULL, clock_new_manual());
+
+    log_set_progname("/usr/bin/qemu-system-x86_64");
+    g_assert_true(accel_open(m, names, NULL, NULL));
+    accel_close(m);
+    machine_free(m);
+}
+
+static void test_fallback(void)
+{
+    if (g_test_subprocess()) {
+        fallback("hvf:nosuch:tcg");
+        return;
+    }
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_passed();
+    g_test_trap_assert_stderr(
+        "qemu-system-x86_64: -accel hvf: invalid accelerator hvf\n"
+        "qemu-system-x86_64: -accel nosuch: invalid accelerator nosuch\n"
+        "qemu-system-x86_64: falling back to tcg\n");
+}
+
+static void test_quiet(void)
+{
+    if (g_test_subprocess()) {
+        fallback(":tcg:hvf");
+        return;
+    }
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_passed();
+    g_test_trap_assert_stderr("");
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/accel/errors", test_errors);
+    g_test_add_func("/accel/wires", test_wires);
+    g_test_add_func("/accel/fallback", test_fallback);
+    g_test_add_func("/accel/quiet", test_quiet);
+    return g_test_run();
+}
