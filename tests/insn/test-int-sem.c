@@ -690,7 +690,7 @@ static void *lock_thread(void *opaque)
 
     for (unsigned i = 0; i < LOCK_TIMES; i++) {
         w->f->cpu.s.gpr[R_RCX] = 1;
-        fake_bytes(w->f, w->code, 5, NULL);
+        fake_bytes(w->f, w->code, 4, NULL);
     }
     return NULL;
 }
@@ -698,8 +698,8 @@ static void *lock_thread(void *opaque)
 /* Two CPUs on one memory, also where the operand straddles a cache line. */
 static void test_lock_atomic(void)
 {
-    static const char *const code[] = { "\xf0\xff\x03", "\xf0\x01\x0b",
-                                        "\xf0\x0f\xc1\x0b" };
+    static const char code[][4] = { "\xf0\xff\x03", "\xf0\x01\x0b",
+                                    "\xf0\x0f\xc1\x0b" };
 
     for (unsigned i = 0; i < 2 * G_N_ELEMENTS(code); i++) {
         FakeCpu *f[2];
