@@ -12,6 +12,7 @@ extern const MachineClass none_machine;
 extern const DeviceClass isa_serial_class;
 extern const DeviceClass isa_debugcon_class;
 extern const DeviceClass loader_class;
+extern const DeviceClass debugexit_class;
 
 /* Made by machines only; listed for snapshots and tests. */
 extern const DeviceClass i8259_class;
@@ -19,16 +20,31 @@ extern const DeviceClass ioapic_class;
 extern const DeviceClass apic_class;
 extern const DeviceClass i8254_class;
 extern const DeviceClass mc146818_class;
+extern const DeviceClass hpet_class;
+extern const DeviceClass acpi_pm_class;
+extern const DeviceClass i8042_class;
+extern const DeviceClass port92_class;
+extern const DeviceClass cf9_class;
+extern const DeviceClass port80_class;
+extern const DeviceClass fw_cfg_class;
 
 const DeviceClass *const device_classes[] = {
     &isa_serial_class,
     &isa_debugcon_class,
     &loader_class,
+    &debugexit_class,
     &i8259_class,
     &ioapic_class,
     &apic_class,
     &i8254_class,
     &mc146818_class,
+    &hpet_class,
+    &acpi_pm_class,
+    &i8042_class,
+    &port92_class,
+    &cf9_class,
+    &port80_class,
+    &fw_cfg_class,
     NULL,
 };
 
