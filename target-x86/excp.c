@@ -216,6 +216,10 @@ static bool excp_vm86_soft(X86Cpu *c, const Event *e)
 /* Reads and checks the IDT entry. SDM 3A, 6.12.1. */
 static void excp_read_gate(X86Cpu *c, const Event *e, Gate *g)
 {
+    static const uint32_t gates64 = 1u << DESC_INT32 | 1u << DESC_TRAP32;
+    static const uint32_t gates32 = 1u << DESC_INT32 | 1u << DESC_TRAP32 |
+                                    1u << DESC_INT16 | 1u << DESC_TRAP16 |
+                                    1u << DESC_TASK_GATE;
     bool lm = c->mode.long_mode;
     unsigned size = lm ? 16 : 8;
     uint32_t err = e->vector * 8u + 2 + e->ext;
@@ -234,21 +238,11 @@ static void excp_read_gate(X86Cpu *c, const Event *e, Gate *g)
     g->ist = lm ? v >> 32 & 7 : 0;
     g->sel = (uint16_t)(v >> 16);
     g->off = (v & 0xffff) | (v >> 32 & 0xffff0000) | hi << 32;
-    switch (g->type) {
-    case DESC_INT32:
-    case DESC_TRAP32:
-        break;
-    case DESC_INT16:
-    case DESC_TRAP16:
-        g->off &= 0xffff;
-        /* fallthrough */
-    case DESC_TASK_GATE:
-        if (!lm) {
-            break;
-        }
-        /* fallthrough */
-    default:
+    if (!((lm ? gates64 : gates32) >> g->type & 1)) {
         x86_raise_err(c, EXC_GP, err);
+    }
+    if (!(g->type & 8)) {
+        g->off &= 0xffff;
     }
     if (excp_is_soft(e) && g->dpl < c->mode.cpl) {
         x86_raise_err(c, EXC_GP, err);

@@ -1244,7 +1244,7 @@ static void test_task_faults(void)
         { ABSENT_C, DATA0, EXC_NP, ABSENT_C }, { CODE3, DATA0, EXC_TS, CODE3 },
     };
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+    for (volatile unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
         Bench b;
 
         bench_new(&b, FAKE_PROT32);
