@@ -105,7 +105,7 @@ bool cpu_feature_available(CpuFeature f)
     return feature_in(emulated, G_N_ELEMENTS(emulated), f);
 }
 
-/* ---- identity and topology ------------------------------------------------------ */
+/* ---- identity ------------------------------------------------------ */
 
 uint32_t cpu_model_signature(const CpuModel *cm)
 {
@@ -113,38 +113,6 @@ uint32_t cpu_model_signature(const CpuModel *cm)
 
     return (cm->stepping & 15) | (cm->model & 15) << 4 | family << 8 |
            (cm->model >> 4 & 15) << 16 | (cm->family - family) << 20;
-}
-
-/* Bits that hold the numbers 0 to @n - 1. */
-static unsigned topo_width(unsigned n)
-{
-    return n > 1 ? 32 - (unsigned)__builtin_clz(n - 1) : 0;
-}
-
-static unsigned topo_core_shift(const CpuModel *cm)
-{
-    return topo_width(cm->threads);
-}
-
-static unsigned topo_die_shift(const CpuModel *cm)
-{
-    return topo_core_shift(cm) + topo_width(cm->cores);
-}
-
-static unsigned topo_package_shift(const CpuModel *cm)
-{
-    return topo_die_shift(cm) + topo_width(cm->dies);
-}
-
-uint32_t cpu_model_apic_id(const CpuModel *cm, unsigned index)
-{
-    unsigned thread = index % cm->threads;
-    unsigned core = index / cm->threads % cm->cores;
-    unsigned die = index / cm->threads / cm->cores % cm->dies;
-    unsigned package = index / cm->threads / cm->cores / cm->dies;
-
-    return thread | core << topo_core_shift(cm) | die << topo_die_shift(cm) |
-           package << topo_package_shift(cm);
 }
 
 /* ---- leaves ------------------------------------------------------------------------ */
@@ -176,7 +144,7 @@ static void leaf_vendor(const CpuModel *cm, uint32_t max, uint32_t out[4])
 static void leaf_1(const X86Cpu *c, uint32_t out[4])
 {
     const CpuModel *cm = c->model;
-    unsigned logical = 1u << topo_package_shift(cm);
+    unsigned logical = 1u << cpu_topo_package_shift(cm);
 
     out[REG_EAX] = cpu_model_signature(cm);
     out[REG_EBX] = (c->apic_id & 0xff) << 24 | MIN(logical, 255u) << 16 |
@@ -212,12 +180,14 @@ static uint32_t cache_sets(const CacheRow *cr)
 
 static unsigned cache_sharers(const CpuModel *cm, const CacheRow *cr)
 {
-    return 1u << (cr->shared ? topo_die_shift(cm) : topo_core_shift(cm));
+    return 1u << (cr->shared ? cpu_topo_die_shift(cm)
+                             : cpu_topo_core_shift(cm));
 }
 
 static void leaf_4(const CpuModel *cm, uint32_t sub, uint32_t out[4])
 {
-    unsigned cores = 1u << (topo_package_shift(cm) - topo_core_shift(cm));
+    unsigned cores =
+        1u << (cpu_topo_package_shift(cm) - cpu_topo_core_shift(cm));
     const CacheRow *cr;
 
     if (sub >= G_N_ELEMENTS(caches)) {
@@ -256,11 +226,11 @@ static void leaf_topology(const X86Cpu *c, uint32_t sub, uint32_t out[4])
     out[REG_ECX] = sub & 0xff;
     out[REG_EDX] = c->apic_id;
     if (sub == 0) {
-        out[REG_EAX] = topo_core_shift(cm);
+        out[REG_EAX] = cpu_topo_core_shift(cm);
         out[REG_EBX] = cm->threads;
         out[REG_ECX] |= 1 << 8;
     } else if (sub == 1) {
-        out[REG_EAX] = topo_package_shift(cm);
+        out[REG_EAX] = cpu_topo_package_shift(cm);
         out[REG_EBX] = cm->threads * cm->cores * cm->dies;
         out[REG_ECX] |= 2 << 8;
     }
@@ -408,8 +378,8 @@ static void leaf_address_sizes(const X86Cpu *c, uint32_t out[4])
     out[REG_EAX] = cm->phys_bits | virt << 8;
     out[REG_EBX] = feature_word(cm, 0x80000008, 0, REG_EBX);
     if (cm->vendor == VENDOR_AMD && cm->cores * cm->threads > 1) {
-        out[REG_ECX] = (cm->cores * cm->threads - 1) | topo_package_shift(cm)
-                                                           << 12;
+        out[REG_ECX] =
+            (cm->cores * cm->threads - 1) | cpu_topo_package_shift(cm) << 12;
     }
 }
 
@@ -459,9 +429,9 @@ static void leaf_extended(const X86Cpu *c, uint32_t leaf, uint32_t sub,
     case 0x8000001e:
         if (cpu_model_has(cm, FEAT_TOPOEXT)) {
             out[REG_EAX] = c->apic_id;
-            out[REG_EBX] = (c->apic_id >> topo_core_shift(cm) & 0xff) |
+            out[REG_EBX] = (c->apic_id >> cpu_topo_core_shift(cm) & 0xff) |
                            (cm->threads - 1) << 8;
-            out[REG_ECX] = c->apic_id >> topo_die_shift(cm) & 0xff;
+            out[REG_ECX] = c->apic_id >> cpu_topo_die_shift(cm) & 0xff;
         }
         break;
     default:

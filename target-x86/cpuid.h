@@ -78,6 +78,10 @@ uint32_t cpu_model_signature(const CpuModel *cm);
 /* The APIC id of vCPU @index: fields of thread, core, die and socket, each as
  * wide as the topology needs. */
 uint32_t cpu_model_apic_id(const CpuModel *cm, unsigned index);
+/* Where the core's, the die's and the package's field begins. */
+unsigned cpu_topo_core_shift(const CpuModel *cm);
+unsigned cpu_topo_die_shift(const CpuModel *cm);
+unsigned cpu_topo_package_shift(const CpuModel *cm);
 
 /* EAX EBX ECX EDX of the CPUID instruction now (CR4.OSXSAVE and such). */
 void x86_cpuid(const X86Cpu *c, uint32_t leaf, uint32_t subleaf,
