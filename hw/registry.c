@@ -13,6 +13,7 @@ extern const DeviceClass isa_serial_class;
 extern const DeviceClass isa_debugcon_class;
 extern const DeviceClass loader_class;
 extern const DeviceClass debugexit_class;
+extern const DeviceClass pc_testdev_class;
 
 /* Made by machines only; listed for snapshots and tests. */
 extern const DeviceClass i8259_class;
@@ -33,6 +34,7 @@ const DeviceClass *const device_classes[] = {
     &isa_debugcon_class,
     &loader_class,
     &debugexit_class,
+    &pc_testdev_class,
     &i8259_class,
     &ioapic_class,
     &apic_class,

@@ -212,6 +212,11 @@ Clock *clock_new_manual(void)
     return clk;
 }
 
+bool clock_is_manual(const Clock *clk)
+{
+    return clk->manual;
+}
+
 Clock *clock_new(void)
 {
     Clock *clk = clock_new_manual();

@@ -32,6 +32,8 @@ struct Timer { /* embedded in the device; these belong to clock.c */
 Clock *clock_new(void);
 /* Moves only by clock_step(), which fires timers in order on the way. */
 Clock *clock_new_manual(void);
+/* So that the RTC of a test has no wall clock either. */
+bool clock_is_manual(const Clock *clk);
 void clock_free(Clock *clk);
 
 int64_t clock_ns(Clock *clk);

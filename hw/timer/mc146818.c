@@ -37,26 +37,27 @@ enum {
     CMOS_SIZE = 2 * BANK_SIZE,
 };
 
-#define A_UIP       0x80u
-#define A_DV        0x70u
-#define A_DV_RUN    0x20u
-#define A_RS        0x0fu
-#define B_SET       0x80u
-#define B_PIE       0x40u
-#define B_AIE       0x20u
-#define B_UIE       0x10u
-#define B_SQWE      0x08u
-#define B_BINARY    0x04u
-#define B_24H       0x02u
-#define C_IRQF      0x80u
-#define C_FLAGS     0x70u /* PF, AF, UF: below the enables of register B */
-#define C_PF        0x40u
-#define C_AF        0x20u
-#define C_UF        0x10u
-#define D_VRT       0x80u
-#define HOUR_PM     0x80u
-#define RTC_SEC_MAX INT64_C(1000000000000)
-#define ALARM_ANY   0xc0u /* this and above: every hour, minute, second */
+#define A_UIP          0x80u
+#define A_DV           0x70u
+#define A_DV_RUN       0x20u
+#define A_RS           0x0fu
+#define B_SET          0x80u
+#define B_PIE          0x40u
+#define B_AIE          0x20u
+#define B_UIE          0x10u
+#define B_SQWE         0x08u
+#define B_BINARY       0x04u
+#define B_24H          0x02u
+#define C_IRQF         0x80u
+#define C_FLAGS        0x70u /* PF, AF, UF: below the enables of register B */
+#define C_PF           0x40u
+#define C_AF           0x20u
+#define C_UF           0x10u
+#define D_VRT          0x80u
+#define HOUR_PM        0x80u
+#define RTC_TEST_EPOCH (INT64_C(978307200) * NS_PER_SEC) /* 2001-01-01 */
+#define RTC_SEC_MAX    INT64_C(1000000000000)
+#define ALARM_ANY      0xc0u /* this and above: every hour, minute, second */
 
 enum {
     RTC_HZ = 32768,
@@ -91,6 +92,14 @@ typedef struct RtcTime {
 static int64_t rtc_wall_clock(void *opaque)
 {
     return g_get_real_time() * 1000;
+}
+
+/* In a test time begins with this century. */
+static int64_t rtc_test_clock(void *opaque)
+{
+    Rtc *s = opaque;
+
+    return RTC_TEST_EPOCH + clock_ns(s->dev.machine->vclock);
 }
 
 static RtcTime rtc_now(Rtc *s)
@@ -568,7 +577,9 @@ static bool rtc_realize(Device *dev, GError **errp)
     Rtc *s = container_of(dev, Rtc, dev);
 
     if (!s->host_now) {
-        s->host_now = rtc_wall_clock;
+        s->host_now = clock_is_manual(dev->machine->vclock) ? rtc_test_clock
+                                                            : rtc_wall_clock;
+        s->host_opaque = s;
     }
     s->cmos[RTC_A] = A_DV_RUN | 6; /* 1024 Hz */
     s->cmos[RTC_B] = B_24H;
