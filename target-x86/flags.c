@@ -57,7 +57,12 @@ bool flags_carry(const X86Cpu *c)
         return c->s.rflags & FL_CF;
     case FLAGS_INC:
     case FLAGS_DEC:
+    case FLAGS_SHR:
+    case FLAGS_SAR:
+    case FLAGS_MUL:
         return c->lazy.src & 1;
+    case FLAGS_SHL:
+        return c->lazy.src << flags_shift(c) >> 63;
     case FLAGS_LOGIC:
         return false;
     }
@@ -90,6 +95,19 @@ static uint32_t flags_oa(const X86Cpu *c)
         of = (f.a ^ f.b) & (f.a ^ f.res);
         break;
     case FLAGS_LOGIC:
+    case FLAGS_SAR:
+        af = 0;
+        break;
+    case FLAGS_SHL:
+        of = f.b ^ f.res;
+        af = 0;
+        break;
+    case FLAGS_SHR:
+        of = f.b;
+        af = 0;
+        break;
+    case FLAGS_MUL:
+        of = c->lazy.src & 1 ? UINT64_MAX : 0;
         af = 0;
         break;
     case FLAGS_INC:

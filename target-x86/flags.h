@@ -25,6 +25,10 @@ enum {
     FLAGS_DEC = 20,   /* CF in src bit 0 */
     FLAGS_ADC = 24,   /* res = a + src + 1 */
     FLAGS_SBB = 28,   /* res = a - src - 1 */
+    FLAGS_SHL = 32,   /* src: what the last bit was shifted out of */
+    FLAGS_SHR = 36,   /* likewise */
+    FLAGS_SAR = 40,   /* likewise */
+    FLAGS_MUL = 44,   /* CF and OF in src bit 0 */
 };
 
 /* The six bits, computed; nothing is changed. */

@@ -16,41 +16,18 @@
  * TcgCpu.budget and return to the run loop when it runs out.
  */
 #include "util/osdep.h"
-#include "accel/tcg/interp.h"
-#include "accel/tcg/tlb.h"
-#include "target-x86/flags.h"
+#include "accel/tcg/interp-impl.h"
 #include "target-x86/operand.h"
 
 /* ---- going on --------------------------------------------------------------- */
 
-static inline __attribute__((always_inline)) void op_next(X86Cpu *c,
-                                                          const Insn *op)
-{
-    if (INTERP_TRAMPOLINE) {
-        tcg_cpu(c)->next = op;
-    } else {
-        op->exec(c, op);
-    }
-}
-
-/* @n instructions are done. false: back to the run loop. */
-static inline bool op_count(TcgCpu *tc, int64_t n)
-{
-    int64_t left = tcg_budget(tc) - n;
-
-    __atomic_store_n(&tc->budget, left, __ATOMIC_RELAXED);
-    return likely(left >= 0);
-}
-
-/* To the block at s.rip, wherever that is. */
-static void op_hop(X86Cpu *c)
+void op_hop(X86Cpu *c, const Insn *op)
 {
     c->insn = NULL;
-    op_next(c, tb_find(tcg_cpu(c))->op);
+    return op_next(c, tb_find(tcg_cpu(c))->op);
 }
 
-/* To the block at s.rip in the page of @op; the next time directly. */
-static void op_hop_link(X86Cpu *c, const Insn *op)
+void op_hop_link(X86Cpu *c, const Insn *op)
 {
     TcgCpu *tc = tcg_cpu(c);
     unsigned flushes = tc->flushes;
@@ -58,36 +35,29 @@ static void op_hop_link(X86Cpu *c, const Insn *op)
 
     c->insn = NULL;
     tb = tb_find(tc);
-    if (flushes == tc->flushes && tb->host && !tb->host2 &&
-        !(tb->key & MODE_SLOW)) {
+    if (!op->rm && flushes == tc->flushes && tb->host && !tb->host2) {
         ((Insn *)op)->target = tb;
     }
-    op_next(c, tb->op);
+    return op_next(c, tb->op);
 }
 
-/* s.rip is set; @op->target is the block there, if known. */
-static inline void op_chain(X86Cpu *c, const Insn *op, int64_t n)
+void op_hop_guess(X86Cpu *c, const Insn *op)
 {
-    const Tb *tb = op->target;
+    TcgCpu *tc = tcg_cpu(c);
+    unsigned flushes = tc->flushes;
+    Tb *tb;
 
-    if (unlikely(!op_count(tcg_cpu(c), n))) {
-        return;
+    c->insn = NULL;
+    tb = tb_find(tc);
+    if (flushes == tc->flushes && tb->host) {
+        ((Insn *)op)->target = tb;
     }
-    if (likely(tb)) {
-        return op_next(c, tb->op);
-    }
-    return op_hop_link(c, op);
-}
-
-/* Instructions of the block up to and with @op, its last one. */
-static inline int64_t op_n(const Insn *op)
-{
-    return op[1].imm;
+    return op_next(c, tb->op);
 }
 
 /* ---- what is always there ----------------------------------------------------- */
 
-static void op_sem(X86Cpu *c, const Insn *op)
+void op_sem(X86Cpu *c, const Insn *op)
 {
     c->insn = op;
     insn_rows[op->id].sem(c, op);
@@ -153,10 +123,10 @@ static void op_sem_end(X86Cpu *c, const Insn *op)
     if (!op_count(tc, op_n(op)) || !op_settle(tc)) {
         return;
     }
-    return op_hop(c);
+    return op_hop(c, op);
 }
 
-static void op_sem_jump(X86Cpu *c, const Insn *op)
+void op_sem_jump(X86Cpu *c, const Insn *op)
 {
     TcgCpu *tc = tcg_cpu(c);
 
@@ -166,7 +136,7 @@ static void op_sem_jump(X86Cpu *c, const Insn *op)
     if (!op_count(tc, op_n(op)) || !op_settle(tc)) {
         return;
     }
-    return op_hop(c);
+    return op_hop(c, op);
 }
 
 /* The end of a block that did not jump: @imm instructions before it. */
@@ -191,7 +161,7 @@ static void op_fall_far(X86Cpu *c, const Insn *op)
     if (!op_count(tc, op->imm) || (tc->key & MODE_SLOW)) {
         return;
     }
-    return op_hop(c);
+    return op_hop(c, op);
 }
 
 /* Back to the run loop after the block. */
@@ -226,7 +196,7 @@ void interp_dead(X86Cpu *c, const Insn *op)
     if (!op_count(tc, op - tb_of(op)->op) || (tc->key & MODE_SLOW)) {
         return;
     }
-    return op_hop(c);
+    return op_hop(c, op);
 }
 
 static void op_ud(X86Cpu *c, const Insn *op)
@@ -266,12 +236,7 @@ void interp_run(TcgCpu *tc, Tb *tb)
     }
 }
 
-/* ---- choosing ------------------------------------------------------------------- */
-
-uint16_t *interp_classify(void)
-{
-    return NULL;
-}
+/* ---- choosing, where it is not interp-choose.c ------------------------------------------------------------------- */
 
 /* Bytes of the operand that may be memory; 0: not a power of two. */
 static uint64_t interp_align_mask(const Insn *op)
@@ -295,7 +260,7 @@ static uint64_t interp_align_mask(const Insn *op)
     return 0;
 }
 
-static InsnFn *interp_generic(const Insn *op, bool slow)
+InsnFn *interp_generic(Insn *op, bool slow)
 {
     uint32_t attr = insn_rows[op->id].attr;
 
@@ -306,6 +271,7 @@ static InsnFn *interp_generic(const Insn *op, bool slow)
         return slow ? op_sem_end_stop : op_sem_end;
     }
     if ((attr & IA_ALIGN) && op->is_mem && interp_align_mask(op)) {
+        op->priv = interp_align_mask(op);
         return op_sem_align;
     }
     if (attr & (IA_FWAIT | IA_MMX)) {
@@ -314,31 +280,15 @@ static InsnFn *interp_generic(const Insn *op, bool slow)
     return op_sem;
 }
 
-static bool interp_page_end(const Tb *tb)
+InsnFn *interp_fall(const Tb *tb)
 {
-    return (((uintptr_t)tb->host + tb->size) & ~PAGE_MASK) == 0;
-}
+    bool page_end = (((uintptr_t)tb->host + tb->size) & ~PAGE_MASK) == 0;
 
-void interp_specialise(TcgCpu *tc, Tb *tb)
-{
-    bool slow = tb->key & MODE_SLOW;
-    Insn *fall = &tb->op[tb->n];
-
-    for (Insn *op = tb->op; op < fall; op++) {
-        if (op->exec) {
-            continue;
-        }
-        op->exec = interp_generic(op, slow);
-        op->target = NULL;
-        if (op->exec == op_sem_align) {
-            op->priv = interp_align_mask(op);
-        }
+    if (tb->key & MODE_SLOW) {
+        return op_fall_stop;
     }
-    if (slow) {
-        fall->exec = op_fall_stop;
-    } else if (tb->host2 || !(tb->key & MODE_FLAT) || interp_page_end(tb)) {
-        fall->exec = op_fall_far;
-    } else {
-        fall->exec = tb->key & MODE_CODE64 ? op_fall : op_fall_cut;
+    if (tb->host2 || !(tb->key & MODE_FLAT) || page_end) {
+        return op_fall_far;
     }
+    return tb->key & MODE_CODE64 ? op_fall : op_fall_cut;
 }

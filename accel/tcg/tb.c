@@ -134,11 +134,19 @@ static void tb_list(TcgCpu *tc, Tb *tb, const uint8_t *host, int which)
     p->first = tb;
 }
 
+/* The scratch block stands where there is none: it never matches. */
+static void tb_clear_jumps(TcgCpu *tc)
+{
+    for (unsigned i = 0; i < JUMP_CACHE; i++) {
+        tc->jump[i] = tc->scratch;
+    }
+}
+
 void tb_flush(TcgCpu *tc)
 {
     memset(tc->hash, 0, BLOCK_HASH * sizeof(tc->hash[0]));
     memset(tc->pages, 0, PAGE_HASH * sizeof(tc->pages[0]));
-    memset(tc->jump, 0, sizeof(tc->jump));
+    tb_clear_jumps(tc);
     tc->arena_used = 0;
     tc->flushes++;
 }
@@ -608,7 +616,7 @@ Tb *tb_find(TcgCpu *tc)
     if (!c->mode.flat) {
         return tb_find_seg(tc, key);
     }
-    if (likely(tb && tb_matches(tc, tb, lin))) {
+    if (likely(tb_matches(tc, tb, lin))) {
         return tb;
     }
     if (c->mode.code64 && !tlb_canonical(tc, lin)) {
@@ -635,6 +643,7 @@ bool tb_init(TcgCpu *tc)
     tc->hash = g_new0(Tb *, BLOCK_HASH);
     tc->pages = g_new0(TbPage *, PAGE_HASH);
     tc->scratch = g_malloc0(sizeof(Tb) + 2 * sizeof(Insn) + BLOCK_MAX * 15);
+    tb_clear_jumps(tc);
     return true;
 }
 
