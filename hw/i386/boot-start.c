@@ -6,6 +6,7 @@
  * off, a GDT with the selectors Linux wants.
  */
 #include "util/osdep.h"
+#include "target-x86/cpuid.h"
 #include <sys/random.h>
 #include "util/bits.h"
 #include "util/log.h"
@@ -159,6 +160,32 @@ void boot_cpu_enter(X86Cpu *cpu, BootMode mode, uint64_t entry)
         boot_enter_flat(s, mode, entry);
     }
     x86_update_mode(cpu);
+}
+
+/*
+ * Memory types as firmware leaves them: everything cached, but for the video
+ * memory and the hole below 4 GiB. Without it a kernel takes the MTRRs for
+ * disabled and then does without the PAT.
+ */
+static void boot_memory_types(X86State *s, unsigned phys_bits)
+{
+    enum { WB = 6, MTRR_E = 0x800, MTRR_FE = 0x400, MTRR_VALID = 0x800 };
+    static const uint64_t all_wb = UINT64_C(0x0606060606060606);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(s->mtrr_fixed); i++) {
+        s->mtrr_fixed[i] = i == 2 ? 0 : all_wb; /* 2: A0000 to BFFFF */
+    }
+    s->mtrr_base[0] = UINT64_C(0xc0000000); /* uncached */
+    s->mtrr_mask[0] =
+        (bits_mask(phys_bits) & ~UINT64_C(0x3fffffff)) | MTRR_VALID;
+    s->mtrr_def = MTRR_E | MTRR_FE | WB;
+}
+
+void boot_memory_types_init(Machine *m)
+{
+    for (unsigned i = 0; i < m->ncpus; i++) {
+        boot_memory_types(cpu_state(m->cpu[i]), cpu_phys_bits(m->cpu[i]));
+    }
 }
 
 void boot_plan_start(const BootPlan *plan, X86Cpu *cpu)

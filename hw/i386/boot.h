@@ -148,6 +148,8 @@ bool boot_find_high(BootPlan *plan, const BootEnv *env, uint64_t len,
 /* At reset, machine lock held: memory, then the state of @cpu. */
 void boot_plan_apply(const BootPlan *plan, AddressSpace *mem);
 void boot_plan_start(const BootPlan *plan, X86Cpu *cpu);
+/* MTRRs of all processors, as firmware would have set them. */
+void boot_memory_types_init(Machine *m);
 /* The state of a processor about to run @entry; general registers zero. */
 void boot_cpu_enter(X86Cpu *cpu, BootMode mode, uint64_t entry);
 /* GDT, TSS and, for BOOT_LONG, page tables, which boot_cpu_enter() refers to. */

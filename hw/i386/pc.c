@@ -456,6 +456,7 @@ static void pc_reset(Machine *m)
     PcBoard *b = m->board;
 
     boot_plan_apply(b->plan, m->mem);
+    boot_memory_types_init(m);
     boot_plan_start(b->plan, m->cpu[0]);
     boot_start_loaders(m);
     if (b->flat) {
