@@ -24,7 +24,7 @@ static bool none_build(Machine *m, GError **errp)
         return false;
     }
     if (m->cfg.kernel || (m->cfg.flat && m->cfg.flat->len)) {
-        error_setg(errp, "machine 'none' does not boot kernels: use "
+        error_setg(errp, "machine 'none' boots nothing: use "
                          "-machine pc");
         return false;
     }

@@ -1,0 +1,68 @@
+# Sourced by tests/boot/test-*.sh. The scripts run from the top of the tree
+# with BUILD set; they speak TAP.
+# shellcheck shell=sh
+
+BUILD=${BUILD:-build}
+RHEA=${RHEA:-$BUILD/rhea}
+G=$BUILD/tests/boot
+TMP=$(mktemp -d "${TMPDIR:-/tmp}/rhea-boot.XXXXXX")
+trap 'rm -rf "$TMP"' EXIT
+trap 'exit 1' INT TERM HUP
+test_no=0
+failed=0
+
+[ -x "$RHEA" ] || { echo "no $RHEA: run make"; exit 77; }
+[ -s "$G/hi16.bin" ] || { echo "no guests: run make boot-guests"; exit 77; }
+
+# check NAME STATUS EXPECTED COMMAND...: exit status, and stdout exactly.
+check()
+{
+    name=$1 want_status=$2 want=$3
+    shift 3
+    test_no=$((test_no + 1))
+    status=0
+    timeout 60 "$@" >"$TMP/out" 2>"$TMP/err" </dev/null || status=$?
+    printf '%s' "$want" >"$TMP/want"
+    tr -d '\r' <"$TMP/out" >"$TMP/got"
+    if [ "$status" = "$want_status" ] && cmp -s "$TMP/want" "$TMP/got"; then
+        echo "ok $test_no $name"
+    else
+        echo "not ok $test_no $name"
+        echo "# $*"
+        echo "# status $status, wanted $want_status; output:"
+        sed 's/^/#   /' "$TMP/got" "$TMP/err"
+        failed=$((failed + 1))
+    fi
+}
+
+# check_err NAME PART COMMAND...: exit status 1, one line on stderr with PART.
+check_err()
+{
+    name=$1 part=$2
+    shift 2
+    test_no=$((test_no + 1))
+    status=0
+    timeout 60 "$@" >"$TMP/out" 2>"$TMP/err" </dev/null || status=$?
+    if [ "$status" = 1 ] && [ "$(wc -l <"$TMP/err")" = 1 ] &&
+        grep -qF -- "$part" "$TMP/err"; then
+        echo "ok $test_no $name"
+    else
+        echo "not ok $test_no $name"
+        echo "# $*"
+        echo "# status $status; wanted 1 and one line with: $part"
+        sed 's/^/#   /' "$TMP/out" "$TMP/err"
+        failed=$((failed + 1))
+    fi
+}
+
+# The machine every test starts from: COM1 on stdout, nothing else.
+rhea()
+{
+    echo "$RHEA -accel ${ACCEL:-tcg} -display none -monitor none -serial stdio"
+}
+
+finish()
+{
+    echo "1..$test_no"
+    [ "$failed" = 0 ]
+}
