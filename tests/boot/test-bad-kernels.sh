@@ -5,7 +5,7 @@
 r="$RHEA -accel tcg -display none"
 head -c 5000 /dev/zero >$TMP/zeros
 head -c 100 $G/mb1-32.elf >$TMP/short.elf
-head -c 4500 $G/long.elf >$TMP/cut.elf
+head -c 4100 $G/long.elf >$TMP/cut.elf
 
 check_err "no such kernel" "could not open kernel file '/nowhere'" \
     $r -kernel /nowhere
@@ -26,7 +26,7 @@ check_err "-initrd alone" "-initrd only allowed with -kernel" \
 check_err "unknown machine option" "did you mean 'hpet'" $r -machine hpe=on
 check_err "bad machine option" "must be on or off" $r -machine graphics=maybe
 check_err "machine option to come" "not supported yet" $r -machine nvdimm=on
-check_err "no memory for a pc" "from 1 MiB" $r -m 4k
+check_err "no memory for a pc" "1M" $r -m 4k
 check_err "machine none, kernel" "boots nothing" \
     $r -machine none -kernel $G/pvh.elf
 

@@ -5,11 +5,11 @@
 ends="-flat file=$G/ends.bin,addr=0x100000,mode=protected,rax"
 run()
 {
-    name=$1 status=$2 out=$3 n=$4
+    title=$1 wanted=$2 out=$3 way=$4
     shift 4
-    check "$name" "$status" "$out" $(rhea) "$@" \
+    check "$title" "$wanted" "$out" $(rhea) "$@" \
         -device loader,file=$G/ends.bin,addr=0x100000,cpu-num=0 \
-        -device loader,addr=0x7ff0,data=$n,data-len=4
+        -device loader,addr=0x7ff0,data=$way,data-len=4
 }
 
 check "ACPI at 604" 0 'acpi
