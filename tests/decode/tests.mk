@@ -1,1 +1,2 @@
-$(B)/tests/decode/test-decode: $(B)/obj/tests/decode/oracle.o
+$(B)/tests/decode/test-decode $(B)/tests/fuzz/fuzz-decode: \
+	$(B)/obj/tests/decode/oracle.o

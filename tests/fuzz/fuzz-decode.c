@@ -5,10 +5,9 @@
  * agree on length and name, or oracle.c know why not.
  */
 #include "util/osdep.h"
+#include "tests/lib/fuzz.h"
 #include "target-x86/insn.h"
 #include "tests/decode/oracle.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_cut(const uint8_t *p, unsigned bits, const Insn *whole)
 {
