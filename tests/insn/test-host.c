@@ -8,7 +8,7 @@
  * calls a sem function (alignment, pending x87 exceptions) is done here.
  *
  * RHEA_TEST_SEED, RHEA_TEST_N (encodings per row and mode), RHEA_TEST_ROW (only
- * rows of this name), RHEA_TEST_STRICT=1 (compare undefined flags always).
+ * rows of this name).
  */
 #include "util/osdep.h"
 #include "target-x86/flags.h"
@@ -439,6 +439,18 @@ static void fill_mxcsr(HostState *s)
     memcpy(s->fx + 24, &mxcsr, 4);
 }
 
+/* A little of the memory is new for each instruction. */
+static void fill_mem(HostState *s)
+{
+    static uint8_t mem[HOST_MEM_SIZE];
+    unsigned at = below(HOST_MEM_SIZE / 1024) * 1024;
+
+    for (unsigned i = at; i < at + 1024; i += 64) {
+        some_bytes(mem + i, 64);
+    }
+    memcpy(s->mem, mem, HOST_MEM_SIZE);
+}
+
 static void fill_state(HostState *s)
 {
     for (unsigned i = 0; i < 16; i++) {
@@ -450,9 +462,7 @@ static void fill_state(HostState *s)
     if (one_in(2)) {
         s->rflags &= ~(uint64_t)FL_DF;
     }
-    for (unsigned i = 0; i < HOST_MEM_SIZE; i += 64) {
-        some_bytes(s->mem + i, 64);
-    }
+    fill_mem(s);
     fill_x87(s);
     fill_mxcsr(s);
 }
@@ -782,12 +792,14 @@ static void difference(GString *d, const char *what, unsigned n, const void *in,
     }
 }
 
+/* Undefined flags are compared too, sem functions run the host's instruction;
+ * but for OF of shifts by a constant, which need not be as those by CL. */
 static uint64_t compared_flags(const Insn *in)
 {
-    bool strict = g_getenv("RHEA_TEST_STRICT");
+    const InsnRow *row = &insn_rows[in->id];
+    bool by_imm = row->map == MAP_M1 && (row->opcode & ~1) == 0xc0;
 
-    return (FL_ARITH | FL_DF) &
-           ~(uint64_t)(strict ? 0 : insn_rows[in->id].fl_undef);
+    return (FL_ARITH | FL_DF) & ~(by_imm ? row->fl_undef & FL_OF : 0);
 }
 
 static void compare_fpu(GString *d, const HostState *in, const HostState *host,
@@ -817,6 +829,15 @@ static void compare_mem(GString *d, const HostState *in, const HostState *host,
     }
 }
 
+/* At the top of a segment of 4 GiB a processor may wrap or raise #GP; BOUND may
+ * read both bounds first. */
+static bool may_choose(const Insn *in, const HostJob *job)
+{
+    return (job->bits == 32 && job->out.vector == EXC_PF &&
+            (job->out.cr2 >= 0xfffff000 || job->out.cr2 < 64)) ||
+           (job->out.vector == EXC_BR && name_is(in, "BOUND"));
+}
+
 /* The page counts, not which part of a long operand is touched first. Who owns
  * kernel addresses is the host's secret. */
 static bool same_fault(const HostState *host, const HostState *ours)
@@ -828,9 +849,10 @@ static bool same_fault(const HostState *host, const HostState *ours)
 }
 
 /*
- * Where a fault leaves traces that no manual promises: gathers may have
- * finished some elements, CALL to a non-canonical address has pushed, REP with
- * 32-bit addresses clears upper halves.
+ * Where the host leaves traces that no manual promises, mostly of faults: gathers may have
+ * finished some elements, CALL to a non-canonical address has pushed, FSTP m80
+ * has written one page, REP with 32-bit addresses may clear upper halves, the
+ * x87 has become MMX. Unmasked overflow and underflow have their own idea of what is inexact.
  */
 static void forgive(const Insn *in, const HostJob *job, HostState *ours)
 {
@@ -843,16 +865,6 @@ static void forgive(const Insn *in, const HostJob *job, HostState *ours)
                 (host->gpr[i] & ~(uint64_t)UINT32_MAX) | (uint32_t)ours->gpr[i];
         }
     }
-    if (host->vector == EXC_NONE) {
-        return;
-    }
-    if (in->vsib) {
-        memcpy(ours->ymm[in->reg], host->ymm[in->reg], 32);
-        memcpy(ours->ymm[in->vvvv], host->ymm[in->vvvv], 32);
-    }
-    if (name_is(in, "CALL")) {
-        memcpy(ours->mem, host->mem, HOST_MEM_SIZE);
-    }
     if (row->attr & IA_STRING && in->adsize == 2) {
         static const uint8_t regs[] = { R_RCX, R_RSI, R_RDI };
 
@@ -860,6 +872,23 @@ static void forgive(const Insn *in, const HostJob *job, HostState *ours)
             ours->gpr[regs[i]] =
                 (host->gpr[regs[i]] >> 32 << 32) | (uint32_t)ours->gpr[regs[i]];
         }
+    }
+    if (host->vector == EXC_NONE) {
+        return;
+    }
+    if (host->vector == EXC_XM && (host->fx[25] & 12) != 12) { /* OM, UM */
+        ours->fx[24] = (ours->fx[24] & ~0x20) | (host->fx[24] & 0x20);
+    }
+    if (in->vsib) {
+        memcpy(ours->ymm[in->reg], host->ymm[in->reg], 32);
+        memcpy(ours->ymm[in->vvvv], host->ymm[in->vvvv], 32);
+    }
+    if (row->attr & IA_MMX) {
+        memcpy(ours->fx, host->fx, 24);
+        memcpy(ours->fx + 32, host->fx + 32, 128);
+    }
+    if (name_is(in, "CALL") || row->op[0].size == OPS_T) {
+        memcpy(ours->mem, host->mem, HOST_MEM_SIZE);
     }
 }
 
@@ -870,7 +899,7 @@ static GString *compare(const Insn *in, const HostJob *job,
     const HostState *host = &job->out;
     uint64_t mask = compared_flags(in);
 
-    if (host->vector != ours->vector) {
+    if (host->vector != ours->vector && !may_choose(in, job)) {
         g_string_append_printf(d, "\n    exception: host %d ours %d",
                                (int)host->vector, (int)ours->vector);
     } else if (host->vector == EXC_PF && !same_fault(host, ours)) {
@@ -1033,9 +1062,21 @@ static void test_rows(gconstpointer data)
     g_free(r);
 }
 
+/* No row is without its function. */
+static void test_all_written(void)
+{
+    for (unsigned id = 0; id < insn_row_count; id++) {
+        if (!insn_rows[id].sem) {
+            g_test_message("%s has no sem function", insn_rows[id].name);
+            g_test_fail();
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/host/all-written", test_all_written);
     g_test_add_data_func("/host/64", (void *)64, test_rows);
     g_test_add_data_func("/host/32", (void *)32, test_rows);
     return g_test_run();
