@@ -10,7 +10,7 @@
 #if CONFIG_ZYDIS
 #include <Zydis/Zydis.h>
 #endif
-#include "oracle.h"
+#include "tests/decode/oracle.h"
 
 /* ---- capstone --------------------------------------------------------------- */
 

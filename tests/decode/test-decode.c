@@ -9,7 +9,7 @@
  */
 #include "util/osdep.h"
 #include "target-x86/decode.h"
-#include "oracle.h"
+#include "tests/decode/oracle.h"
 
 enum { MAX_BYTES = 16 };
 
