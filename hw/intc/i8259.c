@@ -358,7 +358,7 @@ IrqLine i8259_input(Device *dev, int irq)
     PicPair *s = container_of(dev, PicPair, dev);
 
     if (irq < 0 || irq > 15 || irq == CASCADE_IR) {
-        return (IrqLine) { NULL };
+        return (IrqLine) { .set = NULL };
     }
     return (IrqLine) { pic_input, s, irq };
 }

@@ -198,7 +198,7 @@ static const RegionOps ioapic_ops = {
 IrqLine ioapic_input(Device *dev, int pin)
 {
     if (pin < 0 || pin >= IOAPIC_PINS) {
-        return (IrqLine) { NULL };
+        return (IrqLine) { .set = NULL };
     }
     return (IrqLine) { ioapic_pin, container_of(dev, IoApic, dev), pin };
 }
