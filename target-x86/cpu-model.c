@@ -34,8 +34,9 @@ static const ModelRow model_rows[] = {
 /*
  * "max": GenuineIntel, because a Linux kernel then learns the clock from leaf
  * 0x15 and finds in IA32_ARCH_CAPABILITIES that this processor does not
- * speculate: no page-table isolation, no retpolines. The model number is one
- * that Intel did not give out, so nobody applies errata or loads drivers.
+ * speculate: no page-table isolation, no retpolines; and in BHI_CTRL a reason
+ * not to run its branch history loop at every system call. The model number is
+ * one that Intel did not give out, so nobody applies errata or loads drivers.
  */
 static const ModelRow model_max = {
     .name = "max",

@@ -39,27 +39,27 @@ static const uint16_t emulated_by_host[] = {
 
 /* Done in C, or by what every x86-64 host has. */
 static const uint16_t emulated[] = {
-    FEAT_FPU,       FEAT_VME,        FEAT_DE,         FEAT_PSE,
-    FEAT_TSC,       FEAT_MSR,        FEAT_PAE,        FEAT_MCE,
-    FEAT_CX8,       FEAT_APIC,       FEAT_SEP,        FEAT_MTRR,
-    FEAT_PGE,       FEAT_MCA,        FEAT_CMOV,       FEAT_PAT,
-    FEAT_PSE36,     FEAT_CLFLUSH,    FEAT_ACPI,       FEAT_MMX,
-    FEAT_FXSR,      FEAT_SSE,        FEAT_SSE2,       FEAT_SS,
-    FEAT_HT,        FEAT_MONITOR,    FEAT_CX16,       FEAT_PCID,
-    FEAT_X2APIC,    FEAT_MOVBE,      FEAT_POPCNT,     FEAT_TSC_DEADLINE,
-    FEAT_XSAVE,     FEAT_RDRAND,     FEAT_HYPERVISOR, FEAT_ARAT,
-    FEAT_FSGSBASE,  FEAT_TSC_ADJUST, FEAT_BMI1,       FEAT_SMEP,
-    FEAT_BMI2,      FEAT_ERMS,       FEAT_INVPCID,    FEAT_RDSEED,
-    FEAT_ADX,       FEAT_SMAP,       FEAT_CLFLUSHOPT, FEAT_CLWB,
-    FEAT_UMIP,      FEAT_PKU,        FEAT_LA57,       FEAT_RDPID,
-    FEAT_FSRM,      FEAT_MD_CLEAR,   FEAT_SPEC_CTRL,  FEAT_STIBP,
-    FEAT_ARCH_CAPS, FEAT_SSBD,       FEAT_XSAVEOPT,   FEAT_XSAVEC,
-    FEAT_XGETBV1,   FEAT_XSAVES,     FEAT_LAHF_LM,    FEAT_CMP_LEGACY,
-    FEAT_ABM,       FEAT_SSE4A,      FEAT_PREFETCHW,  FEAT_OSVW,
-    FEAT_TOPOEXT,   FEAT_SYSCALL,    FEAT_NX,         FEAT_MMXEXT,
-    FEAT_FXSR_OPT,  FEAT_PDPE1GB,    FEAT_RDTSCP,     FEAT_LM,
-    FEAT_INVTSC,    FEAT_WBNOINVD,   FEAT_IBPB,       FEAT_IBRS,
-    FEAT_AMD_STIBP, FEAT_AMD_SSBD,   FEAT_AMD_NO_SSB,
+    FEAT_FPU,        FEAT_VME,        FEAT_DE,         FEAT_PSE,
+    FEAT_TSC,        FEAT_MSR,        FEAT_PAE,        FEAT_MCE,
+    FEAT_CX8,        FEAT_APIC,       FEAT_SEP,        FEAT_MTRR,
+    FEAT_PGE,        FEAT_MCA,        FEAT_CMOV,       FEAT_PAT,
+    FEAT_PSE36,      FEAT_CLFLUSH,    FEAT_ACPI,       FEAT_MMX,
+    FEAT_FXSR,       FEAT_SSE,        FEAT_SSE2,       FEAT_SS,
+    FEAT_HT,         FEAT_MONITOR,    FEAT_CX16,       FEAT_PCID,
+    FEAT_X2APIC,     FEAT_MOVBE,      FEAT_POPCNT,     FEAT_TSC_DEADLINE,
+    FEAT_XSAVE,      FEAT_RDRAND,     FEAT_HYPERVISOR, FEAT_ARAT,
+    FEAT_FSGSBASE,   FEAT_TSC_ADJUST, FEAT_BMI1,       FEAT_SMEP,
+    FEAT_BMI2,       FEAT_ERMS,       FEAT_INVPCID,    FEAT_RDSEED,
+    FEAT_ADX,        FEAT_SMAP,       FEAT_CLFLUSHOPT, FEAT_CLWB,
+    FEAT_UMIP,       FEAT_PKU,        FEAT_LA57,       FEAT_RDPID,
+    FEAT_FSRM,       FEAT_MD_CLEAR,   FEAT_SPEC_CTRL,  FEAT_STIBP,
+    FEAT_ARCH_CAPS,  FEAT_SSBD,       FEAT_BHI_CTRL,   FEAT_XSAVEOPT,
+    FEAT_XSAVEC,     FEAT_XGETBV1,    FEAT_XSAVES,     FEAT_LAHF_LM,
+    FEAT_CMP_LEGACY, FEAT_ABM,        FEAT_SSE4A,      FEAT_PREFETCHW,
+    FEAT_OSVW,       FEAT_TOPOEXT,    FEAT_SYSCALL,    FEAT_NX,
+    FEAT_MMXEXT,     FEAT_FXSR_OPT,   FEAT_PDPE1GB,    FEAT_RDTSCP,
+    FEAT_LM,         FEAT_INVTSC,     FEAT_WBNOINVD,   FEAT_IBPB,
+    FEAT_IBRS,       FEAT_AMD_STIBP,  FEAT_AMD_SSBD,   FEAT_AMD_NO_SSB,
 };
 
 static bool feature_in(const uint16_t *list, size_t n, CpuFeature f)
@@ -207,7 +207,9 @@ static void leaf_7(const X86Cpu *c, uint32_t sub, uint32_t out[4])
     const CpuModel *cm = c->model;
 
     if (sub == 0) {
-        out[REG_EAX] = feature_word(cm, 7, 1, REG_EAX) ? 1 : 0;
+        out[REG_EAX] = feature_word(cm, 7, 2, REG_EDX)   ? 2
+                       : feature_word(cm, 7, 1, REG_EAX) ? 1
+                                                         : 0;
         out[REG_EBX] = feature_word(cm, 7, 0, REG_EBX);
         out[REG_ECX] = feature_word(cm, 7, 0, REG_ECX);
         out[REG_EDX] = feature_word(cm, 7, 0, REG_EDX);
@@ -216,6 +218,8 @@ static void leaf_7(const X86Cpu *c, uint32_t sub, uint32_t out[4])
         }
     } else if (sub == 1) {
         out[REG_EAX] = feature_word(cm, 7, 1, REG_EAX);
+    } else if (sub == 2) {
+        out[REG_EDX] = feature_word(cm, 7, 2, REG_EDX);
     }
 }
 

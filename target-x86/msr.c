@@ -40,6 +40,7 @@ enum {
     APIC_BASE_EXTD = 1 << 10,
     APIC_BASE_EN = 1 << 11,
     HWCR_TSC_FREQ_SEL = 1 << 24,
+    BHI_DIS_S = 1 << 10,
 };
 
 /* IA32_ARCH_CAPABILITIES: RDCL IBRS_ALL SKIP_L1DFL SSB MDS PSCHANGE TAA
@@ -305,7 +306,13 @@ static bool msr_read_spec(X86Cpu *c, const MsrRow *row, uint32_t msr,
 static bool msr_write_spec(X86Cpu *c, const MsrRow *row, uint32_t msr,
                            uint64_t v)
 {
-    return msr_has_spec_ctrl(c) && msr_write_field(c, row, msr, v);
+    uint64_t bits = row->bits | (cpu_has(c, FEAT_BHI_CTRL) ? BHI_DIS_S : 0);
+
+    if (!msr_has_spec_ctrl(c) || v & ~bits) {
+        return false;
+    }
+    c->s.spec_ctrl = v;
+    return true;
 }
 
 static bool msr_write_predcmd(X86Cpu *c, const MsrRow *row, uint32_t msr,

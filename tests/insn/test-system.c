@@ -383,6 +383,8 @@ static void test_msr_writes(void)
         { "max,-x2apic", 0x1b, 0xfee00d00, false },
         { "max", 0x48, 7, true },
         { "max", 0x48, 8, false },
+        { "max", 0x48, 0x401, true }, /* BHI_DIS_S */
+        { "max,-bhi-ctrl", 0x48, 0x401, false },
         { "max", 0x49, 1, true },
         { "max", 0x49, 2, false },
         { "qemu64", 0x48, 0, false },
