@@ -439,6 +439,30 @@ static bool pc_build(Machine *m, GError **errp)
            pc_add_devices(b, errp);
 }
 
+/*
+ * Memory types as firmware leaves them: all is write-back but the video window
+ * and the hole below 4 GiB. SDM 3A, 12.11.2. INIT keeps them, so this serves
+ * the processors that start later.
+ */
+static void pc_set_mtrrs(const PcBoard *b, X86Cpu *cpu)
+{
+    const uint64_t wb = UINT64_C(0x0606060606060606);
+    uint64_t hole = b->below_4g > 3 * GIB ? 4 * GIB - 512 * MIB : 3 * GIB;
+    X86State *s = cpu_state(cpu);
+    uint64_t phys;
+
+    if (!cpu->model || !cpu_model_has(cpu->model, FEAT_MTRR)) {
+        return;
+    }
+    phys = (UINT64_C(1) << cpu->model->phys_bits) - 1;
+    for (unsigned i = 0; i < G_N_ELEMENTS(s->mtrr_fixed); i++) {
+        s->mtrr_fixed[i] = i == 2 ? 0 : wb; /* 2: A0000-BFFFF */
+    }
+    s->mtrr_base[0] = hole;
+    s->mtrr_mask[0] = (~(4 * GIB - hole - 1) & phys) | 0x800;
+    s->mtrr_def = 0xc06; /* on, fixed ranges on, write-back */
+}
+
 static bool pc_loader_starts(Machine *m)
 {
     LoaderStart st;
@@ -457,6 +481,9 @@ static void pc_reset(Machine *m)
 
     boot_plan_apply(b->plan, m->mem);
     boot_memory_types_init(m);
+    for (unsigned i = 0; i < m->ncpus; i++) {
+        pc_set_mtrrs(b, m->cpu[i]);
+    }
     boot_plan_start(b->plan, m->cpu[0]);
     boot_start_loaders(m);
     if (b->flat) {
