@@ -17,7 +17,8 @@ static unsigned flags_shift(const X86Cpu *c)
     return 64 - (8u << (c->lazy.op & 3));
 }
 
-static FlagsAbr flags_operands(const X86Cpu *c)
+static inline __attribute__((always_inline)) FlagsAbr flags_operands(
+    const X86Cpu *c)
 {
     unsigned sh = flags_shift(c);
     uint64_t a = 0;
@@ -155,6 +156,31 @@ static bool flags_test(uint32_t fl, unsigned cc)
     }
 }
 
+/* flags_test() of a lazy result: the flags it takes and no others. */
+static bool flags_test_lazy(const X86Cpu *c, unsigned cc)
+{
+    int64_t res = c->lazy.res << flags_shift(c);
+
+    switch (cc >> 1) {
+    case 0:
+        return flags_oa(c) & FL_OF;
+    case 1:
+        return flags_carry(c);
+    case 2:
+        return res == 0;
+    case 3:
+        return res == 0 || flags_carry(c);
+    case 4:
+        return res < 0;
+    case 5:
+        return !__builtin_parity(c->lazy.res & 0xff);
+    case 6:
+        return (res < 0) != ((flags_oa(c) & FL_OF) != 0);
+    default:
+        return res == 0 || (res < 0) != ((flags_oa(c) & FL_OF) != 0);
+    }
+}
+
 /* Without computing all six: most conditions follow a CMP or a TEST. */
 bool flags_cond(const X86Cpu *c, unsigned cc)
 {
@@ -194,9 +220,8 @@ bool flags_cond(const X86Cpu *c, unsigned cc)
         case 7:
             return (res <= 0) ^ (cc & 1);
         }
-    } else if (kind != FLAGS_EXACT && cc >> 1 == 2) {
-        return (c->lazy.res << flags_shift(c) == 0) ^ (cc & 1);
     }
-    yes = flags_test(flags_arith(c), cc);
+    yes = kind == FLAGS_EXACT ? flags_test(c->s.rflags, cc)
+                              : flags_test_lazy(c, cc);
     return yes ^ (cc & 1);
 }
