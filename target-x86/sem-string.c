@@ -82,8 +82,13 @@ static inline void str_advance(X86Cpu *c, const Str *s, unsigned reg,
                                uint64_t n)
 {
     uint64_t by = n * s->size;
+    uint64_t to = c->s.gpr[reg] + (s->dir > 0 ? by : -by);
 
-    gpr_set(c, reg, c->s.gpr[reg] + (s->dir > 0 ? by : -by), s->asz);
+    if (likely(s->asz == 8)) {
+        c->s.gpr[reg] = to;
+    } else {
+        gpr_set(c, reg, to, s->asz);
+    }
 }
 
 /*
@@ -123,7 +128,7 @@ static inline uint8_t *str_lowest(const Str *s, uint8_t *p, uint64_t n)
 
 /* ---- the loop -------------------------------------------------------------------- */
 
-static Str str_begin(const X86Cpu *c, const Insn *in)
+static inline Str str_begin(const X86Cpu *c, const Insn *in)
 {
     return (Str) {
         .in = in,
