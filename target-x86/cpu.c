@@ -46,7 +46,7 @@ static void cpu_reset_core(X86Cpu *cpu)
     s->efer = 0;
     s->debugctl = 0;
     s->mp_state = s->apic_base & APIC_BASE_BSP ? MP_RUNNABLE : MP_WAIT_SIPI;
-    s->sipi_vector = 0;
+    /* sipi_vector stays: the SIPI may have come right behind this INIT. */
     s->halted = s->irq_shadow = s->ss_shadow = false;
     s->nmi_masked = s->in_smm = false;
 }

@@ -135,11 +135,29 @@ static bool msr_read_tsc(X86Cpu *c, const MsrRow *row, uint32_t msr,
     return true;
 }
 
+#define MSR_TSC_DEADLINE 0x6e0u
+
+/* The APIC timer waits for a value of the TSC: set it again. */
+static void msr_rearm_deadline(X86Cpu *c)
+{
+    uint64_t deadline = 0;
+
+    if (!c->apic_ops) {
+        return;
+    }
+    machine_lock(c->machine);
+    if (c->apic_ops->msr_read(c, MSR_TSC_DEADLINE, &deadline) && deadline) {
+        c->apic_ops->msr_write(c, MSR_TSC_DEADLINE, deadline);
+    }
+    machine_unlock(c->machine);
+}
+
 /* SDM 3B, 17.17.3: a write to either of TSC and TSC_ADJUST moves both. */
 static void msr_move_tsc(X86Cpu *c, uint64_t by)
 {
     c->s.tsc_offset += by;
     c->s.tsc_adjust += by;
+    msr_rearm_deadline(c);
 }
 
 static bool msr_write_tsc(X86Cpu *c, const MsrRow *row, uint32_t msr,

@@ -15,14 +15,14 @@
  * while the APIC is disabled by software; that state accepts no new ones.
  *
  * Not modelled: CMCI, thermal and performance interrupts (their LVT entries
- * hold what is written), focus processors, suppression of EOI broadcasts. A
- * write to the TSC does not move a deadline that is already set.
+ * hold what is written), focus processors, suppression of EOI broadcasts.
+ * Who writes the TSC writes the TSC-deadline MSR again (target-x86/msr.c).
  */
 #include "util/osdep.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "hw/intc/apic.h"
-#include "target-x86/cpu.h"
+#include "target-x86/cpuid.h"
 
 enum { /* registers: offset / 16 in memory, MSR - 0x800 */
        REG_ID = 0x02,
@@ -1209,6 +1209,19 @@ static void apic_reset(Device *dev)
     apic_reset_regs(a);
 }
 
+/* What the processor's model has not got, the APIC has not got. */
+static void apic_follow_model(Apic *a)
+{
+    const X86Cpu *cpu = a->cpu;
+
+    if (cpu->model) {
+        a->present = a->present && cpu_has(cpu, FEAT_APIC);
+        a->has_x2apic = a->has_x2apic && cpu_has(cpu, FEAT_X2APIC);
+        a->has_deadline = a->has_deadline && cpu_has(cpu, FEAT_TSC_DEADLINE);
+        a->phys_bits = MIN(a->phys_bits, cpu_phys_bits(cpu));
+    }
+}
+
 static bool apic_realize(Device *dev, GError **errp)
 {
     Apic *a = container_of(dev, Apic, dev);
@@ -1219,6 +1232,7 @@ static bool apic_realize(Device *dev, GError **errp)
                           : "apic_attach() comes before realize");
         return false;
     }
+    apic_follow_model(a);
     if (a->phys_bits < 32 || a->phys_bits > 52) {
         error_setg(errp, "phys-bits must be 32 to 52, not %u", a->phys_bits);
         return false;

@@ -26,8 +26,8 @@ enum {
 /*
  * One per CPU, made by the machine: device_new_class(), apic_attach(),
  * device_realize(), which sets cpu->apic and cpu->apic_ops. Properties
- * "enabled" (off: CPUID has no APIC, the 8259 drives the CPU), "x2apic" and
- * "tsc-deadline" (off: as on a CPU without them), "phys-bits".
+ * "enabled" (off: CPUID has no APIC, the 8259 drives the CPU), "x2apic",
+ * "tsc-deadline" and "phys-bits"; what cpu->model has not got is off anyway.
  */
 extern const DeviceClass apic_class;
 
