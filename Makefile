@@ -86,14 +86,15 @@ ifneq ($(SAN),fuzz)
 TEST_BINS += $(FUZZ_BINS)
 endif
 
-check: all $(TEST_BINS)
+check: all $(TEST_BINS) $(B)/tools/instructions-md
 	$(Q)tests/run-tests B=$(B) $(T)
 
 check-all: check lint
 	$(Q)$(MAKE) SAN=asan check
 	$(Q)$(MAKE) SAN=tsan check
 
-$(addprefix check-,$(GROUPS) fuzz boot): check-%: all $(TEST_BINS)
+$(addprefix check-,$(GROUPS) fuzz boot): check-%: all $(TEST_BINS) \
+    $(B)/tools/instructions-md
 	$(Q)tests/run-tests B=$(B) $*$(if $(T),/$(T))
 
 # ---- demo ----------------------------------------------------------------------
@@ -175,6 +176,16 @@ fuzz:
 	    $(MAKE) --no-print-directory check-fuzz T=$(F); \
 	fi
 
+# Pages printed from tables; without BLESS=1 they are only compared.
+docs: $(B)/tools/instructions-md
+	$(Q)$< >$(B)/instructions.md
+	$(Q)$(if $(BLESS),cp $(B)/instructions.md docs/,cmp $(B)/instructions.md docs/instructions.md || \
+	    { echo "make docs BLESS=1 brings it up to date"; exit 1; })
+
+$(B)/tools/%: $(B)/obj/tools/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $< -Wl,--start-group $(LIB) -Wl,--end-group $(LIBS_ALL)
+
 bench: all
 	$(Q)if [ -x tests/bench/run ]; then tests/bench/run B=$(B) $(T); \
 	else echo "there is no tests/bench/run yet"; exit 1; fi
@@ -200,7 +211,7 @@ clean:
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
-.PHONY: all check check-all demo format check-format install clean lint \
+.PHONY: docs all check check-all demo format check-format install clean lint \
 	lint-files coverage fuzz bench
 .SECONDARY:
 .DELETE_ON_ERROR:
