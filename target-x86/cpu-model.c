@@ -243,6 +243,18 @@ static void making_max(Making *mk)
     }
 }
 
+/*
+ * The emulated TSC never stops or drifts and is the same on all processors, so
+ * every model says so, old ones too (leaves that a model does not have hide
+ * it). Otherwise Linux suspects it with more than one processor of AMD's, or
+ * watches it and takes a busy host for a bad clock.
+ */
+static void making_good_clock(Making *mk)
+{
+    making_feature(mk, FEAT_INVTSC, true);
+    making_feature(mk, FEAT_TSC_ADJUST, true);
+}
+
 /* NAME-v1 is NAME; NAME-vN and its other name are rows of their own. */
 static const ModelRow *row_find(const char *name)
 {
@@ -515,6 +527,10 @@ static void making_finish(Making *mk, const MachineConfig *cfg)
     if (cpu_model_has(cm, FEAT_ARAT)) {
         cm->level = MAX(cm->level, 6u);
     }
+    /* Beyond the highest leaf nobody can see it: no MSR either. */
+    if (cm->level < 7) {
+        bit_set(cm->has, FEAT_TSC_ADJUST, false);
+    }
     bit_set(cm->has, FEAT_NONE, true);
 }
 
@@ -571,6 +587,9 @@ CpuModel *cpu_model_new(const char *text, const MachineConfig *cfg,
     cm->tcg_leaf = true;
     bit_set(cm->has, FEAT_HYPERVISOR, true);
     bit_set(cm->has, FEAT_APIC, true);
+    if (row != &model_base) {
+        making_good_clock(&mk);
+    }
     making_row(&mk, row);
     for (int pass = 0; pass < 3; pass++) {
         if (!making_words(&mk, words + 1, pass, errp)) {

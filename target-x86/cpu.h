@@ -171,7 +171,7 @@ typedef struct X86State {
     uint64_t mcg_status, mcg_ctl, mce[4 * 10]; /* CTL STATUS ADDR MISC */
     uint64_t feature_control, clock_modulation, therm_interrupt;
     uint64_t hwcr, syscfg, de_cfg, vm_cr, vm_hsave_pa; /* AMD */
-    uint64_t amd_cfg[6]; /* LS_CFG IC_CFG DC_CFG BU_CFG BU_CFG2 NB_CFG */
+    uint64_t amd_cfg[8]; /* LS IC DC BU BU_CFG2 NB FP_CFG DE_CFG2 */
     uint64_t pv_wall_clock, pv_system_time; /* kvmclock, for -accel kvm */
     uint32_t pkru;
 

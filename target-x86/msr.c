@@ -503,6 +503,10 @@ static uint64_t *msr_amd_cfg(X86Cpu *c, uint32_t msr)
         return &c->s.amd_cfg[5];
     case 0xc001102a:
         return &c->s.amd_cfg[4];
+    case 0xc0011028:
+        return &c->s.amd_cfg[6];
+    case 0xc00110e3:
+        return &c->s.amd_cfg[7];
     default:
         return &c->s.amd_cfg[msr & 3];
     }

@@ -71,7 +71,7 @@ static const VMField state_fields[] = {
     VM_U64(X86State, de_cfg),
     VM_U64(X86State, vm_cr),
     VM_U64(X86State, vm_hsave_pa),
-    VM_U64_ARRAY(X86State, amd_cfg, 6),
+    VM_U64_ARRAY(X86State, amd_cfg, 8),
     VM_U64(X86State, pv_wall_clock),
     VM_U64(X86State, pv_system_time),
     VM_U32(X86State, pkru),

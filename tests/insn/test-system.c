@@ -574,6 +574,8 @@ static void test_cpuid_known(void)
         { "max", 0x15, REG_ECX, UINT32_MAX, X86_TSC_HZ },
         { "max", 0x40000010, REG_EAX, UINT32_MAX, X86_TSC_HZ / 1000 },
         { "max", 0x80000007, REG_EDX, 1 << 8, 1 << 8 },
+        { "qemu64", 0x80000007, REG_EDX, 1 << 8, 1 << 8 },
+        { "qemu64,-invtsc", 0x80000007, REG_EDX, 1 << 8, 0 },
         { "max", 0x80000008, REG_EAX, UINT32_MAX, 0x3928 },
         { "max,-la57,phys-bits=46", 0x80000008, REG_EAX, UINT32_MAX, 0x302e },
         { "qemu64", 0x80000001, REG_EDX, 0x20100800, 0x20100800 },
@@ -690,7 +692,7 @@ static void test_max_suits_linux(void)
 {
     static const uint16_t want[] = {
         FEAT_INVTSC, FEAT_TSC_ADJUST, FEAT_TSC_DEADLINE, FEAT_ARAT,
-        FEAT_X2APIC, FEAT_ARCH_CAPS,  FEAT_SPEC_CTRL,
+        FEAT_X2APIC, FEAT_ARCH_CAPS,  FEAT_SPEC_CTRL,    FEAT_BHI_CTRL,
     };
     uint64_t v;
     Bench b;
