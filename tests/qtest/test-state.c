@@ -11,7 +11,9 @@
  * refused) and its bits are flipped (anything but a crash).
  */
 #include "util/osdep.h"
+#include "hw/intc/apic.h"
 #include "system/machine.h"
+#include "target-x86/cpu.h"
 
 enum { ROUNDS = 200, ACCESSES = 60, RUN_NS = 20000 };
 
@@ -89,6 +91,44 @@ static void no_line(void *opaque, int n, int level)
 {
 }
 
+/* ---- a device that wants more than a machine ---------------------------------- */
+
+typedef struct OneCpu {
+    X86Cpu cpu, *list[1];
+    Region window;
+} OneCpu;
+
+static uint64_t window_read(void *opaque, hwaddr offset, unsigned size)
+{
+    X86Cpu *cpu = opaque;
+
+    return cpu->apic_ops->mmio_read(cpu, offset, size);
+}
+
+static void window_write(void *opaque, hwaddr offset, uint64_t value,
+                         unsigned size)
+{
+    X86Cpu *cpu = opaque;
+
+    cpu->apic_ops->mmio_write(cpu, offset, value, size);
+}
+
+/* A local APIC sits on a processor, which reads and writes it. */
+static void give_cpu(Machine *m, Device *dev)
+{
+    static const RegionOps ops = { .read = window_read, .write = window_write };
+    OneCpu *one = g_new0(OneCpu, 1);
+
+    one->cpu.machine = m;
+    one->list[0] = &one->cpu;
+    m->cpu = one->list;
+    m->ncpus = 1;
+    m->board = one;
+    apic_attach(dev, &one->cpu);
+    region_init_io(&one->window, "apic", 4096, &ops, &one->cpu);
+    as_map(m->mem, APIC_DEFAULT_BASE, &one->window, 0);
+}
+
 static bool pair_init(Pair *p, const DeviceClass *cls, GError **errp)
 {
     static const MachineClass bare = { .name = "bare", .max_cpus = 1 };
@@ -103,6 +143,9 @@ static bool pair_init(Pair *p, const DeviceClass *cls, GError **errp)
         }
         clock_step(m->vclock, 1000000);
         p->dev[i] = device_new_class(m, cls, NULL);
+        if (cls == &apic_class) {
+            give_cpu(m, p->dev[i]);
+        }
         if (!device_realize(p->dev[i], errp)) {
             return false;
         }
@@ -116,10 +159,13 @@ static bool pair_init(Pair *p, const DeviceClass *cls, GError **errp)
 static void pair_fini(Pair *p)
 {
     for (int i = 0; i < 2; i++) {
+        void *board = p->m[i]->board;
+
         if (p->dev[i] && !p->dev[i]->realized) {
             device_free(p->dev[i]);
         }
         machine_free(p->m[i]);
+        g_free(board);
     }
 }
 
