@@ -89,7 +89,6 @@ void hmp_info_mtree(Monitor *mon, const Args *args)
     g_autoptr(GString) out = g_string_new(NULL);
 
     as_dump(m->mem, out, flat);
-    g_string_append_c(out, '\n');
     as_dump(m->io, out, flat);
     mon_puts(mon, out->str);
 }

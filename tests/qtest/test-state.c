@@ -169,35 +169,51 @@ static void pair_fini(Pair *p)
     }
 }
 
-static GByteArray *save(Device *dev)
+static GByteArray *save(const VMState *desc, void *obj)
 {
     GByteArray *out = g_byte_array_new();
     g_autoptr(GError) err = NULL;
 
-    vmstate_save(out, dev->cls->vmstate, dev, &err);
+    vmstate_save(out, desc, obj, &err);
     g_assert_no_error(err);
     return out;
 }
 
-static bool load(Device *dev, GByteArray *in, GError **errp)
+static bool load(const VMState *desc, void *obj, GByteArray *in, GError **errp)
 {
     size_t pos = 0;
-    bool ok = vmstate_load(in, &pos, dev->cls->vmstate, dev, errp);
+    bool ok = vmstate_load(in, &pos, desc, obj, errp);
 
     g_assert_true(!ok || pos == in->len);
     return ok;
 }
 
-static void expect_same(Device *dev[2], GByteArray *a, GByteArray *b)
+static void expect_same(const VMState *desc, void *x, GByteArray *a, void *y,
+                        GByteArray *b)
 {
     if (a->len != b->len || memcmp(a->data, b->data, a->len) != 0) {
-        g_autoptr(GString) x = g_string_new(NULL), y = g_string_new(NULL);
+        g_autoptr(GString) s = g_string_new(NULL), t = g_string_new(NULL);
 
-        vmstate_dump(x, dev[0]->cls->vmstate, dev[0]);
-        vmstate_dump(y, dev[1]->cls->vmstate, dev[1]);
-        g_test_message("saved:\n%s\nloaded:\n%s", x->str, y->str);
+        vmstate_dump(s, desc, x);
+        vmstate_dump(t, desc, y);
+        g_test_message("saved:\n%s\nloaded:\n%s", s->str, t->str);
         g_test_fail();
     }
+}
+
+static GByteArray *save_dev(Device *dev)
+{
+    return save(dev->cls->vmstate, dev);
+}
+
+static bool load_dev(Device *dev, GByteArray *in, GError **errp)
+{
+    return load(dev->cls->vmstate, dev, in, errp);
+}
+
+static void expect_same_dev(Device *dev[2], GByteArray *a, GByteArray *b)
+{
+    expect_same(dev[0]->cls->vmstate, dev[0], a, dev[1], b);
 }
 
 /* ---- a guest ----------------------------------------------------------------- */
@@ -292,11 +308,11 @@ static void test_reachable(Pair *p, const DeviceClass *cls)
             run_one(p->m[0]);
             same_time(p);
         }
-        one = save(p->dev[0]);
-        load(p->dev[1], one, &err);
+        one = save_dev(p->dev[0]);
+        load_dev(p->dev[1], one, &err);
         g_assert_no_error(err);
-        two = save(p->dev[1]);
-        expect_same(p->dev, one, two);
+        two = save_dev(p->dev[1]);
+        expect_same_dev(p->dev, one, two);
         run_both(p);
     }
 }
@@ -312,52 +328,51 @@ static void test_random(Pair *p, const DeviceClass *cls)
         same_time(p);
         reset(cls, p->dev[0]);
         randomize(cls->vmstate, p->dev[0], 1u << (round % 6));
-        one = save(p->dev[0]);
-        if (!load(p->dev[1], one, &err)) {
+        one = save_dev(p->dev[0]);
+        if (!load_dev(p->dev[1], one, &err)) {
             g_assert_nonnull(err);
             reset(cls, p->dev[1]);
             continue;
         }
         g_assert_no_error(err);
         taken++;
-        two = save(p->dev[1]);
+        two = save_dev(p->dev[1]);
         reset(cls, p->dev[0]);
-        load(p->dev[0], two, &err);
+        load_dev(p->dev[0], two, &err);
         g_assert_no_error(err);
-        three = save(p->dev[0]);
-        expect_same(p->dev, two, three);
+        three = save_dev(p->dev[0]);
+        expect_same_dev(p->dev, two, three);
         run_one(p->m[1]);
     }
     g_test_message("%s: %u of %u random states taken", cls->name, taken,
                    ROUNDS);
 }
 
-static void test_cut(Pair *p, const DeviceClass *cls)
+/* The state of @from; @to is what hostile streams are loaded into. */
+static void test_cut(const VMState *desc, void *from, void *to)
 {
-    g_autoptr(GByteArray) whole = NULL;
+    g_autoptr(GByteArray) whole = save(desc, from);
 
-    reset(cls, p->dev[0]);
-    whole = save(p->dev[0]);
     for (guint len = 0; len < whole->len; len++) {
         g_autoptr(GByteArray) cut = g_byte_array_new();
         g_autoptr(GError) err = NULL;
 
         g_byte_array_append(cut, whole->data, len);
-        g_assert_false(load(p->dev[1], cut, &err));
+        g_assert_false(load(desc, to, cut, &err));
         g_assert_nonnull(err);
     }
 }
 
-static void test_flip(Pair *p, const DeviceClass *cls)
+static void test_flip(const VMState *desc, void *from, void *to)
 {
-    g_autoptr(GByteArray) s = save(p->dev[0]);
+    g_autoptr(GByteArray) s = save(desc, from);
     guint step = MAX(8 * s->len / 4000, 1);
 
     for (guint bit = 0; bit < 8 * s->len; bit += step) {
         g_autoptr(GError) err = NULL;
 
         s->data[bit / 8] ^= 1 << (bit % 8);
-        g_assert_true(load(p->dev[1], s, &err) == (err == NULL));
+        g_assert_true(load(desc, to, s, &err) == (err == NULL));
         s->data[bit / 8] ^= 1 << (bit % 8);
     }
 }
@@ -375,9 +390,47 @@ static void test_class(gconstpointer data)
     }
     test_reachable(&p, cls);
     test_random(&p, cls);
-    test_cut(&p, cls);
-    test_flip(&p, cls);
+    reset(cls, p.dev[0]);
+    test_cut(cls->vmstate, p.dev[0], p.dev[1]);
+    test_flip(cls->vmstate, p.dev[0], p.dev[1]);
     pair_fini(&p);
+}
+
+static void test_cpu(void)
+{
+    Machine *m = machine_new(NULL, clock_new_manual());
+    X86Cpu *a = g_new0(X86Cpu, 1), *b = g_new0(X86Cpu, 1);
+    const VMState *desc = &vmstate_x86;
+    unsigned taken = 0;
+
+    a->machine = b->machine = m;
+    for (unsigned round = 0; round < 10 * ROUNDS; round++) {
+        g_autoptr(GByteArray) one = NULL, two = NULL, three = NULL;
+        g_autoptr(GError) err = NULL;
+
+        randomize(desc, a, 1u << (round % 10));
+        one = save(desc, a);
+        if (!load(desc, b, one, &err)) {
+            g_assert_nonnull(err);
+            memset(&a->s, 0, sizeof(a->s));
+            continue;
+        }
+        g_assert_no_error(err);
+        taken++;
+        two = save(desc, b);
+        load(desc, a, two, &err);
+        g_assert_no_error(err);
+        three = save(desc, a);
+        expect_same(desc, b, two, a, three);
+    }
+    g_test_message("x86-cpu: %u random states taken", taken);
+    g_assert_cmpuint(taken, >, 0);
+    memset(&a->s, 0, sizeof(a->s));
+    test_cut(desc, a, b);
+    test_flip(desc, a, b);
+    g_free(a);
+    g_free(b);
+    machine_free(m);
 }
 
 int main(int argc, char **argv)
@@ -391,5 +444,6 @@ int main(int argc, char **argv)
             g_test_add_data_func(path, cls, test_class);
         }
     }
+    g_test_add_func("/state/x86-cpu", test_cpu);
     return g_test_run();
 }
