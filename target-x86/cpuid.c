@@ -8,6 +8,7 @@
 #include "util/osdep.h"
 #include <cpuid.h>
 #include "target-x86/cpuid.h"
+#include "target-x86/fpu.h"
 #include "target-x86/seg.h"
 
 const FeatureRow feature_rows[FEAT_COUNT] = {
@@ -20,11 +21,6 @@ const FeatureRow feature_rows[FEAT_COUNT] = {
 enum {
     SIG_FAMILY_MAX = 15,
     CACHE_LINE = 64,
-    XSAVE_HEADER_END = 576,
-    XSAVE_AVX_AT = 576,
-    XSAVE_AVX_LEN = 256,
-    XSAVE_PKRU_AT = 2688, /* where Intel's processors have it */
-    XSAVE_PKRU_LEN = 8,
     APIC_BASE_EN = 1 << 11,
     MISC_LIMIT_CPUID = 1 << 22,
 };
@@ -243,13 +239,13 @@ static void leaf_topology(const X86Cpu *c, uint32_t sub, uint32_t out[4])
 /* Bytes that XSAVE needs for the components @bits. */
 static uint32_t xsave_size(uint64_t bits, bool compact)
 {
-    uint32_t end = XSAVE_HEADER_END;
+    uint32_t end = XSAVE_LEGACY_SIZE + XSAVE_HEADER_SIZE;
 
     if (bits & XCR0_AVX) {
-        end = XSAVE_AVX_AT + XSAVE_AVX_LEN;
+        end = XSAVE_AVX_OFF + XSAVE_AVX_SIZE;
     }
     if (bits & XCR0_PKRU) {
-        end = (compact ? end : XSAVE_PKRU_AT) + XSAVE_PKRU_LEN;
+        end = (compact ? end : XSAVE_PKRU_OFF) + XSAVE_PKRU_SIZE;
     }
     return end;
 }
@@ -272,11 +268,11 @@ static void leaf_xsave(const X86Cpu *c, uint32_t sub, uint32_t out[4])
             out[REG_EBX] = xsave_size(c->s.xcr0 | c->s.xss, true);
         }
     } else if (sub == 2 && mask & XCR0_AVX) {
-        out[REG_EAX] = XSAVE_AVX_LEN;
-        out[REG_EBX] = XSAVE_AVX_AT;
+        out[REG_EAX] = XSAVE_AVX_SIZE;
+        out[REG_EBX] = XSAVE_AVX_OFF;
     } else if (sub == 9 && mask & XCR0_PKRU) {
-        out[REG_EAX] = XSAVE_PKRU_LEN;
-        out[REG_EBX] = XSAVE_PKRU_AT;
+        out[REG_EAX] = XSAVE_PKRU_SIZE;
+        out[REG_EBX] = XSAVE_PKRU_OFF;
     }
 }
 

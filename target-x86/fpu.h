@@ -38,8 +38,8 @@ enum {
 
 /*
  * Before a waiting x87 or MMX instruction (IA_FWAIT, IA_MMX): reports an
- * exception that an earlier one left pending, #MF with CR0.NE. Without NE the
- * processor would assert FERR#, IRQ 13 of a PC: not wired, it is logged.
+ * exception that an earlier one left pending. #MF with CR0.NE, else FERR#,
+ * which a PC wires to IRQ 13: may leave through x86_restart().
  */
 void x87_check_pending(X86Cpu *c);
 /* ES and B follow from flags and masks; after either changed. */

@@ -21,7 +21,8 @@ SEM(FNINIT)
 
 SEM(FNCLEX)
 {
-    c->s.fsw &= ~(FSW_FLAGS | FSW_SF | FSW_ES | FSW_B);
+    c->s.fsw &= ~(FSW_FLAGS | FSW_SF);
+    x87_update_es(c);
 }
 
 SEM(FLDCW)
@@ -183,7 +184,7 @@ static void env_get(X86Cpu *c, const Insn *in, const uint8_t *buf)
         memcpy(&w[i], buf + i * size, size);
     }
     s->fcw = fcw_valid((uint16_t)w[0]);
-    s->fsw = (uint16_t)w[1];
+    s->fsw = (uint16_t)((w[1] & ~FSW_ES) | (s->fsw & FSW_ES));
     s->ftw = tags_abridged((uint16_t)w[2]);
     if (env_is_real(c)) {
         s->fip = (w[3] & 0xffff) | (w[4] >> 12 & (size == 4 ? 0xffff : 0xf))

@@ -14,7 +14,6 @@
  * called. FCMOVcc would need the guest's flags: not here either.
  */
 #include "util/osdep.h"
-#include "util/log.h"
 #include "target-x86/sem-x87.h"
 
 #define SNIPPET_SIZE 16
@@ -132,12 +131,27 @@ uint64_t x87_run_whole(X86Cpu *c, const Insn *in)
 
 /* ---- status ----------------------------------------------------------------------- */
 
+/* FERR#, as a PC wires it: to IRQ 13. */
+static void x87_set_ferr(X86Cpu *c, int level)
+{
+    if (c->machine) {
+        machine_lock(c->machine);
+        irq_set(&c->machine->gsi[13], level);
+        machine_unlock(c->machine);
+    }
+}
+
 void x87_update_es(X86Cpu *c)
 {
+    bool was = c->s.fsw & FSW_ES;
+
     if (c->s.fsw & ~c->s.fcw & FSW_FLAGS) {
         c->s.fsw |= FSW_ES | FSW_B;
-    } else {
-        c->s.fsw &= ~(FSW_ES | FSW_B);
+        return;
+    }
+    c->s.fsw &= ~(FSW_ES | FSW_B);
+    if (was && !(c->s.cr0 & CR0_NE)) {
+        x87_set_ferr(c, 0);
     }
 }
 
@@ -146,6 +160,8 @@ void x87_init(X86Cpu *c)
     X86State *s = &c->s;
 
     s->fcw = FCW_DEFAULT;
+    s->fsw &= FSW_ES;
+    x87_update_es(c);
     s->fsw = 0;
     s->ftw = 0;
     s->fop = 0;
@@ -155,6 +171,9 @@ void x87_init(X86Cpu *c)
     s->fds = 0;
 }
 
+/* Without CR0.NE the processor waits for the interrupt that FERR# makes. One
+ * that cannot come would hang the guest: then the instruction goes on, as with
+ * IGNNE# asserted. */
 void x87_check_pending(X86Cpu *c)
 {
     if (!(c->s.fsw & FSW_ES)) {
@@ -163,6 +182,8 @@ void x87_check_pending(X86Cpu *c)
     if (c->s.cr0 & CR0_NE) {
         x86_raise(c, EXC_MF);
     }
-    log_mask(LOG_UNIMP, "x87: exception with CR0.NE clear: FERR# (IRQ 13) is "
-                        "not wired\n");
+    x87_set_ferr(c, 1);
+    if ((c->s.rflags & FL_IF) && (cpu_pending(c) & CPU_IRQ)) {
+        x86_restart(c);
+    }
 }

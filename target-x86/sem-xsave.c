@@ -13,6 +13,7 @@
  * out by an implementation, and is.
  */
 #include "util/osdep.h"
+#include "target-x86/cpuid.h"
 #include "target-x86/fpu.h"
 #include "target-x86/seg.h"
 #include "target-x86/sem-vec.h"
@@ -141,7 +142,7 @@ static void fx_get_x87(X86Cpu *c, const uint8_t *p, bool wide)
     X86State *s = &c->s;
 
     s->fcw = (get16(p + FX_FCW) & 0x1f3f) | 0x40;
-    s->fsw = get16(p + FX_FSW);
+    s->fsw = (uint16_t)((get16(p + FX_FSW) & ~FSW_ES) | (s->fsw & FSW_ES));
     s->ftw = p[FX_FTW];
     s->fop = get16(p + FX_FOP) & 0x7ff;
     if (wide) {
@@ -322,7 +323,7 @@ static void component_get(X86Cpu *c, uint64_t bit, const uint8_t *p)
 
         if (pkru != c->s.pkru) {
             c->s.pkru = pkru;
-            tlb_flush(c, true); /* rights may be cached with translations */
+            tlb_flush(c, true); /* rights are cached with translations */
         }
     }
 }
@@ -455,6 +456,9 @@ static bool header_is_good(const X86Cpu *c, const uint8_t *h, uint64_t enabled,
 {
     uint64_t bv = get64(h), comp = get64(h + 8);
 
+    if ((comp & XCOMP_COMPACT) && !cpu_has(c, FEAT_XSAVEC)) {
+        return false;
+    }
     if (!(comp & XCOMP_COMPACT)) {
         return !supervisor && !(bv & ~c->s.xcr0) && all_zero(h + 8, 16);
     }

@@ -17,6 +17,7 @@
  */
 #include "util/osdep.h"
 #include "accel/tcg/interp-impl.h"
+#include "target-x86/fpu.h"
 #include "target-x86/operand.h"
 
 /* ---- going on --------------------------------------------------------------- */
@@ -84,8 +85,8 @@ static void op_sem_align(X86Cpu *c, const Insn *op)
 static void op_sem_x87(X86Cpu *c, const Insn *op)
 {
     c->insn = op;
-    if (unlikely(c->s.fsw & 0x80)) {
-        x86_raise(c, EXC_MF);
+    if (unlikely(c->s.fsw & FSW_ES)) {
+        x87_check_pending(c);
     }
     insn_rows[op->id].sem(c, op);
     return op_next(c, op + 1);

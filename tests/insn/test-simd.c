@@ -5,6 +5,7 @@
  * Arithmetic is compared with the processor in test-simd-host.c.
  */
 #include "util/osdep.h"
+#include "target-x86/cpuid.h"
 #include "target-x86/fpu.h"
 #include "target-x86/seg.h"
 #include "tests/lib/fake-access.h"
@@ -14,6 +15,7 @@ enum { BASE = 0x10000, SIZE = 0x6000, PAGE = 0x1000 };
 typedef struct Fix {
     FakeCpu *f;
     X86State *s;
+    CpuModel model;
 } Fix;
 
 static void set_up(Fix *x, gconstpointer data)
@@ -21,6 +23,8 @@ static void set_up(Fix *x, gconstpointer data)
     x->f = fake_new(FAKE_LONG64, BASE, SIZE);
     x->s = &x->f->cpu.s;
     x->s->gpr[R_RSI] = BASE;
+    x->f->cpu.model = &x->model;
+    x->model.has[FEAT_XSAVEC / 64] = UINT64_C(1) << FEAT_XSAVEC % 64;
 }
 
 static void tear_down(Fix *x, gconstpointer data)
@@ -300,6 +304,15 @@ static void test_xrstor_bad_headers(Fix *x, gconstpointer data)
     }
 }
 
+/* A processor without XSAVEC knows no compacted form. */
+static void test_xrstor_without_xsavec(Fix *x, gconstpointer data)
+{
+    x->model.has[FEAT_XSAVEC / 64] = 0;
+    put64(x, BASE + 520, UINT64_C(1) << 63);
+    set_mask(x, 7);
+    expect_fault(x, RUN(x, 0x0f, 0xae, 0x2e), EXC_GP);
+}
+
 static void test_xsave_conditions(Fix *x, gconstpointer data)
 {
     set_mask(x, 7);
@@ -353,11 +366,37 @@ static void test_mf_by_fldcw(Fix *x, gconstpointer data)
     g_assert_cmpint(check_pending(x), ==, FAKE_DONE);
 }
 
+static int ferr;
+
+static void set_ferr(void *opaque, int n, int level)
+{
+    Fix *x = opaque;
+
+    g_assert_cmpint(n, ==, 13);
+    ferr = level;
+    x->f->cpu.pending = level ? CPU_IRQ : 0;
+}
+
+/* FERR# is IRQ 13; the instruction waits for the interrupt. */
 static void test_mf_without_ne(Fix *x, gconstpointer data)
 {
+    g_autofree Machine *m = g_new0(Machine, 1);
+
+    g_rec_mutex_init(&m->lock);
+    m->gsi[13] = (IrqLine) { set_ferr, x, 13 };
+    x->f->cpu.machine = m;
+    x->s->fcw = 0x37b;
     x->s->fsw = FSW_ES | FSW_B | FSW_ZE;
     x->s->cr0 &= ~(uint64_t)CR0_NE;
+    x->s->rflags |= FL_IF;
+    g_assert_cmpint(check_pending(x), ==, FAKE_RESTART);
+    g_assert_cmpint(ferr, ==, 1);
+    x->s->rflags &= ~(uint64_t)FL_IF; /* in its handler */
     g_assert_cmpint(check_pending(x), ==, FAKE_DONE);
+    OK(x, 0xdb, 0xe2); /* fnclex */
+    g_assert_cmpint(ferr, ==, 0);
+    x->f->cpu.machine = NULL;
+    g_rec_mutex_clear(&m->lock);
     x->s->cr0 |= CR0_TS | CR0_MP;
     expect_fault(x, check_pending(x), EXC_NM);
 }
@@ -671,6 +710,7 @@ int main(int argc, char **argv)
     CASE("xsave/conditions", test_xsave_conditions);
     CASE("xrstor/init", test_xrstor_init);
     CASE("xrstor/bad-headers", test_xrstor_bad_headers);
+    CASE("xrstor/without-xsavec", test_xrstor_without_xsavec);
     CASE("x87/mf-timing", test_mf_timing);
     CASE("x87/mf-by-fldcw", test_mf_by_fldcw);
     CASE("x87/mf-without-ne", test_mf_without_ne);
