@@ -282,16 +282,17 @@ static void fw_cfg_make_directory(FwCfg *s)
 /* The place of file @name in the directory, a new one if it has none. */
 static unsigned fw_cfg_file_place(FwCfg *s, const char *name)
 {
-    FwFile file = { NULL, 0 };
+    unsigned i = 0;
 
-    for (unsigned i = 0; i < s->files->len; i++) {
-        if (strcmp(g_array_index(s->files, FwFile, i).name, name) == 0) {
-            return i;
-        }
+    while (i < s->files->len &&
+           strcmp(g_array_index(s->files, FwFile, i).name, name) != 0) {
+        i++;
     }
-    file.name = g_strdup(name);
-    g_array_append_val(s->files, file);
-    return s->files->len - 1;
+    if (i == s->files->len) {
+        g_array_set_size(s->files, i + 1);
+        g_array_index(s->files, FwFile, i).name = g_strdup(name);
+    }
+    return i;
 }
 
 bool fw_cfg_add_file(Device *dev, const char *name, const void *data,
@@ -396,7 +397,7 @@ static bool fw_cfg_realize(Device *dev, GError **errp)
     FwCfg *s = container_of(dev, FwCfg, dev);
 
     s->items = g_hash_table_new_full(NULL, NULL, NULL, fw_item_free);
-    s->files = g_array_new(false, false, sizeof(FwFile));
+    s->files = g_array_new(false, true, sizeof(FwFile));
     g_array_set_clear_func(s->files, fw_file_clear);
     fw_cfg_add_bytes(dev, FW_CFG_SIGNATURE, "QEMU", 4);
     fw_cfg_add_u32(dev, FW_CFG_ID, ID_TRADITIONAL | ID_DMA);

@@ -508,7 +508,7 @@ uint8_t mc146818_get_cmos(Device *dev, uint8_t index)
 {
     Rtc *s = container_of(dev, Rtc, dev);
 
-    return index < BANK_SIZE ? rtc_read(s, index) : s->cmos[index];
+    return index & BANK_SIZE ? s->cmos[index] : rtc_read(s, index);
 }
 
 static void rtc_set_cmos16(Device *dev, uint8_t index, uint64_t value)

@@ -84,13 +84,13 @@ static void test_port80(void)
     qtest_end(&q);
 }
 
-/* Exit status after writing @value, with property success=@success. */
-static int exit_code(const char *success, unsigned value, unsigned size)
+/* Writing @value, with property success=@success, exits with @want. */
+static void expect_exit(const char *success, unsigned value, unsigned size,
+                        int want)
 {
     QTest q;
     Device *dev;
     GError *err = NULL;
-    int code;
 
     start(&q);
     q.m->state = RUN_RUNNING;
@@ -105,9 +105,8 @@ static int exit_code(const char *success, unsigned value, unsigned size)
     as_store(q.m->io, 0xf4, value, size);
     count_resets();
     g_assert_cmpstr(last_event, ==, "SHUTDOWN");
-    code = q.m->exit_code;
+    g_assert_cmpint(q.m->exit_code, ==, want);
     qtest_end(&q);
-    return code;
 }
 
 static void test_debug_exit(void)
@@ -116,11 +115,11 @@ static void test_debug_exit(void)
     Device *dev;
     GError *err = NULL;
 
-    g_assert_cmpint(exit_code(NULL, 0x10, 1), ==, 0x21);
-    g_assert_cmpint(exit_code(NULL, 0, 4), ==, 1);
-    g_assert_cmpint(exit_code("0x10", 0x10, 4), ==, 0);
-    g_assert_cmpint(exit_code("0x10", 0x11, 4), ==, 0x23);
-    g_assert_cmpint(exit_code("0", 0, 1), ==, 0);
+    expect_exit(NULL, 0x10, 1, 0x21);
+    expect_exit(NULL, 0, 4, 1);
+    expect_exit("0x10", 0x10, 4, 0);
+    expect_exit("0x10", 0x11, 4, 0x23);
+    expect_exit("0", 0, 1, 0);
 
     start(&q);
     dev = device_new_class(q.m, &debugexit_class, NULL);
