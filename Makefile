@@ -89,6 +89,12 @@ endif
 check: all $(TEST_BINS) $(B)/tools/instructions-md
 	$(Q)tests/run-tests B=$(B) $(T)
 
+# The kernel for tests/boot/test-linux.sh, which skips where apt has none.
+guest:
+	$(Q)tools/make-guest >/dev/null 2>&1 || echo "no guest kernel to be had: its tests will skip"
+check check-boot: guest
+.PHONY: guest
+
 check-all: check lint
 	$(Q)$(MAKE) SAN=asan check
 	$(Q)$(MAKE) SAN=tsan check
