@@ -125,7 +125,8 @@ static bool mux_command(Mux *m, int key)
 static void mux_drain(MuxClient *mc)
 {
     while (mc->fifo_len) {
-        size_t room = mc->client->can_receive(mc->opaque);
+        size_t room =
+            mc->client->can_receive ? mc->client->can_receive(mc->opaque) : 0;
         size_t n = MIN(room, mc->fifo_len);
 
         if (!n) {
