@@ -265,10 +265,7 @@ bool x86_set_dr(X86Cpu *c, unsigned n, uint64_t v)
     X86State *s = &c->s;
 
     switch (n) {
-    case 0 ... 3:
-        if (c->mode.long_mode && !x86_canonical_max(c, v)) {
-            return ctrl_refuse(c);
-        }
+    case 0 ... 3: /* any value; one that is not canonical never matches */
         s->dr[n] = v;
         break;
     case 6:

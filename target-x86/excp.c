@@ -580,6 +580,8 @@ bool x86_deliver_fault(X86Cpu *c)
     sigjmp_buf outer;
     bool ok;
 
+    log_mask(LOG_INT, "check_exception old: 0xffffffff new 0x%x\n",
+             (unsigned)c->fault.vector);
     memcpy(&outer, &c->unwind, sizeof(outer));
     c->insn = NULL;
     ok = excp_deliver(c);
