@@ -299,7 +299,7 @@ static void excp_protected(X86Cpu *c, const Event *e)
     X86State *s = &c->s;
     bool vm86 = s->rflags & FL_VM;
     unsigned cpl, size, words = e->has_error ? 4 : 3;
-    SegDesc cs, ssd = { 0 };
+    SegDesc cs = { 0 }, ssd = { 0 };
     uint16_t ss = 0;
     uint64_t sp;
     Stack st;
@@ -380,7 +380,7 @@ static void excp_long(X86Cpu *c, const Event *e)
     unsigned cpl, words = e->has_error ? 6 : 5;
     Stack st = { .mask = UINT64_MAX, .is64 = true, .err = e->ext };
     uint64_t low;
-    SegDesc cs;
+    SegDesc cs = { 0 };
     Gate g;
 
     excp_read_gate(c, e, &g);
