@@ -9,6 +9,11 @@ endif
 endif
 -include build/config.mk
 
+# As many jobs as processors, unless -j says otherwise.
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
 VERSION := 0.1.0
 DESTDIR ?=
 B := build$(if $(SAN),/$(SAN))
