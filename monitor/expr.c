@@ -37,7 +37,8 @@ static bool expr_register(Expr *e, int64_t *v)
     name = g_strndup(e->p, n);
     if (mon_linear_pc(e->mon) &&
         (!strcmp(name, "rip") || !strcmp(name, "eip") || !strcmp(name, "ip"))) {
-        strcpy(name, "pc");
+        g_free(name);
+        name = g_strdup("pc");
     }
     if (!mon_cpu(e->mon)) {
         error_setg(e->errp, "No CPU available");
