@@ -117,6 +117,12 @@ static void test_long_mode_switch(void)
     g_assert_true(x86_set_efer(b.c, EFER_LME | EFER_NXE | EFER_SCE));
     g_assert_false(x86_set_cr0(b.c, CR0_PE | CR0_PG)); /* no PAE */
     g_assert_true(x86_set_cr4(b.c, CR4_PAE));
+    s->tr.attr = 0x8300;
+    g_assert_false(x86_set_cr0(b.c, CR0_PE | CR0_PG)); /* 16-bit TSS */
+    s->tr.attr = 0x8b00;
+    s->seg[S_CS].attr |= SEG_L;
+    g_assert_false(x86_set_cr0(b.c, CR0_PE | CR0_PG));
+    s->seg[S_CS].attr &= ~SEG_L;
     g_assert_true(x86_set_cr0(b.c, CR0_PE | CR0_PG));
     g_assert_true(s->efer & EFER_LMA);
     g_assert_true(b.c->mode.long_mode);
