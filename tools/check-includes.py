@@ -34,8 +34,7 @@ RULES = [
     ('hw/intc/apic.c', DEVICES + ['target-x86']),
     ('hw/', DEVICES),
     ('monitor/', ALL),
-    ('tools/img/', ['util', 'block', 'tools']),
-    ('tools/', ALL + ['tools']),
+    ('tools/', ['util', 'block', 'tools']),
     ('tests/', ALL + ['tests']),
 ]
 

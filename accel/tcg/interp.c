@@ -74,6 +74,9 @@ static void op_sem_align(X86Cpu *c, const Insn *op)
         lin += c->s.seg[op->seg].base;
     }
     c->insn = op;
+    if (unlikely(c->s.fsw & FSW_ES) && insn_rows[op->id].attr & IA_MMX) {
+        x87_check_pending(c); /* CVTPD2PI has both; this comes first */
+    }
     if (unlikely(lin & op->priv)) {
         x86_raise_err(c, EXC_GP, 0);
     }

@@ -22,6 +22,7 @@ enum {
     HOST_CS64 = 0x33, /* the user's selectors of Linux */
     HOST_CS32 = 0x23,
     HOST_DS = 0x2b,
+    HOST_BYTES = 256, /* at most */
 };
 
 typedef struct HostState {
@@ -37,7 +38,7 @@ typedef struct HostState {
 
 typedef struct HostJob {
     HostState in, out;
-    uint8_t bytes[16];
+    uint8_t bytes[HOST_BYTES];
     uint32_t len, bits; /* bits: 32 or 64 */
     bool done;          /* false afterwards: the child did not survive it */
 } HostJob;

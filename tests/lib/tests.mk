@@ -10,7 +10,5 @@ ENGINE_VM_TESTS := $(shell grep -l '"tests/lib/engine-vm.h"' \
 $(patsubst %.c,$(B)/%,$(ENGINE_VM_TESTS)): $(B)/obj/tests/lib/engine-vm.o
 HOST_CPU_TESTS := $(shell grep -l '"tests/lib/host-cpu.h"' \
 	tests/*/test-*.c 2>/dev/null)
-$(patsubst %.c,$(B)/%,$(HOST_CPU_TESTS)): $(B)/obj/tests/lib/host-cpu.o
-SIMD_CASE_TESTS := $(shell grep -l '"tests/lib/simd-case.h"' \
-	tests/*/test-*.c 2>/dev/null)
-$(patsubst %.c,$(B)/%,$(SIMD_CASE_TESTS)): $(B)/obj/tests/lib/simd-case.o
+$(patsubst %.c,$(B)/%,$(HOST_CPU_TESTS)): $(B)/obj/tests/lib/host-cpu.o \
+    $(B)/obj/tests/lib/host-compare.o $(B)/obj/tests/lib/insn-gen.o
