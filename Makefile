@@ -9,6 +9,11 @@ endif
 endif
 -include build/config.mk
 
+# As many jobs as processors, unless -j says otherwise.
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
 VERSION := 0.1.0
 DESTDIR ?=
 B := build$(if $(SAN),/$(SAN))
@@ -130,13 +135,15 @@ lint:
 	$(Q)$(MAKE) --no-print-directory -k lint-files
 
 ifneq ($(filter lint-files,$(MAKECMDGOALS)),)
+# Those with a guard; what is included again and again is no header.
+HEADERS := $(shell grep -l '^\#ifndef [A-Z0-9_]*_H$$' $(filter %.h,$(C_FILES)))
 WANTED := $(or $(addsuffix %,$(L)),%)
 LINT_SRCS := $(filter $(WANTED),$(SRCS) $(TEST_SRCS) $(FUZZ_SRCS))
 TIDY := $(shell command -v clang-tidy)
 CPPCHECK := $(shell command -v cppcheck)
 endif
 
-lint-files: $(if $(WANTED),$(patsubst %,$(B)/lint/%.ok,$(filter $(WANTED),$(filter %.h,$(C_FILES))))) \
+lint-files: $(if $(WANTED),$(patsubst %,$(B)/lint/%.ok,$(filter $(WANTED),$(HEADERS)))) \
 	$(if $(TIDY),$(patsubst %,$(B)/lint/%.tidy,$(LINT_SRCS))) \
 	$(if $(CPPCHECK),$(patsubst %,$(B)/lint/%.cppcheck,$(LINT_SRCS)))
 	@$(if $(TIDY),,echo "clang-tidy is not installed: skipped")
@@ -144,7 +151,7 @@ lint-files: $(if $(WANTED),$(patsubst %,$(B)/lint/%.ok,$(filter $(WANTED),$(filt
 
 $(B)/lint/%.h.ok: %.h build/config.h
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) -Werror -x c -fsyntax-only $<
+	$(Q)$(CC) $(CFLAGS_ALL) -Werror -fmax-errors=5 -x c -fsyntax-only $<
 	@touch $@
 
 # The object file depends on the headers, so it tells when to look again.
@@ -160,7 +167,8 @@ $(B)/lint/%.c.cppcheck: $(B)/obj/%.o
 	@mkdir -p $(@D)
 	$(Q)cppcheck --quiet --error-exitcode=1 --inline-suppr --library=gtk \
 	    --enable=warning,portability --std=c11 -I. -Ibuild \
-	    --suppress=unknownMacro --suppress=missingInclude $*.c
+	    --suppress=unknownMacro --suppress=missingInclude \
+	    --suppress=ctuuninitvar --suppress=comparePointers $*.c
 	@touch $@
 
 coverage:

@@ -37,7 +37,8 @@ static bool expr_register(Expr *e, int64_t *v)
     name = g_strndup(e->p, n);
     if (mon_linear_pc(e->mon) &&
         (!strcmp(name, "rip") || !strcmp(name, "eip") || !strcmp(name, "ip"))) {
-        strcpy(name, "pc");
+        g_free(name);
+        name = g_strdup("pc");
     }
     if (!mon_cpu(e->mon)) {
         error_setg(e->errp, "No CPU available");
@@ -129,6 +130,12 @@ static bool expr_unary(Expr *e, int64_t *v)
     return ok;
 }
 
+/* "memsave 0 1 /tmp/file": no division, but the next word. */
+static bool at_path(const Expr *e)
+{
+    return e->p[0] == '/' && e->p[-1] == ' ' && g_ascii_isalpha(e->p[1]);
+}
+
 static bool expr_product(Expr *e, int64_t *v)
 {
     int64_t r;
@@ -136,7 +143,7 @@ static bool expr_product(Expr *e, int64_t *v)
     if (!expr_unary(e, v)) {
         return false;
     }
-    while (*e->p == '*' || *e->p == '/' || *e->p == '%') {
+    while ((*e->p == '*' || *e->p == '/' || *e->p == '%') && !at_path(e)) {
         char op = *e->p++;
 
         if (!expr_unary(e, &r)) {

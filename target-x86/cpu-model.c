@@ -571,36 +571,44 @@ static bool model_unknown(const char *name, GError **errp)
     return false;
 }
 
-CpuModel *cpu_model_new(const char *text, const MachineConfig *cfg,
-                        GError **errp)
+static bool making_all(Making *mk, char **words, const MachineConfig *cfg,
+                       GError **errp)
 {
-    g_autoptr(CpuModel) cm = g_new0(CpuModel, 1);
-    g_auto(GStrv) words = g_strsplit(text ? text : "max", ",", -1);
-    Making mk = { .cm = cm, .check = true };
     const ModelRow *row = words[0] ? row_find(words[0]) : NULL;
 
     if (!row) {
-        model_unknown(words[0] ? words[0] : "", errp);
-        return NULL;
+        return model_unknown(words[0] ? words[0] : "", errp);
     }
-    cm->name = g_strdup(words[0]);
-    cm->tcg_leaf = true;
-    bit_set(cm->has, FEAT_HYPERVISOR, true);
-    bit_set(cm->has, FEAT_APIC, true);
+    mk->cm->name = g_strdup(words[0]);
+    mk->cm->tcg_leaf = true;
+    bit_set(mk->cm->has, FEAT_HYPERVISOR, true);
+    bit_set(mk->cm->has, FEAT_APIC, true);
     if (row != &model_base) {
-        making_good_clock(&mk);
+        making_good_clock(mk);
     }
-    making_row(&mk, row);
+    making_row(mk, row);
     for (int pass = 0; pass < 3; pass++) {
-        if (!making_words(&mk, words + 1, pass, errp)) {
-            return NULL;
+        if (!making_words(mk, words + 1, pass, errp)) {
+            return false;
         }
     }
-    making_finish(&mk, cfg);
-    if (!making_report(&mk, errp)) {
-        return NULL;
+    making_finish(mk, cfg);
+    return making_report(mk, errp);
+}
+
+CpuModel *cpu_model_new(const char *text, const MachineConfig *cfg,
+                        GError **errp)
+{
+    char **words = g_strsplit(text ? text : "max", ",", -1);
+    CpuModel *cm = g_new0(CpuModel, 1);
+    Making mk = { .cm = cm, .check = true };
+
+    if (!making_all(&mk, words, cfg, errp)) {
+        cpu_model_free(cm);
+        cm = NULL;
     }
-    return g_steal_pointer(&cm);
+    g_strfreev(words);
+    return cm;
 }
 
 void cpu_model_free(CpuModel *cm)

@@ -3,6 +3,7 @@
  * SDM 3A, 9.1, table 9-1.
  */
 #include "util/osdep.h"
+#include "util/log.h"
 #include "system/machine.h"
 #include "target-x86/cpu.h"
 #include "target-x86/cpuid.h"
@@ -72,11 +73,23 @@ static void cpu_reset_msrs(X86Cpu *cpu)
     s->xcr0 = XCR0_X87;
 }
 
+/* -d cpu_reset: what the processor was doing. */
+static void cpu_log_reset(X86Cpu *cpu)
+{
+    if (log_enabled(LOG_RESET)) {
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        x86_dump(cpu, text, false);
+        log_write("CPU Reset (CPU %u)\n%s", cpu->index, text->str);
+    }
+}
+
 void x86_reset(X86Cpu *cpu)
 {
     X86State *s = &cpu->s;
     bool a20_masked = s->a20_masked; /* the board's, not the processor's */
 
+    cpu_log_reset(cpu);
     memset(s, 0, sizeof(*s));
     s->a20_masked = a20_masked;
     s->cr0 = CR0_CD | CR0_NW;
@@ -92,6 +105,7 @@ void x86_reset(X86Cpu *cpu)
 
 void x86_init(X86Cpu *cpu)
 {
+    cpu_log_reset(cpu);
     cpu_reset_core(cpu);
     cpu->lazy.op = FLAGS_EXACT;
     cpu->insn = NULL;

@@ -180,7 +180,7 @@ typedef struct X86State {
     uint8_t ftw; /* abridged, as in FXSAVE: 1 is occupied */
     uint64_t fip, fdp;
     uint16_t fcs, fds;
-    uint8_t vec[16][32]; /* xmm in the low half of ymm */
+    uint8_t vec[16][32] __attribute__((aligned(16))); /* ymm; xmm is below */
     uint32_t mxcsr;
 
     uint8_t mp_state;

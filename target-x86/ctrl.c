@@ -55,8 +55,10 @@ static bool x86_cr0_ok(const X86Cpu *c, uint64_t v)
         (v & CR0_NW && !(v & CR0_CD))) {
         return false;
     }
+    /* Into long mode: not with CS.L set or a 16-bit TSS. */
     if (turns_on && s->efer & EFER_LME &&
-        (!(s->cr4 & CR4_PAE) || s->seg[S_CS].attr & SEG_L)) {
+        (!(s->cr4 & CR4_PAE) || s->seg[S_CS].attr & SEG_L ||
+         (!s->tr.unusable && s->tr.attr && !(s->tr.attr & 0x800)))) {
         return false;
     }
     return !(turns_off && (s->cr4 & CR4_PCIDE || c->mode.code64));
@@ -265,10 +267,7 @@ bool x86_set_dr(X86Cpu *c, unsigned n, uint64_t v)
     X86State *s = &c->s;
 
     switch (n) {
-    case 0 ... 3:
-        if (c->mode.long_mode && !x86_canonical_max(c, v)) {
-            return ctrl_refuse(c);
-        }
+    case 0 ... 3: /* any value; one that is not canonical never matches */
         s->dr[n] = v;
         break;
     case 6:

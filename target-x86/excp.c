@@ -299,7 +299,7 @@ static void excp_protected(X86Cpu *c, const Event *e)
     X86State *s = &c->s;
     bool vm86 = s->rflags & FL_VM;
     unsigned cpl, size, words = e->has_error ? 4 : 3;
-    SegDesc cs, ssd = { 0 };
+    SegDesc cs = { 0 }, ssd = { 0 };
     uint16_t ss = 0;
     uint64_t sp;
     Stack st;
@@ -380,7 +380,7 @@ static void excp_long(X86Cpu *c, const Event *e)
     unsigned cpl, words = e->has_error ? 6 : 5;
     Stack st = { .mask = UINT64_MAX, .is64 = true, .err = e->ext };
     uint64_t low;
-    SegDesc cs;
+    SegDesc cs = { 0 };
     Gate g;
 
     excp_read_gate(c, e, &g);
@@ -580,6 +580,8 @@ bool x86_deliver_fault(X86Cpu *c)
     sigjmp_buf outer;
     bool ok;
 
+    log_mask(LOG_INT, "check_exception old: 0xffffffff new 0x%x\n",
+             (unsigned)c->fault.vector);
     memcpy(&outer, &c->unwind, sizeof(outer));
     c->insn = NULL;
     ok = excp_deliver(c);

@@ -119,7 +119,7 @@ static void far_jmp_system(X86Cpu *c, uint16_t sel, SegDesc *d,
 {
     unsigned type = desc_type(d);
     CallGate g;
-    SegDesc cs;
+    SegDesc cs = { 0 };
 
     if (type == DESC_CALL32 || (type == DESC_CALL16 && !c->mode.long_mode)) {
         far_read_gate(c, sel, d, &g);
@@ -142,7 +142,7 @@ static void far_check_real(X86Cpu *c, uint64_t off)
 void far_jmp(X86Cpu *c, uint16_t sel, uint64_t off, unsigned osz,
              uint64_t next_rip)
 {
-    SegDesc d;
+    SegDesc d = { 0 };
 
     if (!c->mode.protected_mode) {
         far_check_real(c, off);
@@ -242,7 +242,7 @@ static void far_call_gate(X86Cpu *c, uint16_t sel, SegDesc *d,
                           uint64_t next_rip)
 {
     CallGate g;
-    SegDesc cs;
+    SegDesc cs = { 0 };
     Stack st;
     unsigned cpl;
 
@@ -272,7 +272,7 @@ void far_call(X86Cpu *c, uint16_t sel, uint64_t off, unsigned osz,
               uint64_t next_rip)
 {
     unsigned type;
-    SegDesc d;
+    SegDesc d = { 0 };
     Stack st;
 
     if (!c->mode.protected_mode) {
@@ -433,7 +433,7 @@ static void far_ret_protected(X86Cpu *c, Stack *st, FarReturn *r, unsigned osz,
 
 void far_ret(X86Cpu *c, unsigned osz, unsigned pop)
 {
-    FarReturn r;
+    FarReturn r = { 0 };
     Stack st;
 
     stk_current(c, &st);
@@ -569,7 +569,7 @@ static void iret_protected(X86Cpu *c, unsigned osz)
     uint32_t mask = x86_flags_writable(c, osz);
     bool from64 = c->mode.code64;
     uint64_t flags;
-    FarReturn r;
+    FarReturn r = { 0 };
     Stack st;
 
     stk_current(c, &st);

@@ -88,8 +88,9 @@ static MmuResult mmu_walk32(MmuWalk *w, uint64_t lin)
     w->rights &= e;
     if ((e & PTE_PS) && (s->cr4 & CR4_PSE)) {
         /* PSE-36: bits 13-20 are address bits 32-39. */
-        unsigned high = MIN(w->bus->phys_bits, 40) - 32;
-        uint64_t used = w->bus->phys_bits > 32 ? (1u << high) - 1 : 0;
+        unsigned bits = w->bus->phys_bits;
+        unsigned high = bits > 32 ? MIN(bits, 40) - 32 : 0;
+        uint64_t used = (1u << high) - 1;
 
         if ((e >> 13 & 0x1ff) & ~used) {
             return WALK_RESERVED;

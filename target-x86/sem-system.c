@@ -135,7 +135,7 @@ SEM(LLDT)
 {
     uint16_t sel = (uint16_t)op_read(c, in, 0);
     uint64_t base;
-    SegDesc d;
+    SegDesc d = { 0 };
 
     if (!(sel & ~3u)) {
         c->s.ldt = (X86Seg) { .sel = sel, .unusable = true };
@@ -156,7 +156,7 @@ SEM(LTR)
 {
     uint16_t sel = (uint16_t)op_read(c, in, 0);
     uint64_t base;
-    SegDesc d;
+    SegDesc d = { 0 };
 
     if (!(sel & ~3u)) {
         sys_gp(c, 0);
@@ -208,7 +208,7 @@ static bool sys_type_ok(const X86Cpu *c, const SegDesc *d, bool gates)
 SEM(LAR)
 {
     uint16_t sel = (uint16_t)op_read(c, in, 1);
-    SegDesc d;
+    SegDesc d = { 0 };
     bool ok = sys_visible(c, sel, &d) && sys_type_ok(c, &d, true);
 
     if (ok) {
@@ -220,7 +220,7 @@ SEM(LAR)
 SEM(LSL)
 {
     uint16_t sel = (uint16_t)op_read(c, in, 1);
-    SegDesc d;
+    SegDesc d = { 0 };
     bool ok = sys_visible(c, sel, &d) && sys_type_ok(c, &d, false);
 
     if (ok) {
@@ -232,7 +232,7 @@ SEM(LSL)
 SEM(VERR)
 {
     uint16_t sel = (uint16_t)op_read(c, in, 0);
-    SegDesc d;
+    SegDesc d = { 0 };
     bool ok = sys_visible(c, sel, &d) && d.hi & SEG_S &&
               (!(d.hi & SEG_CODE) || d.hi & SEG_RW);
 
@@ -242,7 +242,7 @@ SEM(VERR)
 SEM(VERW)
 {
     uint16_t sel = (uint16_t)op_read(c, in, 0);
-    SegDesc d;
+    SegDesc d = { 0 };
     bool ok = sys_visible(c, sel, &d) && desc_is_writable_data(&d);
 
     flags_change(c, FL_ZF, ok ? FL_ZF : 0);

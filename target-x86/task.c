@@ -176,7 +176,7 @@ static void task_set_tr(X86Cpu *c, const Task *t)
 static void task_load_ldt(X86Cpu *c, uint16_t sel)
 {
     X86Seg *ldt = &c->s.ldt;
-    SegDesc d;
+    SegDesc d = { 0 };
 
     *ldt = (X86Seg) { .sel = sel, .unusable = true };
     if (!(sel & ~3u)) {
@@ -196,7 +196,7 @@ static void task_load_cs(X86Cpu *c, uint16_t sel)
 {
     uint32_t err = sel & ~3u;
     unsigned rpl = sel & 3;
-    SegDesc d;
+    SegDesc d = { 0 };
 
     if (!(sel & ~3u) || !desc_read(c, sel, &d) || !desc_is_code(&d) ||
         (d.hi & SEG_CE ? desc_dpl(&d) > rpl : desc_dpl(&d) != rpl)) {
@@ -211,7 +211,7 @@ static void task_load_cs(X86Cpu *c, uint16_t sel)
 
 static void task_load_ss(X86Cpu *c, uint16_t sel, unsigned cpl)
 {
-    SegDesc d;
+    SegDesc d = { 0 };
 
     if (!(sel & ~3u) || !desc_read(c, sel, &d) || (sel & 3) != cpl ||
         desc_dpl(&d) != cpl || !desc_is_writable_data(&d)) {
@@ -227,7 +227,7 @@ static void task_load_ss(X86Cpu *c, uint16_t sel, unsigned cpl)
 static void task_load_data(X86Cpu *c, unsigned seg, uint16_t sel, unsigned cpl)
 {
     bool conforming;
-    SegDesc d;
+    SegDesc d = { 0 };
 
     if (!(sel & ~3u)) {
         seg_set_null(c, seg, sel, 0);
@@ -322,7 +322,7 @@ void task_switch(X86Cpu *c, uint16_t tss_sel, TaskSwitch kind,
     uint32_t flags = (uint32_t)flags_get(c);
     uint64_t old_lin = (uint32_t)(s->gdt_base + (old_sel & ~7u));
     TaskState t = { 0 };
-    Task to;
+    Task to = { 0 };
 
     task_find(c, tss_sel, kind, ext, &to);
     log_mask(LOG_PCALL, "task switch %04x -> %04x\n", old_sel, tss_sel);

@@ -34,7 +34,8 @@ RULES = [
     ('hw/intc/apic.c', DEVICES + ['target-x86']),
     ('hw/', DEVICES),
     ('monitor/', ALL),
-    ('tools/', ['util', 'block', 'tools']),
+    ('tools/img/', ['util', 'block', 'tools']),
+    ('tools/', ALL + ['tools']),
     ('tests/', ALL + ['tests']),
 ]
 

@@ -36,6 +36,7 @@ typedef enum OpClass {
     CL_NOP,
     CL_CBW,
     CL_CWD,
+    CL_SIMD, /* arg: index of interp_simd[] */
 } OpClass;
 
 static const struct {
@@ -72,6 +73,12 @@ uint16_t *interp_classify(void)
             if (insn_rows[id].sem == choose_classes[i].sem &&
                 choose_classes[i].sem) {
                 by_row[id] = choose_classes[i].cls << 8 | choose_classes[i].arg;
+            }
+        }
+        for (unsigned i = 0; i < interp_simd_count; i++) {
+            if (insn_rows[id].sem == interp_simd[i].sem &&
+                !(insn_rows[id].attr & IA_MMX)) {
+                by_row[id] = CL_SIMD << 8 | i;
             }
         }
     }
@@ -481,6 +488,31 @@ static InsnFn *choose_cmov(Choice *ch, Insn *op)
     return fn;
 }
 
+static InsnFn *choose_simd(Choice *ch, unsigned i, Insn *op)
+{
+    const SimdOps *so = &interp_simd[ch->arg[i]];
+    unsigned to = insn_rows[op->id].op[0].kind;
+    bool store = to != OPK_V && to != OPK_G;
+    int ea;
+
+    if (op->is_mem) {
+        ea = choose_mem(ch, op, 0);
+        if (ea < 0) {
+            return NULL;
+        }
+        return store ? (op->vex ? so->vs[ea] : so->s[ea])
+                     : (op->vex ? so->vm[ea] : so->m[ea]);
+    }
+    ch->pure = so->pure;
+    if (insn_rows[op->id].opcode < 0x80 && so->imm) {
+        return op->vex ? so->vimm : so->imm;
+    }
+    if (store) {
+        return NULL; /* the rare encoding of a register move */
+    }
+    return op->vex ? so->vr : so->r;
+}
+
 static InsnFn *choose_one(Choice *ch, unsigned i, Insn *op, bool fl)
 {
     int w;
@@ -531,6 +563,8 @@ static InsnFn *choose_one(Choice *ch, unsigned i, Insn *op, bool fl)
     case CL_CWD:
         ch->pure = true;
         return interp_cwd[op->opsize];
+    case CL_SIMD:
+        return choose_simd(ch, i, op);
     }
     return NULL;
 }

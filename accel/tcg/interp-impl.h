@@ -288,4 +288,16 @@ extern InsnFn *const interp_ret[2], *const interp_call_r[2];
 extern InsnFn *const interp_jmp_r[2];
 extern InsnFn *const interp_jmp_m[EA_COUNT], *const interp_call_m[EA_COUNT];
 
+/* SSE and AVX: handlers of the rows with one reference function. NULL: none.
+ * m, s by OpEa: loads and stores; v: under VEX; imm: shifts. */
+typedef struct SimdOps {
+    InsnFn *sem;
+    bool pure; /* register forms cannot fault */
+    InsnFn *r, *m[EA_COUNT], *s[EA_COUNT], *imm;
+    InsnFn *vr, *vm[EA_COUNT], *vs[EA_COUNT], *vimm;
+} SimdOps;
+
+extern const SimdOps interp_simd[];
+extern const unsigned interp_simd_count; /* at most 256 */
+
 #endif

@@ -135,9 +135,10 @@ void tcg_request_inval(TcgAccel *a, const uint8_t *host, uint64_t len,
                        TcgCpu *but)
 {
     Machine *m = a->accel.machine;
+    const X86Cpu *skip = but ? &but->cpu : NULL;
 
     for (unsigned i = 0; i < m->ncpus; i++) {
-        if (m->cpu[i] && m->cpu[i] != &but->cpu) {
+        if (m->cpu[i] && m->cpu[i] != skip) {
             tcg_queue_inval(tcg_cpu(m->cpu[i]), host, len);
         }
     }

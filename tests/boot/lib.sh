@@ -21,7 +21,7 @@ check()
     shift 3
     test_no=$((test_no + 1))
     status=0
-    timeout 60 "$@" >"$TMP/out" 2>"$TMP/err" </dev/null || status=$?
+    timeout "${CHECK_TIMEOUT:-60}" "$@" >"$TMP/out" 2>"$TMP/err" </dev/null || status=$?
     printf '%s' "$want" >"$TMP/want"
     tr -d '\r' <"$TMP/out" >"$TMP/got"
     if [ "$status" = "$want_status" ] && cmp -s "$TMP/want" "$TMP/got"; then
@@ -42,7 +42,7 @@ check_err()
     shift 2
     test_no=$((test_no + 1))
     status=0
-    timeout 60 "$@" >"$TMP/out" 2>"$TMP/err" </dev/null || status=$?
+    timeout "${CHECK_TIMEOUT:-60}" "$@" >"$TMP/out" 2>"$TMP/err" </dev/null || status=$?
     if [ "$status" = 1 ] && [ "$(wc -l <"$TMP/err")" = 1 ] &&
         grep -qF -- "$part" "$TMP/err"; then
         echo "ok $test_no $name"

@@ -1047,6 +1047,13 @@ static bool deliver(Bench *b, int vector, uint32_t error)
     return x86_deliver_fault(b->c);
 }
 
+static void deliver_ok(Bench *b, int vector, uint32_t error)
+{
+    bool ok = deliver(b, vector, error);
+
+    g_assert_true(ok);
+}
+
 static void test_double_fault(void)
 {
     X86State *s;
@@ -1056,7 +1063,7 @@ static void test_double_fault(void)
     s = &b.c->s;
     idt64(&b, EXC_DF, CODE64, 0x8e, 1);
     /* #PF has no gate: #GP while delivering it */
-    g_assert_true(deliver(&b, EXC_PF, 2));
+    deliver_ok(&b, EXC_PF, 2);
     g_assert_cmphex(s->cr2, ==, 0xbad);
     g_assert_cmphex(s->gpr[R_RSP], ==, STACK_IST - 48);
     g_assert_cmphex(get64(&b, STACK_IST - 48), ==, 0);
@@ -1066,7 +1073,7 @@ static void test_double_fault(void)
     bench_at(&b, 0);
     idt64(&b, EXC_NP, CODE64, 0x8e, 1);
     idt64(&b, EXC_UD, CODE64, 0x0e, 1);
-    g_assert_true(deliver(&b, EXC_UD, 0));
+    deliver_ok(&b, EXC_UD, 0);
     g_assert_cmphex(get64(&b, STACK_IST - 48), ==, EXC_UD * 8 + 3);
     bench_free(&b);
 }
@@ -1099,7 +1106,7 @@ static void test_double_fault_by_stack(void)
     idt64(&b, EXC_PF, CODE64, 0x8e, 0);
     idt64(&b, EXC_DF, CODE64, 0x8e, 1);
     b.c->s.gpr[R_RSP] = 0x200000;
-    g_assert_true(deliver(&b, EXC_PF, 2));
+    deliver_ok(&b, EXC_PF, 2);
     g_assert_cmphex(b.c->s.gpr[R_RSP], ==, STACK_IST - 48);
     g_assert_cmphex(b.c->s.cr2, ==, 0x200000 - 48);
     bench_free(&b);
@@ -1223,7 +1230,7 @@ static void test_task_gate_int(void)
     s = &b.c->s;
     put64(&b, IDT + EXC_DF * 8, gate(TSSB, 0, 0x85, 0));
     task_b(&b, CODE0, DATA0, 2);
-    g_assert_true(deliver(&b, EXC_DF, 0));
+    deliver_ok(&b, EXC_DF, 0);
     g_assert_cmphex(s->rip, ==, 0x4321);
     g_assert_cmphex(s->gpr[R_RSP], ==, 0xc000 - 4);
     g_assert_cmphex(get32(&b, 0xc000 - 4), ==, 0);

@@ -117,6 +117,12 @@ static void test_long_mode_switch(void)
     g_assert_true(x86_set_efer(b.c, EFER_LME | EFER_NXE | EFER_SCE));
     g_assert_false(x86_set_cr0(b.c, CR0_PE | CR0_PG)); /* no PAE */
     g_assert_true(x86_set_cr4(b.c, CR4_PAE));
+    s->tr.attr = 0x8300;
+    g_assert_false(x86_set_cr0(b.c, CR0_PE | CR0_PG)); /* 16-bit TSS */
+    s->tr.attr = 0x8b00;
+    s->seg[S_CS].attr |= SEG_L;
+    g_assert_false(x86_set_cr0(b.c, CR0_PE | CR0_PG));
+    s->seg[S_CS].attr &= ~SEG_L;
     g_assert_true(x86_set_cr0(b.c, CR0_PE | CR0_PG));
     g_assert_true(s->efer & EFER_LMA);
     g_assert_true(b.c->mode.long_mode);
@@ -687,6 +693,63 @@ static void test_cpu_errors(void)
         cpu_model_new("qemu64,enforce,vendor=GenuineIntel", NULL, NULL));
 }
 
+/* Whatever is typed: a model or one message, nothing worse. */
+static void test_cpu_random(void)
+{
+    static const char *const bits[] = {
+        "max",
+        "qemu64",
+        "Haswell-v4",
+        ",",
+        ",,",
+        "=",
+        "+",
+        "-",
+        "avx",
+        "off",
+        "on",
+        "family",
+        "model",
+        "0x7",
+        "99999999999999999999",
+        "vendor",
+        "GenuineIntel",
+        "level",
+        "_",
+        "sse4_2",
+        "enforce",
+        "check",
+        "\xff",
+        "tsc-frequency",
+        "1G",
+        "phys-bits",
+        "x",
+        "-v1",
+        "model-id",
+    };
+
+    for (unsigned i = 0; i < 5000; i++) {
+        g_autoptr(GString) text =
+            g_string_new(g_random_boolean() ? "max," : "");
+        g_autoptr(GError) err = NULL;
+        CpuModel *cm;
+
+        for (int n = g_random_int_range(0, 12); n > 0; n--) {
+            int pick = g_random_int_range(0, G_N_ELEMENTS(bits));
+
+            g_string_append(text, bits[pick]);
+        }
+        g_string_append(text, ",check=off");
+        cm = cpu_model_new(text->str, NULL, &err);
+        if (strstr(text->str, "enforce") && cm) {
+            cpu_model_free(cm);
+            continue;
+        }
+        g_assert_true(!cm == !!err);
+        cpu_model_free(cm);
+    }
+}
+
 /* What a kernel looks at to leave its mitigations off, and to trust the TSC. */
 static void test_max_suits_linux(void)
 {
@@ -1067,6 +1130,7 @@ int main(int argc, char **argv)
     g_test_add_func("/system/cpuid/dynamic", test_cpuid_dynamic);
     g_test_add_func("/system/cpuid/topology", test_cpuid_topology);
     g_test_add_func("/system/cpuid/errors", test_cpu_errors);
+    g_test_add_func("/system/cpuid/random", test_cpu_random);
     g_test_add_func("/system/cpuid/linux", test_max_suits_linux);
     g_test_add_func("/system/syscall/intel", test_syscall);
     g_test_add_func("/system/syscall/amd", test_syscall_amd);

@@ -12,3 +12,6 @@ HOST_CPU_TESTS := $(shell grep -l '"tests/lib/host-cpu.h"' \
 	tests/*/test-*.c 2>/dev/null)
 $(patsubst %.c,$(B)/%,$(HOST_CPU_TESTS)): $(B)/obj/tests/lib/host-cpu.o \
     $(B)/obj/tests/lib/host-compare.o $(B)/obj/tests/lib/insn-gen.o
+SIMD_CASE_TESTS := $(shell grep -l '"tests/lib/simd-case.h"' \
+	tests/*/test-*.c 2>/dev/null)
+$(patsubst %.c,$(B)/%,$(SIMD_CASE_TESTS)): $(B)/obj/tests/lib/simd-case.o

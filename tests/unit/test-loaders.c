@@ -593,7 +593,7 @@ static void test_mb2(void)
     tag = mb2_find(info, 3, &size);
     g_assert_cmphex(ld_le32(tag), ==, 0x101000);
     g_assert_cmpstr((const char *)tag + 8, ==, "mod0 arg");
-    tag = mb2_find(info, 6, &size);
+    mb2_find(info, 6, &size);
     g_assert_cmpuint(size, ==, 16 + r.e820.n * 24);
     tag = mb2_find(info, 8, &size);
     g_assert_cmpuint(tag[21], ==, 2);

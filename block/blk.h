@@ -1,0 +1,98 @@
+/*
+ * What devices and tools use to reach a disk: requests that never wait, with a
+ * callback.
+ *
+ * Everything here belongs to the main thread (or whoever runs the main loop).
+ * @done is called from the main loop, never from inside blk_submit(); buffers
+ * and the iovec array must live until then.
+ */
+#ifndef BLOCK_BLK_H
+#define BLOCK_BLK_H
+
+#include "block/block.h"
+
+typedef struct Blk Blk;
+typedef void BlkDone(void *opaque, int ret); /* 0 or -errno */
+
+typedef enum BlkOp {
+    BLK_READ,
+    BLK_WRITE,
+    BLK_FLUSH,
+    BLK_DISCARD,
+    BLK_ZERO,
+    BLK_OPS,
+} BlkOp;
+
+/* Requests of one kind since the start. */
+typedef struct BlkStats {
+    uint64_t ops, bytes, ns; /* completed without error */
+    uint64_t failed, invalid;
+    uint64_t direct; /* went to the host without a worker */
+} BlkStats;
+
+/* Limits as in throttling.*: 0 means none. Average and burst ("-max") of: */
+typedef enum BlkLimitKind {
+    LIMIT_BPS_TOTAL,
+    LIMIT_BPS_READ,
+    LIMIT_BPS_WRITE,
+    LIMIT_IOPS_TOTAL,
+    LIMIT_IOPS_READ,
+    LIMIT_IOPS_WRITE,
+    LIMIT_KINDS,
+} BlkLimitKind;
+
+typedef struct BlkLimits {
+    double avg[LIMIT_KINDS], max[LIMIT_KINDS]; /* per second */
+    uint64_t iops_size; /* a larger request counts as several; 0: never */
+} BlkLimits;
+
+enum {
+    BLK_DETECT_ZEROES_OFF,
+    BLK_DETECT_ZEROES_ON,    /* zero writes become BLK_ZERO */
+    BLK_DETECT_ZEROES_UNMAP, /* and may give up their space */
+};
+
+typedef enum BlkAio {
+    BLK_AIO_DEFAULT,
+    BLK_AIO_THREADS,
+    BLK_AIO_IO_URING
+} BlkAio;
+
+/* Takes @bn (may be NULL: an empty drive). @aio: io_uring when it can. */
+Blk *blk_new(const char *name, BlockNode *bn, BlkAio aio);
+/* Drains and closes. */
+void blk_free(Blk *blk);
+BlockNode *blk_node(const Blk *blk);
+const char *blk_name(const Blk *blk);
+/* Removable media: takes @bn, returns the old one, drained, to the caller. */
+BlockNode *blk_set_node(Blk *blk, BlockNode *bn);
+uint64_t blk_size(const Blk *blk); /* 0: empty */
+bool blk_read_only(const Blk *blk);
+
+/*
+ * BLK_READ and BLK_WRITE transfer @len bytes from or to @iov[0..n). For the
+ * others @iov is NULL. A request outside the disk gets -EIO, a write to a
+ * read-only one -EPERM, an empty drive -ENOMEDIUM. BLK_FLUSH makes everything
+ * durable that had completed before it was submitted. @flags: ZERO_MAY_UNMAP,
+ * WRITE_COMPRESSED, BLK_FUA.
+ */
+enum { BLK_FUA = 1 << 8 }; /* a write that is durable when it is done */
+void blk_submit(Blk *blk, BlkOp op, uint64_t off, uint64_t len,
+                const struct iovec *iov, int n, unsigned flags, BlkDone *done,
+                void *opaque);
+/* Between the two, requests gather and go to the host together. Nests. */
+void blk_plug(Blk *blk);
+void blk_unplug(Blk *blk);
+/* Runs the main loop until no request of @blk is left. */
+void blk_drain(Blk *blk);
+unsigned blk_in_flight(const Blk *blk);
+
+void blk_set_write_cache(Blk *blk, bool on); /* off: writes are BLK_FUA */
+void blk_set_detect_zeroes(Blk *blk, int mode);
+bool blk_set_limits(Blk *blk, const BlkLimits *limits, GError **errp);
+void blk_get_limits(const Blk *blk, BlkLimits *limits);
+/* throttling.* of @options into @limits. */
+bool blk_parse_limits(KeyVal *options, BlkLimits *limits, GError **errp);
+const BlkStats *blk_stats(const Blk *blk, BlkOp op);
+
+#endif

@@ -1,0 +1,286 @@
+/*
+ * Data requests of a node: checked here once, so that a driver sees only what
+ * lies inside the image; and the gate.
+ */
+#include "util/osdep.h"
+#include "block/block.h"
+
+#include "util/error.h"
+#include "util/iov.h"
+
+enum { ZERO_BUF = 1 << 20 };
+
+/* ---- the gate ------------------------------------------------------------------ */
+
+bool block_gate_enter(BlockGate *g, bool wait)
+{
+    bool in = true;
+
+    g_mutex_lock(&g->lock);
+    while (g->exclusive || g->waiting) {
+        if (!wait) {
+            in = false;
+            break;
+        }
+        g_cond_wait(&g->cond, &g->lock);
+    }
+    g->shared += in;
+    g_mutex_unlock(&g->lock);
+    return in;
+}
+
+void block_gate_leave(BlockGate *g)
+{
+    g_mutex_lock(&g->lock);
+    if (--g->shared == 0 && g->waiting) {
+        g_cond_broadcast(&g->cond);
+    }
+    g_mutex_unlock(&g->lock);
+}
+
+void block_gate_close(BlockGate *g)
+{
+    g_mutex_lock(&g->lock);
+    g->waiting++;
+    while (g->exclusive || g->shared) {
+        g_cond_wait(&g->cond, &g->lock);
+    }
+    g->waiting--;
+    g->exclusive = true;
+    g_mutex_unlock(&g->lock);
+}
+
+void block_gate_open(BlockGate *g)
+{
+    g_mutex_lock(&g->lock);
+    g->exclusive = false;
+    g_cond_broadcast(&g->cond);
+    g_mutex_unlock(&g->lock);
+}
+
+/* ---- data ------------------------------------------------------------------------ */
+
+static bool outside(const BlockNode *bn, uint64_t off, uint64_t len)
+{
+    if (bn->growable) {
+        return len > INT64_MAX || off > INT64_MAX - len;
+    }
+    return len > bn->size || off > bn->size - len;
+}
+
+int block_preadv(BlockNode *bn, uint64_t off, const struct iovec *iov, int n)
+{
+    size_t len = iov_size(iov, n);
+
+    if (outside(bn, off, len)) {
+        return -EIO;
+    }
+    if (!len) {
+        return 0;
+    }
+    return bn->drv->read ? bn->drv->read(bn, off, iov, n) : -ENOTSUP;
+}
+
+/* A guessed raw image must not become another format at the next start. */
+static bool changes_format(BlockNode *bn, uint64_t off, const struct iovec *iov,
+                           int n)
+{
+    uint8_t head[512] = { 0 };
+    size_t len;
+
+    if (!bn->probed || off >= sizeof(head) ||
+        strcmp(bn->drv->name, "raw") != 0) {
+        return false;
+    }
+    if (off && block_pread(bn, 0, head, off) < 0) {
+        return true;
+    }
+    len = iov_to_buf(iov, n, 0, head + off, sizeof(head) - off);
+    for (unsigned i = 0; block_drivers[i]; i++) {
+        const BlockDriver *drv = block_drivers[i];
+
+        if (drv->is_format && drv != bn->drv && drv->probe &&
+            drv->probe(head, off + len, NULL) > 1) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int write_checks(BlockNode *bn, uint64_t off, uint64_t len)
+{
+    if (bn->read_only) {
+        return -EPERM;
+    }
+    return outside(bn, off, len) ? -EIO : 0;
+}
+
+static int write_through(BlockNode *bn, int ret)
+{
+    if (ret == 0 && (bn->flags & BLOCK_WRITETHROUGH)) {
+        ret = block_flush(bn);
+    }
+    return ret;
+}
+
+int block_pwritev(BlockNode *bn, uint64_t off, const struct iovec *iov, int n,
+                  unsigned flags)
+{
+    size_t len = iov_size(iov, n);
+    int ret = write_checks(bn, off, len);
+
+    if (ret < 0 || !len) {
+        return ret;
+    }
+    if (changes_format(bn, off, iov, n)) {
+        return -EPERM;
+    }
+    ret = bn->drv->write ? bn->drv->write(bn, off, iov, n, flags) : -ENOTSUP;
+    return write_through(bn, ret);
+}
+
+int block_pread(BlockNode *bn, uint64_t off, void *buf, size_t len)
+{
+    struct iovec iov = { buf, len };
+
+    return block_preadv(bn, off, &iov, 1);
+}
+
+int block_pwrite(BlockNode *bn, uint64_t off, const void *buf, size_t len)
+{
+    struct iovec iov = { (void *)buf, len };
+
+    return block_pwritev(bn, off, &iov, 1, 0);
+}
+
+static int write_zeroes(BlockNode *bn, uint64_t off, uint64_t len)
+{
+    size_t size = MIN(len, ZERO_BUF);
+    g_autofree void *buf = g_try_malloc0(size);
+    int ret = buf ? 0 : -ENOMEM;
+
+    while (len && ret == 0) {
+        struct iovec iov = { buf, MIN(len, size) };
+
+        ret = bn->drv->write ? bn->drv->write(bn, off, &iov, 1, 0) : -ENOTSUP;
+        off += iov.iov_len;
+        len -= iov.iov_len;
+    }
+    return ret;
+}
+
+int block_zero(BlockNode *bn, uint64_t off, uint64_t len, unsigned flags)
+{
+    int ret = write_checks(bn, off, len);
+
+    if (ret < 0 || !len) {
+        return ret;
+    }
+    if (!(bn->flags & BLOCK_UNMAP)) {
+        flags &= ~ZERO_MAY_UNMAP;
+    }
+    ret = bn->drv->zero ? bn->drv->zero(bn, off, len, flags) : -ENOTSUP;
+    if (ret == -ENOTSUP && !(flags & ZERO_NO_FALLBACK)) {
+        ret = write_zeroes(bn, off, len);
+    }
+    return write_through(bn, ret);
+}
+
+int block_discard(BlockNode *bn, uint64_t off, uint64_t len)
+{
+    int ret = write_checks(bn, off, len);
+
+    if (ret < 0 || !len || !(bn->flags & BLOCK_UNMAP) || !bn->drv->discard) {
+        return ret;
+    }
+    ret = bn->drv->discard(bn, off, len);
+    return ret == -ENOTSUP ? 0 : write_through(bn, ret);
+}
+
+int block_flush(BlockNode *bn)
+{
+    if (bn->drv->flush) {
+        return bn->drv->flush(bn);
+    }
+    return bn->file ? block_flush(bn->file) : 0;
+}
+
+/* ---- maps ------------------------------------------------------------------------- */
+
+int block_map(BlockNode *bn, uint64_t off, uint64_t len, unsigned flags,
+              BlockExtent *out)
+{
+    int ret = 0;
+
+    memset(out, 0, sizeof(*out));
+    if (!len || outside(bn, off, len)) {
+        return -EINVAL;
+    }
+    out->kind = EXTENT_DATA;
+    out->allocated = true;
+    out->len = len;
+    if (bn->drv->map) {
+        ret = bn->drv->map(bn, off, len, flags, out);
+    }
+    return ret;
+}
+
+int block_map_chain(BlockNode *bn, BlockNode *base, uint64_t off, uint64_t len,
+                    BlockExtent *out, BlockNode **owner, int *depth)
+{
+    int d = 0, ret;
+
+    for (;; bn = bn->backing, d++) {
+        if (owner) {
+            *owner = bn;
+        }
+        if (depth) {
+            *depth = d;
+        }
+        if (off >= bn->size) { /* a backing file that is shorter */
+            memset(out, 0, sizeof(*out));
+            out->kind = EXTENT_ZERO;
+            out->len = len;
+            return 0;
+        }
+        len = MIN(len, bn->size - off);
+        ret = block_map(bn, off, len, 0, out);
+        if (ret < 0) {
+            return ret;
+        }
+        len = out->len;
+        if (out->kind != EXTENT_HOLE || !bn->backing || bn->backing == base) {
+            return 0;
+        }
+    }
+}
+
+int block_is_zero(BlockNode *bn, uint64_t off, uint64_t len, uint64_t *n)
+{
+    BlockExtent e;
+    int ret = block_map_chain(bn, NULL, off, len, &e, NULL, NULL);
+
+    if (ret < 0) {
+        return ret;
+    }
+    *n = e.len;
+    return e.kind == EXTENT_ZERO || e.kind == EXTENT_HOLE;
+}
+
+/* ---- progress ----------------------------------------------------------------------- */
+
+bool block_job_step(const BlockJob *job, uint64_t done, uint64_t total,
+                    GError **errp)
+{
+    if (!job) {
+        return true;
+    }
+    if (job->cancel && __atomic_load_n(job->cancel, __ATOMIC_RELAXED)) {
+        error_setg(errp, "cancelled");
+        return false;
+    }
+    if (job->progress) {
+        job->progress(job->opaque, done, total);
+    }
+    return true;
+}

@@ -1,0 +1,14 @@
+/* The drivers, for block/registry.c. */
+#ifndef BLOCK_DRIVERS_H
+#define BLOCK_DRIVERS_H
+
+#include "block/block.h"
+
+extern const BlockDriver block_raw;
+extern const BlockDriver block_qcow2;
+extern const BlockDriver block_file;
+extern const BlockDriver block_host_device;
+extern const BlockDriver block_null;      /* null-co:// */
+extern const BlockDriver block_null_zero; /* null-aio:// */
+
+#endif

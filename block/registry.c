@@ -1,0 +1,8 @@
+/* Every format and protocol, in the order "-f help" shows and probing asks. */
+#include "util/osdep.h"
+#include "block/drivers.h"
+
+const BlockDriver *const block_drivers[] = {
+    &block_raw,  &block_file,      &block_host_device,
+    &block_null, &block_null_zero, NULL,
+};

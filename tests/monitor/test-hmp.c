@@ -1,0 +1,224 @@
+/*
+ * The human monitor without a terminal: every command of the tables in every
+ * run state with no, wrong, too many and hostile arguments, and the texts that
+ * scripts look for. The machine is "pc" with the software CPU, stopped or
+ * running a loop.
+ */
+#include "util/osdep.h"
+#include "util/error.h"
+#include "util/keyval.h"
+#include "util/mainloop.h"
+#include "accel/cpus.h"
+#include "monitor/monitor.h"
+#include "target-x86/cpuid.h"
+
+static Machine *vm_new(void)
+{
+    g_autoptr(GError) err = NULL;
+    g_autoptr(KeyVal) options = keyval_new();
+    const MachineClass *mc = machine_classes[0];
+    static const uint8_t loop[] = { 0xeb, 0xfe }; /* jmp . */
+    Machine *m;
+
+    g_assert_cmpstr(mc->name, ==, "pc");
+    m = machine_new(mc, NULL);
+    m->cfg.ram_size = 16 * MIB;
+    m->cfg.ncpus = m->cfg.max_cpus = m->ncpus = 1;
+    m->cfg.sockets = m->cfg.dies = m->cfg.cores = m->cfg.threads = 1;
+    machine_lock(m);
+    accel_open(m, "tcg", options, &err);
+    g_assert_no_error(err);
+    m->cpu_model = cpu_model_new("max", &m->cfg, &err);
+    g_assert_no_error(err);
+    cpus_create(m, &err);
+    g_assert_no_error(err);
+    mc->build(m, &err);
+    g_assert_no_error(err);
+    machine_reset(m);
+    as_write_rom(m->mem, 0x1000, loop, sizeof(loop));
+    m->cpu[0]->s.rip = 0x1000;
+    m->cpu[0]->s.seg[S_CS].base = 0;
+    m->cpu[0]->s.seg[S_CS].sel = 0;
+    x86_update_mode(m->cpu[0]);
+    return m;
+}
+
+static void vm_free(Machine *m)
+{
+    CpuModel *cm = (CpuModel *)m->cpu_model;
+
+    cpus_pause(m);
+    while (m->devices->len) {
+        device_free(g_ptr_array_index(m->devices, m->devices->len - 1));
+    }
+    cpus_destroy(m);
+    accel_close(m);
+    machine_unlock(m);
+    machine_free(m);
+    cpu_model_free(cm);
+}
+
+static char *run(Machine *m, const char *line)
+{
+    GString *out = g_string_new(NULL);
+
+    monitor_run_line(m, line, out);
+    return g_string_free(out, FALSE);
+}
+
+typedef struct Text {
+    const char *line, *want; /* want: a pattern of g_pattern_match */
+} Text;
+
+static const Text texts[] = {
+    { "info status", "VM status: paused (prelaunch)\n" },
+    { "nosuch", "unknown command: 'nosuch'\n" },
+    { "info nosuch", "unknown command: 'info nosuch'\n" },
+    { "print 1+2*3", "0x7\n" },
+    { "p/d (1+2)*3", "9\n" },
+    { "p/c 65", " 'A'\n" },
+    { "p/x -1", "0xffffffffffffffff\n" },
+    { "p $rip", "0x1000\n" },
+    { "p $nosuch", "print|p: unknown register\nTry*" },
+    { "p 1/0", "print|p: division by zero\nTry*" },
+    { "p 1+", "print|p: unexpected end of expression\nTry*" },
+    { "p 9999999999999999999999", "print|p: number too large\nTry*" },
+    { "xp/2xb 0x1000", "0000000000001000: 0xeb 0xfe\n" },
+    { "xp/1xw 0x1000", "0000000000001000: 0x0000feeb\n" },
+    { "x/1i $eip", "0x00001000:  eb fe * jmp * 0x1000\n" },
+    { "x/2i $pc", "0x00001000:*0x00001002:*" },
+    { "stop now", "stop|s: extraneous characters*" },
+    { "cpu 7", "Error: invalid CPU index*" },
+    { "info version", "7.2.0 (Rhea *)\n" },
+    { "info uuid", "00000000-0000-0000-0000-000000000000\n" },
+    { "info cpus", "\\* CPU #0: thread_id=*" },
+    { "info registers", "*CPU#0*EIP=00001000*CR0=*" },
+    { "info mem", "PG disabled\n" },
+    { "info mtree", "*00000000fee00000*|*00000000fec00000*" },
+    { "info pic", "*pic0*|*ioapic*" },
+    { "help", "*system_reset*" },
+    { "help info", "*info registers*" },
+    { "help stop", "stop|s *--*" },
+    { "i /b 0x64", "portb[0x0064] = 0x*" },
+    { "sum 0x1000 2", "*\n" },
+    { "gva2gpa 0x1000", "gpa: 0x1000\n" },
+    { "log nosuch", "Error: *nosuch*" },
+    { "memsave 0 1 /nosuch/file", "Error: Could not open '/nosuch/file'*" },
+};
+
+static bool matches(const char *want, const char *got)
+{
+    g_auto(GStrv) any = g_strsplit(want, "*|*", -1);
+
+    if (!any[1]) {
+        return g_pattern_match_simple(want[0] == '\\' ? want + 1 : want, got);
+    }
+    for (char **p = any; *p; p++) {
+        g_autofree char *stripped = g_strdup(*p);
+
+        g_strdelimit(stripped, "*", ' ');
+        if (strstr(got, g_strstrip(stripped))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void test_texts(void)
+{
+    Machine *m = vm_new();
+
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+        g_autofree char *got = run(m, texts[i].line);
+
+        if (!matches(texts[i].want, got)) {
+            g_test_message("line '%s': wanted '%s', got '%s'", texts[i].line,
+                           texts[i].want, got);
+            g_test_fail();
+        }
+    }
+    vm_free(m);
+}
+
+static const char *const hostile[] = {
+    "",
+    " ",
+    " 1",
+    " -1 -1 -1 -1",
+    " x y z /dev/null",
+    " 0xffffffffffffffff 0xffffffffffffffff",
+    " \"unclosed",
+    " /9999999999xg $rip",
+    " /1i 0xffffffffffffffff",
+    " ((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((1",
+    " %s%s%s%n",
+    " \377\376\001",
+};
+
+/* quit and reset only ask the main loop, which does not run here. */
+static void run_all(Machine *m, const HmpCommand *table, const char *prefix)
+{
+    for (const HmpCommand *c = table; c->name; c++) {
+        g_auto(GStrv) names = g_strsplit(c->name, "|", -1);
+
+        if (c->sub) {
+            run_all(m, c->sub, "info ");
+            continue;
+        }
+        for (size_t i = 0; i < G_N_ELEMENTS(hostile); i++) {
+            g_autofree char *line =
+                g_strdup_printf("%s%s%s", prefix, names[0], hostile[i]);
+            g_autofree char *out = NULL;
+
+            if (!strcmp(names[0], "logfile")) {
+                continue; /* would write where the text says */
+            }
+            out = run(m, line);
+            g_assert_nonnull(out);
+        }
+    }
+}
+
+static void test_every_command(void)
+{
+    Machine *m = vm_new();
+    g_autoptr(GError) err = NULL;
+    g_autofree char *status = NULL;
+
+    run_all(m, hmp_commands, "");
+    g_assert_true(machine_start(m, &err));
+    run_all(m, hmp_commands, "");
+    machine_stop(m, RUN_PAUSED);
+    run_all(m, hmp_commands, "");
+    machine_stop(m, RUN_PAUSED);
+    status = run(m, "info status");
+    g_assert_true(g_str_has_prefix(status, "VM status: "));
+    vm_free(m);
+}
+
+static void test_stop_and_cont(void)
+{
+    Machine *m = vm_new();
+    g_autofree char *a = NULL, *b = NULL, *c = NULL, *regs = NULL;
+
+    g_free(run(m, "cont"));
+    a = run(m, "info status");
+    g_assert_cmpstr(a, ==, "VM status: running\n");
+    regs = run(m, "info registers"); /* while it runs */
+    g_assert_nonnull(strstr(regs, "EIP=00001000"));
+    b = run(m, "info status");
+    g_assert_cmpstr(b, ==, "VM status: running\n");
+    g_free(run(m, "stop"));
+    c = run(m, "info status");
+    g_assert_cmpstr(c, ==, "VM status: paused\n");
+    vm_free(m);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/hmp/texts", test_texts);
+    g_test_add_func("/hmp/every-command", test_every_command);
+    g_test_add_func("/hmp/stop-and-cont", test_stop_and_cont);
+    return g_test_run();
+}
