@@ -76,7 +76,7 @@ const InsnRow insn_rows[] = {
     { #name,     sem_##func,  { OPC(o1), OPC(o2), OPC(o3), OPC(o4) }, \
       MAP_##map, SET_##pfx,   byte, \
       MRM_##mrm, FEAT_##feat, (at) | FLAGLESS(fl), \
-      FCR_##fl, FCW_##fl, FCU_##fl },
+      FCR_##fl,  FCW_##fl,    FCU_##fl },
 #include "target-x86/insn.def"
 #undef ROW
 };
