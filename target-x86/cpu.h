@@ -260,9 +260,11 @@ struct X86Cpu { /* first member of the accelerator's own struct */
     const struct Insn *insn; /* executing: s.rip + insn->off is its address */
     const struct Insn *unwound; /* what that was when x86_raise() left it */
     X86Fault fault;
-    sigjmp_buf unwind;  /* x86_raise() and x86_restart() end here: UNWIND_* */
-    X86Fault chain[3];  /* what led to the last triple fault, oldest first */
-    uint32_t int_count; /* deliveries: the first column of -d int */
+    uint32_t host_mxcsr; /* scratch of sem-vec.h; a local would be an escaping
+                          * one, and clang makes no tail calls then */
+    sigjmp_buf unwind;   /* x86_raise() and x86_restart() end here: UNWIND_* */
+    X86Fault chain[3];   /* what led to the last triple fault, oldest first */
+    uint32_t int_count;  /* deliveries: the first column of -d int */
 
     bool state_in_accel; /* true: s is stale, pull before reading */
     uint32_t pending;    /* atomic */

@@ -74,7 +74,7 @@ static bool result_is_tiny(FpFormat fmt, VPair result)
 
 void fp_end_slow(X86Cpu *c, bool special, FpFormat fmt, VPair result)
 {
-    uint32_t now = host_mxcsr(), raised = now & MXCSR_FLAGS, unmasked;
+    uint32_t now = host_mxcsr(c), raised = now & MXCSR_FLAGS, unmasked;
     const uint32_t before = MXCSR_IE | MXCSR_DE | MXCSR_ZE;
 
     if (!special) {

@@ -273,12 +273,10 @@ static inline void mm_put(X86Cpu *c, unsigned r, uint64_t v)
  * traps on those, a masked one does not even flag them. */
 typedef enum FpFormat { FP_NONE, FP_PS, FP_PD, FP_SS, FP_SD, FP_PH } FpFormat;
 
-static inline uint32_t host_mxcsr(void)
+static inline uint32_t host_mxcsr(X86Cpu *c)
 {
-    uint32_t v;
-
-    asm volatile("stmxcsr %0" : "=m"(v));
-    return v;
+    asm volatile("stmxcsr %0" : "=m"(c->host_mxcsr));
+    return c->host_mxcsr;
 }
 
 static inline void host_mxcsr_set(uint32_t v)
@@ -295,7 +293,7 @@ static inline bool fp_begin(X86Cpu *c)
     uint32_t g = c->s.mxcsr;
 
     if (__builtin_expect(
-            (g & ~MXCSR_FLAGS) == MXCSR_DEFAULT && host_mxcsr() == g, 1)) {
+            (g & ~MXCSR_FLAGS) == MXCSR_DEFAULT && host_mxcsr(c) == g, 1)) {
         return false;
     }
     return fp_begin_slow(c);
@@ -305,7 +303,7 @@ static inline bool fp_begin(X86Cpu *c)
  * @result is committed. */
 static inline void fp_end(X86Cpu *c, bool special, FpFormat fmt, VPair result)
 {
-    if (__builtin_expect(special || host_mxcsr() != c->s.mxcsr, 0)) {
+    if (__builtin_expect(special || host_mxcsr(c) != c->s.mxcsr, 0)) {
         fp_end_slow(c, special, fmt, result);
     }
 }

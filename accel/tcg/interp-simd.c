@@ -35,16 +35,16 @@ static G_GNUC_NO_INLINE void simd_slow(X86Cpu *c, const Insn *op)
 }
 
 /* MXCSR is the host's, control bits and flags. */
-static ALWAYS_INLINE bool simd_fp_ready(const X86Cpu *c)
+static ALWAYS_INLINE bool simd_fp_ready(X86Cpu *c)
 {
     uint32_t g = c->s.mxcsr;
 
-    return likely((g & ~MXCSR_FLAGS) == MXCSR_DEFAULT && host_mxcsr() == g);
+    return likely((g & ~MXCSR_FLAGS) == MXCSR_DEFAULT && host_mxcsr(c) == g);
 }
 
 static ALWAYS_INLINE void simd_fp_done(X86Cpu *c)
 {
-    uint32_t h = host_mxcsr();
+    uint32_t h = host_mxcsr(c);
 
     if (unlikely(h != c->s.mxcsr)) {
         c->s.mxcsr = h;
