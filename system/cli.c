@@ -15,6 +15,7 @@
 #include "system/cli.h"
 #include "accel/cpus.h"
 #include "chardev/chardev.h"
+#include "hw/i386/boot.h"
 #include "monitor/monitor.h"
 #include "target-x86/cpuid.h"
 
@@ -131,9 +132,18 @@ OPT_SET(nodefaults, nodefaults)
         return true; \
     }
 OPT_LIST(smbios, cfg.smbios)
-OPT_LIST(flat, cfg.flat)
 OPT_LIST(fw_cfg, cfg.fw_cfg)
 #undef OPT_LIST
+
+OPT_FN(flat)
+{
+    if (is_help(arg)) {
+        cli_print(cli, "%s", flat_help());
+    } else {
+        g_ptr_array_add(cli->cfg.flat, g_strdup(arg));
+    }
+    return true;
+}
 
 /* ---- machine, processor, memory -------------------------------------------- */
 

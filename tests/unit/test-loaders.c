@@ -122,6 +122,7 @@ typedef struct Opts {
     const char *cmdline;
     size_t initrd; /* bytes; 0: none */
     unsigned modules;
+    size_t dtb; /* bytes; 0: none */
 } Opts;
 
 static Result load(const Img *img, const Opts *o)
@@ -138,12 +139,18 @@ static Result load(const Img *img, const Opts *o)
                     .rsdp = BOOT_TABLES };
 
     e820_init_pc(&r.e820, ram, 0);
+    if (o->dtb) {
+        env.dtb = g_bytes_new_take(g_malloc0(o->dtb), o->dtb);
+    }
     for (unsigned i = 0; i < env.n_modules; i++) {
         mods[i].data = g_bytes_new_take(g_malloc0(o->initrd), o->initrd);
         mods[i].cmdline = g_strdup_printf("mod%u arg", i);
     }
     r.ok = boot_load_kernel(r.plan, &env, image, &r.err);
     g_assert_true(r.ok == (r.err == NULL));
+    if (env.dtb) {
+        g_bytes_unref(env.dtb);
+    }
     for (unsigned i = 0; i < env.n_modules; i++) {
         g_bytes_unref(mods[i].data);
         g_free(mods[i].cmdline);
@@ -272,6 +279,41 @@ static void test_linux_initrd_max(void)
     g_assert_cmphex(ld_le32(bp + 0x218), ==, 0x37fff000);
     result_free(&r);
     g_free(img.p);
+}
+
+/* The setup_data list: a device tree under the initrd, then a random seed. */
+static void test_linux_setup_data(void)
+{
+    Img img = bzimage(true);
+    Opts o = { .initrd = 4096, .dtb = 100 };
+    Result r = load(&img, &o);
+    const uint8_t *bp, *node;
+    uint64_t addr;
+
+    g_assert_no_error(r.err);
+    bp = planned(&r, r.plan->gpr[R_RSI], 4096);
+    addr = ld_le64(bp + 0x250);
+    node = planned(&r, addr, 16);
+    g_assert_cmpuint(ld_le32(node + 8), ==, 2);
+    g_assert_cmpuint(ld_le32(node + 12), ==, 100);
+    g_assert_nonnull(planned(&r, addr + 16, 100));
+    g_assert_cmphex(addr + 116, <=, ld_le32(bp + 0x218));
+    addr = ld_le64(node);
+    node = planned(&r, addr, 48);
+    g_assert_cmpuint(ld_le32(node + 8), ==, 9);
+    g_assert_cmphex(r.plan->random_seed, ==, addr + 16);
+    g_assert_cmpuint(r.plan->random_len, ==, ld_le32(node + 12));
+    g_assert_cmphex(ld_le64(node), ==, 0);
+    result_free(&r);
+
+    st_le16(img.p + 0x206, 0x208); /* the field does not exist yet */
+    r = load(&img, &o);
+    bp = planned(&r, r.plan->gpr[R_RSI], 4096);
+    g_assert_cmphex(ld_le64(bp + 0x250), ==, 0);
+    result_free(&r);
+    o.dtb = 63 * MIB;
+    st_le16(img.p + 0x206, 0x20f);
+    assert_fails(img, &o, "does not fit");
 }
 
 static Img bz_with(unsigned off, uint32_t value, unsigned size)
@@ -682,6 +724,7 @@ int main(int argc, char **argv)
     g_test_add_func("/loaders/linux/64", test_linux_64);
     g_test_add_func("/loaders/linux/32", test_linux_32);
     g_test_add_func("/loaders/linux/initrd-max", test_linux_initrd_max);
+    g_test_add_func("/loaders/linux/setup-data", test_linux_setup_data);
     g_test_add_func("/loaders/linux/bad", test_linux_bad);
     g_test_add_func("/loaders/linux/every-cut", test_linux_every_cut);
     g_test_add_func("/loaders/elf/plain", test_elf_plain);
