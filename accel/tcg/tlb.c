@@ -296,7 +296,7 @@ const uint8_t *tlb_fetch(TcgCpu *tc, uint64_t lin)
     TlbFetch *f = &slot->fetch[user ? 0 : 1][(lin >> PAGE_SHIFT) % TLB_FETCH];
     unsigned bit;
     MmuPage page;
-    TlbEntry e;
+    TlbEntry e = { 0 };
     uint32_t error;
 
     if (f->tag == (lin & PAGE_MASK)) {
