@@ -40,7 +40,7 @@ SANFLAGS_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	-fno-omit-frame-pointer -fno-sanitize=alignment
 SANFLAGS_ubsan := -fsanitize=undefined -fno-sanitize-recover=undefined \
 	-fno-sanitize=alignment
-SANFLAGS_tsan := -fsanitize=thread
+SANFLAGS_tsan := -fsanitize=thread $(if $(findstring gcc,$(CC)),-Wno-tsan)
 # Not for users: the builds of "make fuzz" and "make coverage".
 SANFLAGS_fuzz := -fsanitize=fuzzer-no-link,address,undefined \
 	-fno-sanitize-recover=undefined -fno-sanitize=alignment

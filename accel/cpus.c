@@ -438,8 +438,8 @@ static X86Cpu *cpu_new(Machine *m, CpuThread *t, unsigned index)
     memset(cpu, 0, size);
     cpu->machine = m;
     cpu->index = index;
-    cpu->apic_id = m->cpu_model ? cpu_model_apic_id(m->cpu_model, index)
-                                : index;
+    cpu->apic_id =
+        m->cpu_model ? cpu_model_apic_id(m->cpu_model, index) : index;
     cpu->model = m->cpu_model;
     cpu->thread = t;
     t->cpu = cpu;
