@@ -58,8 +58,8 @@ EvmFrame evm_frame(Evm *vm, int vector);
 /* Assembles @text (64-bit, AT&T) into the test: evm_##name to its end. */
 #define EVM_PROGRAM(name, text) \
     extern const uint8_t evm_##name[], evm_##name##_end[]; \
-    __asm__(".pushsection .rodata\nevm_" #name ":\n" text "\nevm_" #name \
-            "_end:\n.popsection\n")
+    __asm__(".pushsection .rodata\n.balign 4096\nevm_" #name ":\n" text \
+            "\nevm_" #name "_end:\n.popsection\n")
 #define EVM_LOAD(vm, addr, name) \
     evm_write(vm, addr, evm_##name, evm_##name##_end - evm_##name)
 
