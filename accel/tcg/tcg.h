@@ -30,7 +30,7 @@ enum {
     BLOCK_MAX = 64, /* instructions */
     BLOCK_HASH = 16384,
     PAGE_HASH = 4096,
-    ARENA_SIZE = 20 << 20,
+    ARENA_SIZE = 16 << 20,
 
     BUDGET_PERIOD = 1 << 14, /* instructions between looks at requests */
     INVAL_QUEUE = 64,
