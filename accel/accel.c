@@ -11,10 +11,12 @@
 #include "util/log.h"
 
 extern const AccelOps tcg_accel; /* accel/tcg/tcg.c */
+extern const AccelOps kvm_accel; /* accel/kvm/kvm.c */
 
 /* In the order of -accel help; the first is the default. */
 const AccelOps *const accels[] = {
     &tcg_accel,
+    &kvm_accel,
     NULL,
 };
 
@@ -66,9 +68,7 @@ static bool accel_try(Machine *m, const char *name, KeyVal *options,
         error_setg(errp, "-accel %s: invalid accelerator %s", name, name);
         return false;
     }
-    if (!ops->available || ops->available(&err)) {
-        accel = ops->open(m, options, &err);
-    }
+    accel = ops->open(m, options, &err); /* it says itself why it cannot */
     if (!accel) {
         error_setg(errp, "-accel %s: failed to initialize %s: %s", name, name,
                    err->message);

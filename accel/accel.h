@@ -27,10 +27,14 @@ typedef struct AccelOps {
     const char *desc;
     const char *default_cpu; /* CPU model: "max" */
     size_t cpu_size;         /* of the struct that begins with an X86Cpu */
-    bool (*available)(GError **errp); /* for -accel kvm:tcg */
+    bool (*available)(GError **errp); /* for -accel help */
+    /* Optional: what the host offers, for -accel NAME,help. */
+    void (*report)(const char *device, GString *out);
 
     Accel *(*open)(Machine *m, KeyVal *options, GError **errp);
     void (*close)(Accel *accel);
+    /* Optional: takes out of a model what guests cannot have here. */
+    void (*limit_model)(Accel *accel, CpuModel *cm);
     bool (*cpu_init)(X86Cpu *cpu, GError **errp); /* in the main thread */
     void (*cpu_exit)(X86Cpu *cpu);
 

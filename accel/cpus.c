@@ -127,15 +127,6 @@ int cpu_ack_irq(X86Cpu *cpu)
     return vector;
 }
 
-X86State *cpu_state(X86Cpu *cpu)
-{
-    if (cpu->state_in_accel) {
-        cpu_ops(cpu)->pull(cpu);
-        cpu->state_in_accel = false;
-    }
-    return &cpu->s;
-}
-
 /* ---- the thread --------------------------------------------------------------- */
 
 /*
@@ -379,6 +370,40 @@ void cpu_run_on(X86Cpu *cpu, void (*fn)(X86Cpu *cpu, void *opaque),
     }
     pthread_mutex_unlock(&all->lock);
     machine_relock(cpu->machine, held);
+}
+
+/* ---- state --------------------------------------------------------------------- */
+
+static void cpu_pull(X86Cpu *cpu, void *opaque)
+{
+    if (cpu->state_in_accel) {
+        cpu_ops(cpu)->pull(cpu);
+        cpu->state_in_accel = false;
+    }
+}
+
+/* Somebody else's vCPU that may be in guest code. */
+static bool cpu_is_away(const CpuThread *t)
+{
+    bool running;
+
+    if (!t || t == current) {
+        return false;
+    }
+    pthread_mutex_lock(&t->all->lock);
+    running = t->all->running;
+    pthread_mutex_unlock(&t->all->lock);
+    return running;
+}
+
+X86State *cpu_state(X86Cpu *cpu)
+{
+    if (cpu_ops(cpu)->pull && cpu_is_away(cpu->thread)) {
+        cpu_run_on(cpu, cpu_pull, NULL); /* a look; it runs on afterwards */
+    } else {
+        cpu_pull(cpu, NULL);
+    }
+    return &cpu->s;
 }
 
 /* ---- exclusive sections ---------------------------------------------------------- */

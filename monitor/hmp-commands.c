@@ -39,6 +39,8 @@ const HmpCommand hmp_info_commands[] = {
     { "qtree", "", "", "the devices", hmp_info_qtree, NULL },
     { "pic", "", "", "interrupt controllers", hmp_info_pic, NULL },
     { "lapic", "index?:i", "[index]", "the local APIC of a processor", hmp_info_lapic, NULL },
+    { "kvm", "", "", "KVM, and what was completed in software", hmp_info_kvm, NULL },
+    { "exits", "", "", "exits of KVM by reason, port and address", hmp_info_exits, NULL },
     { "chardev", "", "", "character devices", hmp_info_chardev, NULL },
     { "history", "", "", "lines typed before", hmp_info_history, NULL },
     { "name", "", "", "name of the guest", hmp_info_name, NULL },

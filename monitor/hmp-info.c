@@ -6,6 +6,7 @@
 #include "hw/intc/apic.h"
 #include "hw/intc/i8259.h"
 #include "hw/intc/ioapic.h"
+#include "accel/kvm/kvm.h"
 #include "monitor/hmp.h"
 
 void hmp_info_status(Monitor *mon, const Args *args)
@@ -152,6 +153,22 @@ void hmp_info_lapic(Monitor *mon, const Args *args)
     held = mon_cpus_hold(mon);
     apic_dump(cpu, out);
     mon_cpus_release(mon, held);
+    mon_puts(mon, out->str);
+}
+
+void hmp_info_kvm(Monitor *mon, const Args *args)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    kvm_info(mon_machine(mon), out);
+    mon_puts(mon, out->str);
+}
+
+void hmp_info_exits(Monitor *mon, const Args *args)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    kvm_info_exits(mon_machine(mon), out);
     mon_puts(mon, out->str);
 }
 

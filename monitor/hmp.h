@@ -30,6 +30,8 @@ void hmp_info_mtree(Monitor *mon, const Args *args);
 void hmp_info_qtree(Monitor *mon, const Args *args);
 void hmp_info_pic(Monitor *mon, const Args *args);
 void hmp_info_lapic(Monitor *mon, const Args *args);
+void hmp_info_kvm(Monitor *mon, const Args *args);
+void hmp_info_exits(Monitor *mon, const Args *args);
 void hmp_info_chardev(Monitor *mon, const Args *args);
 void hmp_info_history(Monitor *mon, const Args *args);
 

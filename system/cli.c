@@ -207,6 +207,23 @@ static void print_accels(Cli *cli)
     }
 }
 
+/* "-accel kvm,help" */
+static bool print_accel(Cli *cli, const char *name, const char *device,
+                        GError **errp)
+{
+    const AccelOps *ops = accel_find(name);
+
+    if (!ops) {
+        error_setg(errp, "-accel %s: invalid accelerator %s", name, name);
+        return false;
+    }
+    cli_print(cli, "%-11s %s\n", ops->name, ops->desc);
+    if (ops->report) {
+        ops->report(device, cli->print);
+    }
+    return true;
+}
+
 OPT_FN(accel)
 {
     g_autoptr(KeyVal) kv = keyval_parse(arg, "accel", errp);
@@ -226,6 +243,9 @@ OPT_FN(accel)
     if (is_help(name)) {
         print_accels(cli);
         return true;
+    }
+    if (keyval_get(kv, "help") || keyval_get(kv, "?")) {
+        return print_accel(cli, name, keyval_get(kv, "device"), errp);
     }
     add_accels(cli, name);
     set_string(&cli->accel_options, arg);
@@ -1051,14 +1071,22 @@ static bool build_accel(Machine *m, Cli *cli, GError **errp)
     g_autoptr(KeyVal) options = keyval_parse(
         cli->accel_options ? cli->accel_options : "tcg", "accel", errp);
     const char *model = m->cfg.cpu_model;
+    CpuModel *cm;
 
     if (!options || !accel_open(m, cli->accels->len ? cli->accels->str : "tcg",
                                 options, errp)) {
         return false;
     }
     model = model ? model : m->accel->ops->default_cpu;
-    m->cpu_model = cpu_model_new(model, &m->cfg, errp);
-    return m->cpu_model && cpus_create(m, errp);
+    cm = cpu_model_new(model, &m->cfg, errp);
+    if (!cm) {
+        return false;
+    }
+    if (m->accel->ops->limit_model) {
+        m->accel->ops->limit_model(m->accel, cm);
+    }
+    m->cpu_model = cm;
+    return cpus_create(m, errp);
 }
 
 static bool check_cpus(const Cli *cli, const MachineClass *mc, GError **errp)

@@ -122,8 +122,8 @@ uint64_t x86_tsc(X86Cpu *cpu)
 {
     uint64_t ns = cpu->machine ? (uint64_t)clock_ns(cpu->machine->vclock) : 0;
 
-    if (X86_TSC_HZ == NS_PER_SEC) {
+    if (x86_tsc_hz(cpu) == NS_PER_SEC) {
         return ns + cpu->s.tsc_offset;
     }
-    return muldiv64(ns, X86_TSC_HZ, NS_PER_SEC) + cpu->s.tsc_offset;
+    return muldiv64(ns, x86_tsc_hz(cpu), NS_PER_SEC) + cpu->s.tsc_offset;
 }

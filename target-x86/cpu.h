@@ -270,6 +270,7 @@ struct X86Cpu { /* first member of the accelerator's own struct */
     uint32_t pending;    /* atomic */
     unsigned index;      /* 0 is the boot processor */
     uint32_t apic_id;
+    uint64_t tsc_hz; /* 0: X86_TSC_HZ; else of the host's processor */
     Machine *machine;
     const CpuModel *model;   /* what CPUID says, resolved */
     void *thread;            /* of accel/cpus.c */
@@ -290,13 +291,18 @@ static inline uint32_t cpu_pending(const X86Cpu *cpu)
     return __atomic_load_n(&cpu->pending, __ATOMIC_ACQUIRE);
 }
 int cpu_ack_irq(X86Cpu *cpu); /* vector to deliver, or -1: it went away */
-/* Up to date, and ours to change; vCPU paused, or in its own thread. */
+/* Up to date, and ours to change; vCPU paused, or in its own thread. From
+ * another while the vCPU runs: as it was a moment ago, to look at. */
 X86State *cpu_state(X86Cpu *cpu);
 /* After changing s from outside (loader, snapshot, gdb). */
 void x86_update_mode(X86Cpu *cpu);
-/* Guest TSC now: virtual clock in ns x TSC_HZ / 1e9 + tsc_offset. */
+/* Guest TSC now: virtual clock in ns x x86_tsc_hz() / 1e9 + tsc_offset. */
 uint64_t x86_tsc(X86Cpu *cpu);
 enum { X86_TSC_HZ = 1000000000 };
+static inline uint64_t x86_tsc_hz(const X86Cpu *cpu)
+{
+    return cpu->tsc_hz ? cpu->tsc_hz : X86_TSC_HZ;
+}
 /* Text for "info registers" and -d cpu, in QEMU's layout. */
 void x86_dump(X86Cpu *cpu, GString *out, bool fpu);
 

@@ -319,12 +319,16 @@ static void leaf_basic(const X86Cpu *c, uint32_t leaf, uint32_t sub,
     case 0xd:
         leaf_xsave(c, sub, out);
         break;
-    case 0x15: /* the crystal, which also clocks the APIC timer, is the TSC */
+    case 0x15: /* the crystal, which also clocks the APIC timer, and the TSC */
         out[REG_EAX] = out[REG_EBX] = 1;
         out[REG_ECX] = X86_TSC_HZ;
+        if (x86_tsc_hz(c) != X86_TSC_HZ) { /* Linux multiplies in 32 bits */
+            out[REG_EAX] = 1000;
+            out[REG_EBX] = (uint32_t)((x86_tsc_hz(c) + 500000) / 1000000);
+        }
         break;
     case 0x16:
-        out[REG_EAX] = out[REG_EBX] = X86_TSC_HZ / 1000000;
+        out[REG_EAX] = out[REG_EBX] = (uint32_t)(x86_tsc_hz(c) / 1000000);
         out[REG_ECX] = 100;
         break;
     default: /* 3 serial number, 0xa counters, 0x12 SGX, 0x14 trace, ... */
@@ -332,13 +336,20 @@ static void leaf_basic(const X86Cpu *c, uint32_t leaf, uint32_t sub,
     }
 }
 
-static void leaf_hypervisor(uint32_t leaf, uint32_t out[4])
+static void leaf_hypervisor(const X86Cpu *c, uint32_t leaf, uint32_t out[4])
 {
-    if (leaf == 0x40000000) {
+    if (c->model->kvm_leaf) {
+        /* No feature in 0x40000001: a snapshot could not hold them. */
+        if (leaf == 0x40000000) {
+            out[REG_EAX] = 0x40000001;
+            memcpy(&out[REG_EBX], "KVMKVMKVM\0\0\0", 12);
+        }
+    } else if (leaf == 0x40000000) {
         out[REG_EAX] = 0x40000010;
         memcpy(&out[REG_EBX], "TCGTCGTCGTCG", 12);
     } else if (leaf == 0x40000010) { /* kHz of TSC and APIC bus */
-        out[REG_EAX] = out[REG_EBX] = X86_TSC_HZ / 1000;
+        out[REG_EAX] = (uint32_t)(x86_tsc_hz(c) / 1000);
+        out[REG_EBX] = X86_TSC_HZ / 1000;
     }
 }
 
@@ -452,7 +463,7 @@ void x86_cpuid(const X86Cpu *c, uint32_t leaf, uint32_t subleaf,
         }
     } else if (leaf >= 0x40000000) {
         if (leaf <= 0x40000010 && cm->tcg_leaf) {
-            leaf_hypervisor(leaf, out);
+            leaf_hypervisor(c, leaf, out);
             return;
         }
     } else if (leaf <= cm->level) {

@@ -22,6 +22,7 @@ struct CpuModel {
     uint32_t level, xlevel; /* highest basic and extended leaf */
     unsigned phys_bits;
     bool tcg_leaf; /* 0x40000000 */
+    bool kvm_leaf; /* ... with KVM's signature */
     unsigned threads, cores, dies;
     uint64_t has[(FEAT_COUNT + 63) / 64];
 };

@@ -587,11 +587,11 @@ static void tcg_close(Accel *accel)
     g_free(a);
 }
 
-static bool tcg_cpu_init(X86Cpu *c, GError **errp)
+bool tcg_embedded_cpu_init(X86Cpu *c, TcgAccel *a, GError **errp)
 {
     TcgCpu *tc = tcg_cpu(c);
 
-    tc->accel = container_of(c->machine->accel, TcgAccel, accel);
+    tc->accel = a;
     g_mutex_init(&tc->inval_lock);
     if (!tlb_init(tc) || !tb_init(tc)) {
         error_setg_errno(errp, errno, "no memory for decoded code");
@@ -604,13 +604,102 @@ static bool tcg_cpu_init(X86Cpu *c, GError **errp)
     return true;
 }
 
-static void tcg_cpu_exit(X86Cpu *c)
+static bool tcg_cpu_init(X86Cpu *c, GError **errp)
+{
+    return tcg_embedded_cpu_init(
+        c, container_of(c->machine->accel, TcgAccel, accel), errp);
+}
+
+void tcg_embedded_cpu_exit(X86Cpu *c)
 {
     TcgCpu *tc = tcg_cpu(c);
 
     tlb_fini(tc);
     tb_fini(tc);
     g_mutex_clear(&tc->inval_lock);
+}
+
+/* ---- inside another engine ----------------------------------------------------------------------- */
+
+TcgAccel *tcg_embedded_open(Machine *m)
+{
+    return container_of(tcg_open(m, NULL, NULL), TcgAccel, accel);
+}
+
+void tcg_embedded_close(TcgAccel *a)
+{
+    tcg_close(&a->accel);
+}
+
+static void tcg_forget_all(TcgCpu *tc)
+{
+    __atomic_store_n(&tc->flush_map, false, __ATOMIC_RELEASE);
+    tcg_serve_inval(tc);
+    tb_flush(tc);
+    tlb_map_changed(tc);
+    tlb_cr3_written(&tc->cpu, false);
+}
+
+CpuExit tcg_run_burst(X86Cpu *c, uint64_t n, bool stale)
+{
+    TcgCpu *tc = tcg_cpu(c);
+    bool single_step = tc->single_step;
+    CpuExit exit;
+
+    if (stale) {
+        tcg_forget_all(tc);
+    }
+    if (n == 1) {
+        tc->single_step = true;
+    } else {
+        tcg_set_limit(c, n);
+    }
+    exit = tcg_run(c);
+    if (exit == CPU_EXIT_DEBUG && (n == 1 || tc->limit_hit)) {
+        exit = CPU_EXIT_KICKED;
+    }
+    tc->single_step = single_step;
+    tc->have_step_over = false;
+    tc->limit = 0;
+    tc->limit_hit = false;
+    return exit;
+}
+
+static bool tcg_try_deliver(TcgCpu *tc, int vector)
+{
+    X86Cpu *c = &tc->cpu;
+
+    if (sigsetjmp(c->unwind, 0)) {
+        return false;
+    }
+    x86_interrupt(c, vector, INT_HW, false, 0);
+    return true;
+}
+
+bool tcg_deliver(X86Cpu *c, int vector, int kind, bool has_error,
+                 uint32_t error)
+{
+    TcgCpu *tc = tcg_cpu(c);
+    bool ok = true;
+
+    tcg_forget_all(tc);
+    c->insn = c->unwound = NULL;
+    c->lazy.op = FLAGS_EXACT;
+    tcg_sync(tc);
+    if (kind == INT_EXCEPTION) {
+        c->fault = (X86Fault) {
+            .vector = vector,
+            .has_error = has_error,
+            .error = error,
+            .cr2 = c->s.cr2,
+        };
+        ok = x86_deliver_fault(c);
+    } else if (!tcg_try_deliver(tc, vector)) {
+        ok = x86_deliver_fault(c);
+    }
+    tcg_sync(tc);
+    flags_sync(c);
+    return ok;
 }
 
 const AccelOps tcg_accel = {
@@ -621,7 +710,7 @@ const AccelOps tcg_accel = {
     .open = tcg_open,
     .close = tcg_close,
     .cpu_init = tcg_cpu_init,
-    .cpu_exit = tcg_cpu_exit,
+    .cpu_exit = tcg_embedded_cpu_exit,
     .run = tcg_run,
     .kick = tcg_kick,
     .map_changed = tcg_map_changed,

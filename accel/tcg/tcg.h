@@ -217,6 +217,32 @@ void tcg_request_inval(TcgAccel *a, const uint8_t *host, uint64_t len,
 /* -d in_asm: the block, with the linear address of its first byte. */
 void tcg_log_block(TcgCpu *tc, const Tb *tb, uint64_t lin);
 
+/* ---- for an engine that completes instructions in software ----------------- */
+
+/*
+ * Its vCPU's struct begins with a TcgCpu, its accelerator owns a TcgAccel; the
+ * machine's accel is its own. Guest memory may have changed behind this
+ * engine's back between two bursts, nothing else of it is shared.
+ */
+TcgAccel *tcg_embedded_open(Machine *m);
+void tcg_embedded_close(TcgAccel *a);
+bool tcg_embedded_cpu_init(X86Cpu *c, TcgAccel *a, GError **errp);
+void tcg_embedded_cpu_exit(X86Cpu *c);
+/*
+ * Executes about @n instructions from cpu->s on, in the vCPU's thread; 1 is
+ * exactly one, before which no interrupt is taken. @stale: others executed
+ * guest code since the last burst, so nothing translated or decoded is
+ * believed. CPU_EXIT_KICKED also at the end of the burst.
+ */
+CpuExit tcg_run_burst(X86Cpu *c, uint64_t n, bool stale);
+/*
+ * Delivers what another engine had accepted but not begun; the vCPU's thread,
+ * or while it is paused. @kind: INT_HW (also NMI) or INT_EXCEPTION (with CR2
+ * and DR6 set). false: triple fault.
+ */
+bool tcg_deliver(X86Cpu *c, int vector, int kind, bool has_error,
+                 uint32_t error);
+
 /* Instructions executed. The vCPU's thread, or while it is paused. */
 uint64_t tcg_insn_count(X86Cpu *c);
 /* Stops the machine (RUN_PAUSED) after about @n more; 0: never. Paused. */

@@ -670,9 +670,9 @@ static void apic_write_deadline(Apic *a, uint64_t value)
         apic_timer_expired(a);
         return;
     }
-    wait = MIN(value - tsc, (uint64_t)X86_TSC_HZ << 32);
+    wait = MIN(value - tsc, x86_tsc_hz(a->cpu) << 31);
     timer_arm(&a->timer,
-              apic_clock(a) + muldiv64(wait, NS_PER_SEC, X86_TSC_HZ) + 1);
+              apic_clock(a) + muldiv64(wait, NS_PER_SEC, x86_tsc_hz(a->cpu)) + 1);
 }
 
 /* ---- registers ----------------------------------------------------------- */

@@ -7,16 +7,12 @@
 static bool broken;
 static unsigned changes, writes, closed;
 
-static bool fake_available(GError **errp)
+static Accel *fake_open(Machine *m, KeyVal *options, GError **errp)
 {
     if (broken) {
         error_setg(errp, "Permission denied");
+        return NULL;
     }
-    return !broken;
-}
-
-static Accel *fake_open(Machine *m, KeyVal *options, GError **errp)
-{
     return g_new0(Accel, 1);
 }
 
@@ -36,14 +32,24 @@ static void fake_ram_written(Accel *accel, hwaddr addr, hwaddr len)
     writes++;
 }
 
-const AccelOps tcg_accel; /* instead of the real one */
+const AccelOps tcg_accel, kvm_accel; /* instead of the real ones */
 const AccelOps tcg_accel = {
     .name = "tcg",
-    .available = fake_available,
     .open = fake_open,
     .close = fake_close,
     .map_changed = fake_map_changed,
     .ram_written = fake_ram_written,
+};
+
+static Accel *never_open(Machine *m, KeyVal *options, GError **errp)
+{
+    error_setg(errp, "not on this host");
+    return NULL;
+}
+
+const AccelOps kvm_accel = {
+    .name = "kvm",
+    .open = never_open,
 };
 
 static void open_fails(const char *names, const char *message)
@@ -61,11 +67,12 @@ static void open_fails(const char *names, const char *message)
 static void test_errors(void)
 {
     broken = false;
-    open_fails("hvf", "-accel hvf: invalid accelerator hvf (there are: tcg)");
+    open_fails("hvf",
+               "-accel hvf: invalid accelerator hvf (there are: tcg, kvm)");
     open_fails("", "no accelerator in ''; the default is tcg");
     broken = true;
     open_fails("tcg", "-accel tcg: failed to initialize tcg: Permission denied "
-                      "(there are: tcg)");
+                      "(there are: tcg, kvm)");
     broken = false;
 }
 
@@ -105,14 +112,15 @@ static void fallback(const char *names)
 static void test_fallback(void)
 {
     if (g_test_subprocess()) {
-        fallback("hvf:nosuch:tcg");
+        fallback("hvf:kvm:tcg");
         return;
     }
     g_test_trap_subprocess(NULL, 0, 0);
     g_test_trap_assert_passed();
     g_test_trap_assert_stderr(
         "qemu-system-x86_64: -accel hvf: invalid accelerator hvf\n"
-        "qemu-system-x86_64: -accel nosuch: invalid accelerator nosuch\n"
+        "qemu-system-x86_64: -accel kvm: failed to initialize kvm: "
+        "not on this host\n"
         "qemu-system-x86_64: falling back to tcg\n");
 }
 

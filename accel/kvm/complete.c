@@ -1,0 +1,88 @@
+/*
+ * Completion in software: what KVM cannot execute, accel/tcg does, on the same
+ * state and the same memory.
+ *
+ * The first failure costs one instruction. Where they come in clusters, the
+ * way there and back costs more than the instruction, so the burst doubles
+ * with every failure that follows soon and shrinks when KVM ran on for a
+ * while. Interrupts are taken in a burst as the software CPU always takes
+ * them; with several processors a burst stays short, because code that
+ * another one changes meanwhile would not be noticed before its end.
+ */
+#include "util/osdep.h"
+#include "accel/kvm/kvm.h"
+#include "target-x86/insn.h"
+#include "util/log.h"
+
+#define BURST_MAX     (UINT64_C(1) << 22) /* instructions */
+#define BURST_MAX_SMP (UINT64_C(1) << 12)
+#define SOON_NS       INT64_C(20000000)
+#define LATE_NS       INT64_C(200000000)
+
+/* The mnemonic at cs:rip, for the count. */
+static const char *complete_mnemonic(KvmCpu *kc)
+{
+    X86Cpu *c = kvm_x86(kc);
+    uint64_t lin = c->s.rip + (c->mode.code64 ? 0 : c->s.seg[S_CS].base);
+    uint8_t bytes[15] = { 0 };
+    Insn in;
+
+    for (unsigned i = 0; i < sizeof(bytes); i++) {
+        hwaddr phys;
+
+        if (!tcg_accel.translate(c, lin + i, &phys) ||
+            !as_ram(c->machine->mem, phys, 1, false)) {
+            break;
+        }
+        as_read(c->machine->mem, phys, &bytes[i], 1);
+    }
+    if (decode_insn(bytes, sizeof(bytes), c->mode.code_bits, &in) !=
+        DECODE_OK) {
+        return "(no instruction)";
+    }
+    return insn_rows[in.id].name;
+}
+
+static void complete_adapt(KvmCpu *kc)
+{
+    uint64_t max = kvm_x86(kc)->machine->ncpus > 1 ? BURST_MAX_SMP : BURST_MAX;
+    int64_t ran = kvm_host_ns() - kc->burst_end;
+
+    if (!kc->burst_end || ran > LATE_NS) {
+        kc->burst = 1;
+    } else if (ran < SOON_NS) {
+        kc->burst = MIN(kc->burst * 2, max);
+    }
+}
+
+CpuExit kvm_run_soft(KvmCpu *kc, uint64_t n)
+{
+    X86Cpu *c = kvm_x86(kc);
+    int64_t start = kvm_host_ns();
+    uint64_t before = tcg_insn_count(c);
+    CpuExit exit = tcg_run_burst(c, n, true);
+
+    g_mutex_lock(&kc->stats.lock);
+    kc->stats.bursts++;
+    kc->stats.burst_insns += tcg_insn_count(c) - before;
+    kc->stats.burst_ns += kvm_host_ns() - start;
+    g_mutex_unlock(&kc->stats.lock);
+    return exit;
+}
+
+CpuExit kvm_complete(KvmCpu *kc)
+{
+    X86Cpu *c = kvm_x86(kc);
+    const char *name = complete_mnemonic(kc);
+    CpuExit exit;
+
+    complete_adapt(kc);
+    kvm_stats_completed(kc, name);
+    log_mask(LOG_KVM,
+             "kvm: %s at %016" PRIx64 " is completed in software, burst of "
+             "%" PRIu64 "\n",
+             name, c->s.rip, kc->burst);
+    exit = kvm_run_soft(kc, kc->burst);
+    kc->burst_end = kvm_host_ns();
+    return exit;
+}

@@ -1,0 +1,258 @@
+/*
+ * CPUID for the kernel: what target-x86/cpuid.c says of the model, leaf by
+ * leaf, after the model lost what KVM_GET_SUPPORTED_CPUID does not list.
+ *
+ * The model never has more than the software CPU knows, because that completes
+ * instructions and X86State holds the registers; so a host's AVX-512 stays
+ * invisible.
+ */
+#include "util/osdep.h"
+#include "accel/kvm/kvm.h"
+#include "target-x86/cpuid.h"
+#include "util/error.h"
+#include "util/log.h"
+
+enum { CPUID_MAX = 256 };
+
+bool kvm_cpuid_supported(KvmAccel *a, GError **errp)
+{
+    struct kvm_cpuid2 *s =
+        g_malloc0(sizeof(*s) + CPUID_MAX * sizeof(struct kvm_cpuid_entry2));
+
+    s->nent = CPUID_MAX;
+    a->supported = s;
+    if (KVM_CALL(a->fd, KVM_GET_SUPPORTED_CPUID, s) < 0) {
+        error_setg_errno(errp, errno, "KVM_GET_SUPPORTED_CPUID");
+        return false;
+    }
+    return true;
+}
+
+static const struct kvm_cpuid_entry2 *supported_leaf(const KvmAccel *a,
+                                                     uint32_t leaf,
+                                                     uint32_t sub)
+{
+    for (unsigned i = 0; i < a->supported->nent; i++) {
+        const struct kvm_cpuid_entry2 *e = &a->supported->entries[i];
+
+        if (e->function == leaf &&
+            (!(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) ||
+             e->index == sub)) {
+            return e;
+        }
+    }
+    return NULL;
+}
+
+static bool supported_feature(const KvmAccel *a, CpuFeature f)
+{
+    const FeatureRow *row = &feature_rows[f];
+    const struct kvm_cpuid_entry2 *e = supported_leaf(a, row->leaf, row->sub);
+
+    if (!e) {
+        return false;
+    }
+    switch (row->reg) {
+    case REG_EAX:
+        return e->eax >> row->bit & 1;
+    case REG_EBX:
+        return e->ebx >> row->bit & 1;
+    case REG_ECX:
+        return e->ecx >> row->bit & 1;
+    default:
+        return e->edx >> row->bit & 1;
+    }
+}
+
+/* Ours whatever KVM says: our APIC, topology, and no feature at all. */
+static bool feature_is_ours(const KvmAccel *a, CpuFeature f)
+{
+    switch (f) {
+    case FEAT_NONE:
+    case FEAT_HYPERVISOR:
+    case FEAT_APIC:
+    case FEAT_HT:
+    case FEAT_CMP_LEGACY:
+    case FEAT_TOPOEXT:
+    case FEAT_ARAT:
+    case FEAT_INVTSC:
+        return true;
+    case FEAT_X2APIC:
+        return a->caps.user_msr;
+    default:
+        return false;
+    }
+}
+
+static bool feature_stays(const KvmAccel *a, CpuFeature f)
+{
+    if (f == FEAT_TSC_DEADLINE && !(a->caps.user_msr && a->caps.msr_filter)) {
+        return false; /* our APIC must hear of that MSR */
+    }
+    return feature_is_ours(a, f) || supported_feature(a, f);
+}
+
+/* The host's own identity for "-cpu host". */
+static void model_host_identity(const KvmAccel *a, CpuModel *cm)
+{
+    const struct kvm_cpuid_entry2 *e = supported_leaf(a, 0, 0);
+    uint32_t brand[12] = { 0 };
+
+    if (e) {
+        memcpy(cm->vendor_id, &e->ebx, 4);
+        memcpy(cm->vendor_id + 4, &e->edx, 4);
+        memcpy(cm->vendor_id + 8, &e->ecx, 4);
+        cm->vendor = !strcmp(cm->vendor_id, "GenuineIntel")   ? VENDOR_INTEL
+                     : !strcmp(cm->vendor_id, "AuthenticAMD") ? VENDOR_AMD
+                                                              : VENDOR_OTHER;
+    }
+    e = supported_leaf(a, 1, 0);
+    if (e) {
+        cm->family = e->eax >> 8 & 15;
+        cm->model = (e->eax >> 4 & 15) | (e->eax >> 12 & 0xf0);
+        cm->stepping = e->eax & 15;
+        if (cm->family == 15) {
+            cm->family += e->eax >> 20 & 0xff;
+        }
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        __asm__("cpuid"
+                : "=a"(brand[4 * i]), "=b"(brand[4 * i + 1]),
+                  "=c"(brand[4 * i + 2]), "=d"(brand[4 * i + 3])
+                : "a"(0x80000002 + i), "c"(0));
+    }
+    memcpy(cm->brand, brand, 48);
+    cm->brand[48] = '\0';
+}
+
+void kvm_limit_model(Accel *accel, CpuModel *cm)
+{
+    const KvmAccel *a = container_of(accel, KvmAccel, accel);
+    bool named = strcmp(cm->name, "max") && strcmp(cm->name, "host");
+    bool avx;
+
+    cm->kvm_leaf = true;
+    if (!named) {
+        g_strlcpy(cm->brand, "Rhea KVM processor", sizeof(cm->brand));
+    }
+    if (!strcmp(cm->name, "host")) {
+        model_host_identity(a, cm);
+    }
+    for (unsigned f = 1; f < FEAT_COUNT; f++) {
+        if (!cpu_model_has(cm, f) || feature_stays(a, f)) {
+            continue;
+        }
+        cm->has[f / 64] &= ~(UINT64_C(1) << (f % 64));
+        if (named) {
+            warn_report("host doesn't support requested feature: "
+                        "CPUID.%02XH.%s [bit %u]",
+                        feature_rows[f].leaf, feature_rows[f].name,
+                        feature_rows[f].bit);
+        }
+    }
+    avx = cpu_model_has(cm, FEAT_XSAVE) && cpu_model_has(cm, FEAT_AVX);
+    for (unsigned f = 1; f < FEAT_COUNT && !avx; f++) {
+        if (f == FEAT_AVX || f == FEAT_AVX2 || f == FEAT_FMA ||
+            f == FEAT_F16C) {
+            cm->has[f / 64] &= ~(UINT64_C(1) << (f % 64));
+        }
+    }
+}
+
+/* ---- to the kernel ------------------------------------------------------------------ */
+
+typedef struct CpuidList {
+    struct kvm_cpuid2 head;
+    struct kvm_cpuid_entry2 entry[CPUID_MAX];
+} CpuidList;
+
+static void cpuid_add(CpuidList *list, const X86Cpu *c, uint32_t leaf,
+                      uint32_t sub, bool indexed)
+{
+    struct kvm_cpuid_entry2 *e = &list->entry[list->head.nent];
+    uint32_t r[4];
+
+    if (list->head.nent == CPUID_MAX) {
+        return;
+    }
+    x86_cpuid(c, leaf, sub, r);
+    *e = (struct kvm_cpuid_entry2) {
+        .function = leaf,
+        .index = sub,
+        .flags = indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
+        .eax = r[REG_EAX],
+        .ebx = r[REG_EBX],
+        .ecx = r[REG_ECX],
+        .edx = r[REG_EDX],
+    };
+    list->head.nent++;
+}
+
+static unsigned cpuid_subleaves(uint32_t leaf)
+{
+    switch (leaf) {
+    case 4:
+    case 0x8000001d:
+        return 5;
+    case 7:
+    case 0xb:
+        return 3;
+    case 0xd:
+        return 10;
+    default:
+        return 0;
+    }
+}
+
+static void cpuid_range(CpuidList *list, const X86Cpu *c, uint32_t first,
+                        uint32_t last)
+{
+    for (uint32_t leaf = first; leaf <= last; leaf++) {
+        unsigned n = cpuid_subleaves(leaf);
+
+        for (unsigned sub = 0; sub < n; sub++) {
+            cpuid_add(list, c, leaf, sub, true);
+        }
+        if (!n) {
+            cpuid_add(list, c, leaf, 0, false);
+        }
+    }
+}
+
+/* As many banks as target-x86/msr.c has, or as KVM can. */
+static void cpuid_machine_check(KvmCpu *kc)
+{
+    enum { BANKS = 10, CTL_P = 1 << 8, SER_P = 1 << 24 };
+    uint64_t can = 0, cap;
+
+    if (!cpu_has(kvm_x86(kc), FEAT_MCA) ||
+        KVM_CALL(kc->kvm->fd, KVM_X86_GET_MCE_CAP_SUPPORTED, &can) < 0) {
+        return;
+    }
+    cap = MIN(BANKS, kc->kvm->caps.mce_banks) | (can & (CTL_P | SER_P));
+    KVM_CALL(kc->fd, KVM_X86_SETUP_MCE, &cap);
+}
+
+bool kvm_cpuid_set(KvmCpu *kc, GError **errp)
+{
+    X86Cpu *c = kvm_x86(kc);
+    g_autofree CpuidList *list = g_new0(CpuidList, 1);
+    uint64_t apic_base = c->s.apic_base;
+
+    if (!c->model) {
+        return true; /* a test's processor */
+    }
+    c->s.apic_base |= 1 << 11; /* the kernel clears the bit itself */
+    cpuid_range(list, c, 0, c->model->level);
+    if (c->model->tcg_leaf) {
+        cpuid_range(list, c, 0x40000000, 0x40000001);
+    }
+    cpuid_range(list, c, 0x80000000, c->model->xlevel);
+    c->s.apic_base = apic_base;
+    if (KVM_CALL(kc->fd, KVM_SET_CPUID2, list) < 0) {
+        error_setg_errno(errp, errno, "KVM_SET_CPUID2");
+        return false;
+    }
+    cpuid_machine_check(kc);
+    return true;
+}

@@ -1,0 +1,184 @@
+/*
+ * The Linux KVM API as an accelerator: one KvmAccel per machine (a VM file
+ * descriptor), one KvmCpu per vCPU around X86Cpu (a vCPU file descriptor and
+ * the page it shares with the kernel).
+ *
+ * What KVM cannot execute, the software CPU does: every KvmCpu holds a TcgCpu,
+ * and both work on the same X86State and the same memory, in turn.
+ *
+ * Everything in a KvmCpu belongs to its vCPU's thread, or to the main thread
+ * while the vCPU is paused, except what says otherwise.
+ */
+#ifndef ACCEL_KVM_KVM_H
+#define ACCEL_KVM_KVM_H
+
+#include <linux/kvm.h>
+#include "accel/tcg/tcg.h"
+
+enum {
+    KVM_EXITS_MAX = 64, /* reasons that are counted one by one */
+    KVM_HW_BREAKPOINTS = 4,
+    KVM_MSRS_MAX = 128,
+};
+
+typedef struct KvmCpu KvmCpu;
+typedef struct KvmAccel KvmAccel;
+
+/* One user memory region. */
+typedef struct KvmSlot {
+    hwaddr base, size;
+    uint8_t *host;
+    uint32_t flags;
+    bool used;
+} KvmSlot;
+
+/* What the host can do, once asked. */
+typedef struct KvmCaps {
+    bool readonly_mem, sregs2, xsave, xcrs, events, debugregs, user_msr,
+        msr_filter, emul_exit, user_nmi, guest_debug, mp_state, get_tsc;
+    int xsave_size; /* of KVM_GET_XSAVE2; 0: KVM_GET_XSAVE */
+    unsigned slots, mce_banks;
+} KvmCaps;
+
+struct KvmAccel {
+    Accel accel;
+    TcgAccel *soft;
+    int fd, vm;
+    int run_size;
+    KvmCaps caps;
+    KvmSlot *slot; /* caps.slots, of which n_slots were ever used */
+    unsigned n_slots;
+    struct kvm_cpuid2 *supported; /* KVM_GET_SUPPORTED_CPUID */
+    bool completion; /* -accel kvm,completion=off: the VM stops instead */
+};
+
+/* Exits to one port or address. */
+typedef struct KvmPlace {
+    uint64_t addr;
+    bool mmio, write;
+    uint64_t count, ns;
+} KvmPlace;
+
+typedef struct KvmStats {
+    GMutex lock; /* the monitor looks while the vCPU runs */
+    uint64_t exits[KVM_EXITS_MAX], ns[KVM_EXITS_MAX];
+    GHashTable *places;    /* KvmPlace, by itself */
+    GHashTable *completed; /* mnemonic -> uint64_t */
+    uint64_t failures, bursts, burst_insns, burst_ns, in_kvm_ns;
+} KvmStats;
+
+struct KvmCpu {
+    TcgCpu tcg;
+    KvmAccel *kvm;
+    int fd;
+    struct kvm_run *run;
+    bool in_kvm; /* atomic: the thread is about to call KVM_RUN, or in it */
+    pthread_t thread;
+    bool has_thread;
+    bool io_pending;     /* the last exit's access ends with the next KVM_RUN */
+    bool tsc_dirty;      /* push the TSC even if its offset did not change */
+    uint64_t tsc_offset; /* as last pulled or pushed */
+    bool failed;         /* an ioctl that must not fail did; told once */
+    void *xsave;         /* xsave_size bytes */
+    uint8_t msr[KVM_MSRS_MAX]; /* rows of state.c that the host takes */
+    unsigned n_msrs;
+
+    /* Completion in software. */
+    uint64_t burst;    /* instructions next time */
+    int64_t burst_end; /* host ns; when KVM went on */
+    bool soft_debug;   /* more breakpoints than debug registers */
+    bool debugging;    /* KVM_SET_GUEST_DEBUG is on */
+
+    KvmStats stats;
+};
+
+extern const AccelOps kvm_accel;
+
+static inline KvmCpu *kvm_cpu(X86Cpu *c)
+{
+    return (KvmCpu *)c;
+}
+
+static inline X86Cpu *kvm_x86(KvmCpu *kc)
+{
+    return &kc->tcg.cpu;
+}
+
+/* An ioctl with -d kvm: its name, its result. -1 and errno. */
+int kvm_call(int fd, unsigned long request, const char *name, void *arg);
+#define KVM_CALL(fd, request, arg) \
+    kvm_call((fd), (request), #request, (void *)(uintptr_t)(arg))
+
+/* ---- host.c: what the host has ---------------------------------------------- */
+
+/*
+ * Opens @path (NULL: /dev/kvm), checks that it is KVM, that it speaks version
+ * 12, and makes a VM. The errors say what is wrong and what to do. @fd and @vm
+ * are the caller's to close.
+ */
+bool kvm_host_open(const char *path, int *fd, int *vm, GError **errp);
+/* "-accel kvm,help". */
+void kvm_host_report(const char *path, GString *out);
+/* Fills @caps; false: something that cannot be missed is. */
+bool kvm_host_caps(int vm, KvmCaps *caps, GError **errp);
+
+/* ---- memory.c: the flat map as slots ----------------------------------------- */
+
+void kvm_memory_map_changed(Accel *accel, const FlatMap *map);
+/* KVM_GET_DIRTY_LOG of what lies in @ram; bits are or-ed into @bitmap. */
+void kvm_memory_dirty_sync(Accel *accel, Region *ram, unsigned long *bitmap);
+void kvm_memory_close(KvmAccel *a);
+
+/* ---- state.c: X86State to and from the kernel -------------------------------- */
+
+/* Which MSRs there are; after the CPUID was set. */
+void kvm_probe_msrs(KvmCpu *kc);
+void kvm_pull(X86Cpu *c);
+void kvm_push(X86Cpu *c);
+/* s.tsc_offset from the kernel's TSC; nothing else. */
+void kvm_pull_tsc(KvmCpu *kc);
+/* s.nmi_masked, likewise. */
+void kvm_pull_nmi_masked(KvmCpu *kc);
+
+/* ---- cpuid.c ------------------------------------------------------------------ */
+
+bool kvm_cpuid_supported(KvmAccel *a, GError **errp);
+/* Takes out of @cm what this host's KVM cannot give a guest. */
+void kvm_limit_model(Accel *accel, CpuModel *cm);
+bool kvm_cpuid_set(KvmCpu *kc, GError **errp);
+
+/* ---- stats.c: info kvm, info exits -------------------------------------------- */
+
+void kvm_stats_init(KvmStats *st);
+void kvm_stats_fini(KvmStats *st);
+void kvm_stats_exit(KvmCpu *kc, unsigned reason, int64_t ns);
+void kvm_stats_place(KvmCpu *kc, uint64_t addr, bool mmio, bool write,
+                     int64_t ns);
+void kvm_stats_completed(KvmCpu *kc, const char *mnemonic);
+const char *kvm_exit_name(unsigned reason);
+/* The texts of the monitor; the machine's accel must be kvm. Main thread. */
+void kvm_info(Machine *m, GString *out);
+void kvm_info_exits(Machine *m, GString *out);
+/* The same numbers, one call per line, in no order: for QMP. */
+typedef void KvmExitFn(const char *what, uint64_t addr, uint64_t count,
+                       uint64_t ns, void *opaque);
+void kvm_exits_foreach(Machine *m, KvmExitFn *fn, void *opaque);
+/* The machine runs on kvm. */
+bool kvm_enabled(const Machine *m);
+
+/* ---- complete.c: what KVM refuses ---------------------------------------------- */
+
+/* The engine below executes from cpu->s on; how far is its own business. */
+CpuExit kvm_complete(KvmCpu *kc);
+/* ... about @n instructions, for reasons that are no failure of KVM's. */
+CpuExit kvm_run_soft(KvmCpu *kc, uint64_t n);
+
+static inline int64_t kvm_host_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * NS_PER_SEC + ts.tv_nsec;
+}
+
+#endif
