@@ -398,7 +398,7 @@ static bool cpu_is_away(const CpuThread *t)
 
 X86State *cpu_state(X86Cpu *cpu)
 {
-    if (cpu_ops(cpu)->pull && cpu_is_away(cpu->thread)) {
+    if (cpu_is_away(cpu->thread) && cpu_ops(cpu)->pull) {
         cpu_run_on(cpu, cpu_pull, NULL); /* a look; it runs on afterwards */
     } else {
         cpu_pull(cpu, NULL);
