@@ -371,7 +371,7 @@ static bool flat_load(FlatBoot *f, const FlatFile *file, GError **errp)
         error_setg(errp, "-flat: file= is missing");
         return false;
     }
-    image = boot_read_file("flat", file->file, errp);
+    image = boot_read_file(f->plan, "flat", file->file, errp);
     if (!image) {
         return false;
     }

@@ -76,18 +76,84 @@ static void boot_zero(AddressSpace *mem, hwaddr addr, uint64_t len)
     }
 }
 
+/* The file whose mapping holds @p, or NULL. */
+static const BootFile *boot_file_of(const BootPlan *plan, const uint8_t *p)
+{
+    for (unsigned i = 0; i < plan->files->len; i++) {
+        const BootFile *f = g_ptr_array_index(plan->files, i);
+
+        if (p >= f->map && p < f->map + f->len) {
+            return f;
+        }
+    }
+    return NULL;
+}
+
+/* Straight into guest memory. What the file no longer has is zero. */
+static bool boot_read_into(AddressSpace *mem, hwaddr addr, const BootFile *f,
+                           off_t off, size_t len)
+{
+    uint8_t *p = as_ram(mem, addr, len, true);
+    size_t done = 0;
+    ssize_t n = 1;
+
+    if (!p) {
+        return false;
+    }
+    while (done < len && n > 0) {
+        n = pread(f->fd, p + done, len - done, off + (off_t)done);
+        if (n > 0) {
+            done += n;
+        } else if (n < 0 && errno == EINTR) {
+            n = 1;
+        }
+    }
+    memset(p + done, 0, len - done);
+    as_ram_written(mem, addr, len);
+    return true;
+}
+
+/* Bytes of a file that has shrunk must not be touched in its mapping. */
+static void boot_write_chunk(const BootPlan *plan, AddressSpace *mem,
+                             hwaddr addr, const uint8_t *p, size_t len)
+{
+    const BootFile *f = boot_file_of(plan, p);
+
+    if (!f || !boot_read_into(mem, addr, f, p - f->map, len)) {
+        as_write(mem, addr, p, len);
+    }
+}
+
+static void boot_check_files(const BootPlan *plan)
+{
+    for (unsigned i = 0; i < plan->files->len; i++) {
+        const BootFile *f = g_ptr_array_index(plan->files, i);
+        struct stat now;
+
+        if (fstat(f->fd, &now) == 0 &&
+            (now.st_size != f->st.st_size ||
+             now.st_mtim.tv_sec != f->st.st_mtim.tv_sec ||
+             now.st_mtim.tv_nsec != f->st.st_mtim.tv_nsec)) {
+            warn_report("'%s' was changed while the machine ran: a restart of "
+                        "the emulator, not of the guest, is needed",
+                        f->name);
+        }
+    }
+}
+
 void boot_plan_apply(const BootPlan *plan, AddressSpace *mem)
 {
     uint8_t seed[256];
 
+    boot_check_files(plan);
     for (unsigned i = 0; i < plan->chunks->len; i++) {
         const BootChunk *c = &g_array_index(plan->chunks, BootChunk, i);
         size_t len = 0;
 
         if (c->data) {
-            const void *p = g_bytes_get_data(c->data, &len);
+            const uint8_t *p = g_bytes_get_data(c->data, &len);
 
-            as_write(mem, c->addr, p, len);
+            boot_write_chunk(plan, mem, c->addr, p, len);
         }
         boot_zero(mem, c->addr + len, c->size - len);
     }

@@ -4,6 +4,8 @@
  * Carrying a plan out is boot-start.c's.
  */
 #include "util/osdep.h"
+#include <fcntl.h>
+#include <sys/mman.h>
 #include "util/bits.h"
 #include "util/error.h"
 #include "hw/i386/boot.h"
@@ -19,12 +21,23 @@ static void boot_chunk_clear(void *opaque)
     }
 }
 
+static void boot_file_free(void *opaque)
+{
+    BootFile *f = opaque;
+
+    g_bytes_unref(f->bytes);
+    close(f->fd);
+    g_free(f->name);
+    g_free(f);
+}
+
 BootPlan *boot_plan_new(void)
 {
     BootPlan *plan = g_new0(BootPlan, 1);
 
     plan->chunks = g_array_new(FALSE, TRUE, sizeof(BootChunk));
     g_array_set_clear_func(plan->chunks, boot_chunk_clear);
+    plan->files = g_ptr_array_new_with_free_func(boot_file_free);
     plan->area_next = BOOT_AREA;
     plan->tables_next = BOOT_TABLES;
     plan->low_end = MIB;
@@ -36,6 +49,7 @@ void boot_plan_free(BootPlan *plan)
 {
     if (plan) {
         g_array_unref(plan->chunks);
+        g_ptr_array_unref(plan->files);
         g_free(plan);
     }
 }
@@ -188,24 +202,85 @@ bool boot_load_kernel(BootPlan *plan, const BootEnv *env, GBytes *image,
 
 /* ---- files ------------------------------------------------------------------- */
 
-GBytes *boot_read_file(const char *what, const char *name, GError **errp)
-{
-    g_autoptr(GError) err = NULL;
-    char *data;
+typedef struct BootMapping {
+    void *p;
     size_t len;
+} BootMapping;
 
-    if (g_file_test(name, G_FILE_TEST_IS_DIR)) {
-        error_setg_errno(errp, EISDIR, "could not open %s file '%s'", what,
+static void boot_unmap(void *opaque)
+{
+    BootMapping *map = opaque;
+
+    munmap(map->p, map->len);
+    g_free(map);
+}
+
+/* Maps @fd, which the plan then owns. NULL: it cannot be mapped. */
+static GBytes *boot_map_file(BootPlan *plan, int fd, const struct stat *st,
+                             const char *name)
+{
+    void *p = mmap(NULL, st->st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    BootMapping *map;
+    BootFile *f;
+
+    if (p == MAP_FAILED) {
+        return NULL;
+    }
+    map = g_new(BootMapping, 1);
+    *map = (BootMapping) { p, st->st_size };
+    f = g_new(BootFile, 1);
+    *f = (BootFile) { .name = g_strdup(name),
+                      .fd = fd,
+                      .map = p,
+                      .len = st->st_size,
+                      .st = *st };
+    f->bytes = g_bytes_new_with_free_func(p, f->len, boot_unmap, map);
+    g_ptr_array_add(plan->files, f);
+    return g_bytes_ref(f->bytes);
+}
+
+/* Pipes and the like, to their end. */
+static GBytes *boot_slurp(int fd)
+{
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    uint8_t buf[65536];
+    ssize_t n;
+
+    while ((n = read(fd, buf, sizeof(buf))) != 0) {
+        if (n < 0 && errno != EINTR) {
+            return NULL;
+        }
+        if (n > 0) {
+            g_byte_array_append(out, buf, n);
+        }
+    }
+    return g_byte_array_free_to_bytes(g_steal_pointer(&out));
+}
+
+GBytes *boot_read_file(BootPlan *plan, const char *what, const char *name,
+                       GError **errp)
+{
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    GBytes *bytes = NULL;
+    struct stat st;
+
+    if (fd >= 0 && fstat(fd, &st) == 0) {
+        if (S_ISREG(st.st_mode) && st.st_size > 0) {
+            bytes = boot_map_file(plan, fd, &st, name);
+            if (bytes) {
+                return bytes;
+            }
+        }
+        bytes = boot_slurp(fd);
+    }
+    if (!bytes) {
+        error_setg_errno(errp, errno, "could not open %s file '%s'", what,
                          name);
-        return NULL;
     }
-    errno = 0;
-    if (!g_file_get_contents(name, &data, &len, &err)) {
-        error_setg_errno(errp, errno ? errno : EIO,
-                         "could not open %s file '%s'", what, name);
-        return NULL;
+    if (fd >= 0) {
+        close(fd);
     }
-    return g_bytes_new_take(data, len);
+    return bytes;
 }
 
 /* "a arg,b arg" at its commas; ",," is one comma. */
@@ -244,8 +319,8 @@ static void boot_modules_free(BootEnv *env)
 }
 
 /* Multiboot kernels take several modules, all others one file of any name. */
-static bool boot_read_modules(BootEnv *env, const char *text, bool several,
-                              GError **errp)
+static bool boot_read_modules(BootPlan *plan, BootEnv *env, const char *text,
+                              bool several, GError **errp)
 {
     g_autoptr(GPtrArray) list = NULL;
 
@@ -264,7 +339,7 @@ static bool boot_read_modules(BootEnv *env, const char *text, bool several,
         if (several && strchr(file, ' ')) {
             *strchr(file, ' ') = '\0';
         }
-        data = boot_read_file("initrd", file, errp);
+        data = boot_read_file(plan, "initrd", file, errp);
         if (!data) {
             return false;
         }
@@ -282,21 +357,21 @@ bool boot_from_config(BootPlan *plan, BootEnv *env, Machine *m, GError **errp)
     BootKind kind;
     bool ok;
 
-    kernel = boot_read_file("kernel", m->cfg.kernel, errp);
+    kernel = boot_read_file(plan, "kernel", m->cfg.kernel, errp);
     if (!kernel) {
         return false;
     }
     env->kernel_name = m->cfg.kernel;
     env->cmdline = m->cfg.append ? m->cfg.append : "";
     if (m->cfg.dtb) {
-        dtb = boot_read_file("dtb", m->cfg.dtb, errp);
+        dtb = boot_read_file(plan, "dtb", m->cfg.dtb, errp);
         if (!dtb) {
             return false;
         }
         env->dtb = dtb;
     }
     kind = boot_detect(kernel);
-    ok = !m->cfg.initrd || boot_read_modules(env, m->cfg.initrd,
+    ok = !m->cfg.initrd || boot_read_modules(plan, env, m->cfg.initrd,
                                              kind == BOOT_KIND_MULTIBOOT ||
                                                  kind == BOOT_KIND_MULTIBOOT2,
                                              errp);

@@ -18,6 +18,7 @@
 #ifndef HW_I386_BOOT_H
 #define HW_I386_BOOT_H
 
+#include <sys/stat.h>
 #include "hw/i386/e820.h"
 #include "target-x86/cpu.h"
 
@@ -57,6 +58,17 @@ typedef struct BootChunk {
     GBytes *data;  /* may be NULL */
 } BootChunk;
 
+/* An image file: looked at through a mapping while the plan is made, read into
+ * guest memory at every reset, never held in memory twice. */
+typedef struct BootFile {
+    char *name;
+    int fd;
+    const uint8_t *map;
+    size_t len;
+    struct stat st; /* when the plan was made */
+    GBytes *bytes;  /* the mapping */
+} BootFile;
+
 struct BootPlan {
     const char *protocol; /* "Linux, 64-bit boot protocol": for the log */
     BootMode mode;
@@ -67,6 +79,7 @@ struct BootPlan {
     hwaddr random_seed; /* refilled at every reset; 0: none */
     uint32_t random_len;
     GArray *chunks;   /* of BootChunk, later ones over earlier ones */
+    GPtrArray *files; /* of BootFile; chunks point into their mappings */
     hwaddr area_next; /* free from here in the boot area */
     hwaddr tables_next;
     uint64_t low_end;  /* RAM below belongs to the kernel and its modules */
@@ -158,8 +171,10 @@ void boot_write_mode_tables(AddressSpace *mem, BootMode mode);
 /* Reads -kernel, -initrd, -append, -dtb of @m and plans the start. @env has
  * the rest filled in. */
 bool boot_from_config(BootPlan *plan, BootEnv *env, Machine *m, GError **errp);
-/* @what as in "could not open @what file 'x': ...". */
-GBytes *boot_read_file(const char *what, const char *name, GError **errp);
+/* The bytes of a file; a regular one is mapped and belongs to @plan's files.
+ * @what as in "could not open @what file 'x': ...". */
+GBytes *boot_read_file(BootPlan *plan, const char *what, const char *name,
+                       GError **errp);
 
 /* boot-flat.c: -flat. */
 typedef struct FlatBoot FlatBoot;
