@@ -23,7 +23,7 @@ DIRS := util system target-x86 accel hw block chardev net ui monitor
 include $(wildcard $(addsuffix /sources.mk,$(DIRS)))
 
 SRCS := $(foreach d,$(DIRS),$($(d)-srcs))
-MAIN_SRCS := system/main.c system/cli.c
+MAIN_SRCS := system/main.c
 LIB_SRCS := $(filter-out $(MAIN_SRCS),$(SRCS))
 
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes \
