@@ -5,7 +5,8 @@
 #include "util/osdep.h"
 #include "system/machine.h"
 
-/* clang-format off: one row a line */
+/* One row a line: */
+/* clang-format off */
 extern const MachineClass pc_machine;
 extern const MachineClass none_machine;
 

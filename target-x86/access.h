@@ -61,16 +61,16 @@ void mem_exclusive_end(X86Cpu *c);
  * are in *avail. For writes, code under the first *avail bytes is dropped when
  * mem_run_wrote() tells how many bytes were changed.
  */
-uint8_t *mem_run(X86Cpu *c, unsigned seg, uint64_t off, unsigned size,
-                 int dir, bool write, uint64_t *avail);
+uint8_t *mem_run(X86Cpu *c, unsigned seg, uint64_t off, unsigned size, int dir,
+                 bool write, uint64_t *avail);
 void mem_run_wrote(X86Cpu *c, uint8_t *host, uint64_t len);
 
 /* ---- linear ------------------------------------------------------------ */
 
 typedef enum LinAs {
-    LIN_CPL,  /* explicit access at the current CPL (AC and SMAP apply) */
-    LIN_SYS,  /* implicit supervisor access: GDT, LDT, IDT, TSS */
-    LIN_USER, /* as CPL 3 would */
+    LIN_CPL,    /* explicit access at the current CPL (AC and SMAP apply) */
+    LIN_SYS,    /* implicit supervisor access: GDT, LDT, IDT, TSS */
+    LIN_USER,   /* as CPL 3 would */
     LIN_KERNEL, /* as CPL 0 would: the new stack of a gate */
 } LinAs;
 
@@ -84,9 +84,9 @@ uint64_t seg_linear(X86Cpu *c, unsigned seg, uint64_t off, size_t len,
 
 /* ---- TLB maintenance (INVLPG, MOV CR, INVPCID, ...) --------------------- */
 
-void tlb_flush(X86Cpu *c, bool globals);           /* all PCIDs */
-void tlb_flush_pcid(X86Cpu *c, uint16_t pcid);     /* not globals */
-void tlb_flush_page(X86Cpu *c, uint64_t lin);      /* INVLPG */
+void tlb_flush(X86Cpu *c, bool globals);       /* all PCIDs */
+void tlb_flush_pcid(X86Cpu *c, uint16_t pcid); /* not globals */
+void tlb_flush_page(X86Cpu *c, uint64_t lin);  /* INVLPG */
 void tlb_flush_page_pcid(X86Cpu *c, uint64_t lin, uint16_t pcid);
 /* After MOV CR3 (@noflush: bit 63 with PCIDE), s.cr3 already set. */
 void tlb_cr3_written(X86Cpu *c, bool noflush);

@@ -671,8 +671,9 @@ static void apic_write_deadline(Apic *a, uint64_t value)
         return;
     }
     wait = MIN(value - tsc, x86_tsc_hz(a->cpu) << 31);
-    timer_arm(&a->timer,
-              apic_clock(a) + muldiv64(wait, NS_PER_SEC, x86_tsc_hz(a->cpu)) + 1);
+    timer_arm(&a->timer, apic_clock(a) +
+                             muldiv64(wait, NS_PER_SEC, x86_tsc_hz(a->cpu)) +
+                             1);
 }
 
 /* ---- registers ----------------------------------------------------------- */

@@ -225,8 +225,8 @@ static void test_telnet(void)
     g_autofree char *text = g_strdup_printf(
         "socket,id=s,path=%s/s,server=on,wait=off,telnet=on", dir);
     g_autofree char *path = g_strdup_printf("%s/s", dir);
-    static const uint8_t typed[] = { 'a', 255, 253, 3,   255, 250, 31, 0,
-                                     255, 240, 'b', 255, 255, 'c' };
+    static const uint8_t typed[] = { 'a', 255, 253, 3,   255, 250, 31,
+                                     0,   255, 240, 'b', 255, 255, 'c' };
     Client cl = { .got = g_string_new(NULL), .room = 100 };
     GHashTable *t = table_new();
     g_autoptr(GError) err = NULL;
@@ -249,8 +249,8 @@ static void test_telnet(void)
 static void test_mux(void)
 {
     g_autofree char *dir = g_dir_make_tmp("rhea-XXXXXX", NULL);
-    g_autofree char *text = g_strdup_printf(
-        "socket,id=s,mux=on,path=%s/s,server=on,wait=off", dir);
+    g_autofree char *text =
+        g_strdup_printf("socket,id=s,mux=on,path=%s/s,server=on,wait=off", dir);
     g_autofree char *path = g_strdup_printf("%s/s", dir);
     Client a = { .got = g_string_new(NULL), .room = 100 };
     Client b = { .got = g_string_new(NULL), .room = 100 };

@@ -53,8 +53,10 @@ typedef struct EditCase {
 
 static const EditCase edit_cases[] = {
     { "info status\r", "info status" },
-    { "abc\x7f\x7fx\r", "ax" },            /* backspace */
-    { "bc\x01" "a\r", "abc" },             /* Ctrl-a */
+    { "abc\x7f\x7fx\r", "ax" }, /* backspace */
+    { "bc\x01"
+      "a\r",
+      "abc" },                             /* Ctrl-a */
     { "ac\033[Db\r", "abc" },              /* cursor left */
     { "abc\033[H\033[3~\r", "bc" },        /* Home, Delete */
     { "one two\x17three\r", "one three" }, /* Ctrl-w */
@@ -63,7 +65,9 @@ static const EditCase edit_cases[] = {
     { "sa\t\r", "savevm " },               /* one completion */
     { "s\t\r", "s" },                      /* several: listed */
     { "st\to\r", "sto" },
-    { "abc\x03" "d\r", "d" },              /* Ctrl-c drops the line */
+    { "abc\x03"
+      "d\r",
+      "d" }, /* Ctrl-c drops the line */
     { "\033[999Dx\r", "x" },
 };
 
