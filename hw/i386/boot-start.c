@@ -127,16 +127,17 @@ static void boot_write_chunk(const BootPlan *plan, AddressSpace *mem,
 static void boot_check_files(const BootPlan *plan)
 {
     for (unsigned i = 0; i < plan->files->len; i++) {
-        const BootFile *f = g_ptr_array_index(plan->files, i);
+        BootFile *f = g_ptr_array_index(plan->files, i);
         struct stat now;
 
-        if (fstat(f->fd, &now) == 0 &&
+        if (!f->warned && fstat(f->fd, &now) == 0 &&
             (now.st_size != f->st.st_size ||
              now.st_mtim.tv_sec != f->st.st_mtim.tv_sec ||
              now.st_mtim.tv_nsec != f->st.st_mtim.tv_nsec)) {
             warn_report("'%s' was changed while the machine ran: a restart of "
                         "the emulator, not of the guest, is needed",
                         f->name);
+            f->warned = true;
         }
     }
 }

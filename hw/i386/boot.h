@@ -67,6 +67,7 @@ typedef struct BootFile {
     size_t len;
     struct stat st; /* when the plan was made */
     GBytes *bytes;  /* the mapping */
+    bool warned;    /* that it changed */
 } BootFile;
 
 struct BootPlan {
