@@ -58,6 +58,16 @@ void block_gate_open(BlockGate *g)
     g_mutex_unlock(&g->lock);
 }
 
+void block_grew(BlockNode *bn, uint64_t end)
+{
+    uint64_t old = __atomic_load_n(&bn->size, __ATOMIC_RELAXED);
+
+    while (bn->growable && end > old &&
+           !__atomic_compare_exchange_n(&bn->size, &old, end, true,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
+}
+
 /* ---- data ------------------------------------------------------------------------ */
 
 static bool outside(const BlockNode *bn, uint64_t off, uint64_t len)

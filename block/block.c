@@ -136,7 +136,7 @@ static void node_free(BlockNode *bn)
     g_free(bn);
 }
 
-static BlockNode *node_new(const BlockDriver *drv, unsigned flags)
+BlockNode *block_node_new(const BlockDriver *drv, unsigned flags)
 {
     static gint counter; /* names only; atomic */
     BlockNode *bn = g_new0(BlockNode, 1);
@@ -198,7 +198,7 @@ static BlockNode *open_node(const BlockDriver *drv, KeyVal *opts,
                             unsigned flags, BlockNode *file, bool probed,
                             unsigned depth, GError **errp)
 {
-    BlockNode *bn = node_new(drv, flags);
+    BlockNode *bn = block_node_new(drv, flags);
     const char *name = keyval_get(opts, "node-name");
 
     bn->file = file;
@@ -408,6 +408,23 @@ BlockNode *block_open(const char *filename, const char *fmt, KeyVal *options,
         keyval_set(opts, "driver", fmt);
     }
     return open_options(opts, flags, false, 0, errp);
+}
+
+BlockNode *block_open_over(BlockNode *file, const char *fmt, KeyVal *options,
+                           unsigned flags, GError **errp)
+{
+    const BlockDriver *drv = block_find_driver(fmt);
+    g_autoptr(KeyVal) opts = keyval_new();
+
+    if (!drv || !drv->is_format) {
+        error_setg(errp, "Unknown driver '%s'", fmt);
+        block_close(file, NULL);
+        return NULL;
+    }
+    if (options) {
+        keyval_merge(opts, options);
+    }
+    return open_node(drv, opts, flags, file, false, 0, errp);
 }
 
 bool block_close(BlockNode *bn, GError **errp)

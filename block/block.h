@@ -81,7 +81,7 @@ enum {
  * caller's memory; @priv belongs to the driver.
  */
 typedef struct WritePlan {
-    uint64_t off, len; /* of the guest; len may be shorter than asked for */
+    uint64_t off, len; /* of the guest: the whole of what was asked for */
     uint64_t host_offset;
     BlockNode *file;
     uint64_t priv[12];
@@ -286,6 +286,11 @@ const BlockDriver *block_find_protocol(const char *filename, GError **errp);
  */
 BlockNode *block_open(const char *filename, const char *fmt, KeyVal *options,
                       unsigned flags, GError **errp);
+/* A format over a node that is open already and is taken (also on failure). */
+BlockNode *block_open_over(BlockNode *file, const char *fmt, KeyVal *options,
+                           unsigned flags, GError **errp);
+/* A bare node with zeroed state; whoever makes one fills it in. */
+BlockNode *block_node_new(const BlockDriver *drv, unsigned flags);
 /* -snapshot: a temporary overlay in $TMPDIR over @bn, which it takes. */
 BlockNode *block_open_snapshot(BlockNode *bn, GError **errp);
 /* Flushes, closes and frees the node and all below it. NULL is fine. False: the
@@ -371,6 +376,8 @@ void block_gate_open(BlockGate *g);
 /* Progress and cancellation: false, with @errp set, when cancelled. */
 bool block_job_step(const BlockJob *job, uint64_t done, uint64_t total,
                     GError **errp);
+/* A transfer went around the driver of a growable file, up to @end. */
+void block_grew(BlockNode *file, uint64_t end);
 /* The pairs whose key begins with @prefix, without it; they count as used in
  * @kv. */
 KeyVal *block_sub_options(KeyVal *kv, const char *prefix);

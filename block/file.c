@@ -186,16 +186,6 @@ static void file_close(BlockNode *bn)
 
 /* ---- transfers -------------------------------------------------------------------- */
 
-static void file_grew(BlockNode *bn, uint64_t end)
-{
-    uint64_t old = __atomic_load_n(&bn->size, __ATOMIC_RELAXED);
-
-    while (bn->growable && end > old &&
-           !__atomic_compare_exchange_n(&bn->size, &old, end, true,
-                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-    }
-}
-
 /* All of it; a read that meets the end of the file is filled with zeroes. */
 static int file_transfer(FileState *s, bool write, uint64_t off,
                          const struct iovec *iov, int n)
@@ -312,7 +302,7 @@ static int file_write(BlockNode *bn, uint64_t off, const struct iovec *iov,
               ? file_transfer(bn->s, true, off, iov, n)
               : file_bounce(bn, true, off, iov, n);
     if (ret == 0) {
-        file_grew(bn, off + iov_size(iov, n));
+        block_grew(bn, off + iov_size(iov, n));
     }
     return ret;
 }
@@ -375,7 +365,7 @@ static int file_zero(BlockNode *bn, uint64_t off, uint64_t len, unsigned flags)
         s->no_zero_range = ret == -ENOTSUP;
     }
     if (ret == 0) {
-        file_grew(bn, off + len);
+        block_grew(bn, off + len);
     }
     return ret;
 }

@@ -1,0 +1,952 @@
+/*
+ * Clusters and refcounts of qcow2, and the order in which things reach the
+ * disk.
+ *
+ * The invariants. At every moment, whatever subset of the writes since the last
+ * fsync the disk has kept:
+ *
+ *  1. A cluster is referred to by a table on disk only if its refcount on disk
+ *     is at least the number of references (unless the dirty bit says that
+ *     refcounts are to be rebuilt: lazy refcounts).
+ *  2. A table is linked on disk (L2 by L1, refcount block by refcount table,
+ *     L1 and refcount table by the header) only after its content is on disk.
+ *  3. A refcount falls, even in memory, only after the last link that it
+ *     counted is gone on disk. So a freed cluster is not used again before.
+ *  4. An L2 entry reaches the disk only after the data of its cluster: what a
+ *     cluster held before it was copied must not be lost with it.
+ *  5. COPIED is set in an entry only where the refcount is exactly one.
+ *  6. The header's snapshot table changes only after the new one is synced; the
+ *     old one is freed after the header is.
+ *  7. When a guest's flush returns, all data that was written before, the
+ *     refcounts, the L2 and the L1 tables are on disk, in this order.
+ *
+ * How they are kept: refcounts that rise are changed in the cache at once and
+ * may be written at any time (too high a count is a leak, no more). Links are
+ * changed in the L2 cache and in s->l1, and are written by qcow2_sync() alone:
+ *
+ *     refcount blocks, data | refcount table | L2 | L1 | then pending frees
+ *
+ * with an fsync at each bar. Frees gather in s->pending; qcow2_sync() lowers
+ * their refcounts when the tables without their links are on disk. There is
+ * only this one direction, so no cache ever waits for the other.
+ *
+ * A write in flight owns its clusters in s->allocs from write_begin to
+ * write_end; another write to the same clusters waits. Nobody sees them until
+ * they are linked.
+ */
+#include "util/osdep.h"
+#include "block/qcow2.h"
+
+#include "util/log.h"
+
+enum {
+    PENDING_MAX = 16384,        /* ranges; then somebody syncs */
+    RUN_MAX_CLUSTERS = 1 << 12, /* of one write */
+};
+
+/* ---- reading refcounts ---------------------------------------------------------- */
+
+uint64_t qcow2_refcount_at(const Qcow2State *s, const uint8_t *block,
+                           uint64_t idx)
+{
+    switch (s->h.refcount_order) {
+    case 0:
+        return block[idx / 8] >> (idx % 8) & 1;
+    case 1:
+        return block[idx / 4] >> (2 * (idx % 4)) & 3;
+    case 2:
+        return block[idx / 2] >> (4 * (idx % 2)) & 15;
+    case 3:
+        return block[idx];
+    case 4:
+        return ld_be16(block + idx * 2);
+    case 5:
+        return ld_be32(block + idx * 4);
+    default:
+        return ld_be64(block + idx * 8);
+    }
+}
+
+void qcow2_refcount_put(const Qcow2State *s, uint8_t *block, uint64_t idx,
+                        uint64_t value)
+{
+    unsigned bits = 1u << s->h.refcount_order, per, shift;
+    uint8_t mask;
+
+    switch (s->h.refcount_order) {
+    case 0:
+    case 1:
+    case 2:
+        per = 8 / bits;
+        shift = bits * (unsigned)(idx % per);
+        mask = (uint8_t)(((1u << bits) - 1) << shift);
+        block[idx / per] =
+            (uint8_t)((block[idx / per] & ~mask) | (value << shift));
+        break;
+    case 3:
+        block[idx] = (uint8_t)value;
+        break;
+    case 4:
+        st_be16(block + idx * 2, (uint16_t)value);
+        break;
+    case 5:
+        st_be32(block + idx * 4, (uint32_t)value);
+        break;
+    default:
+        st_be64(block + idx * 8, value);
+        break;
+    }
+}
+
+/* The slice with the count of @cluster, *idx in it; *slice NULL: no block. */
+static int refcount_slice(BlockNode *bn, uint64_t cluster, bool nowait,
+                          uint8_t **slice, uint64_t *idx)
+{
+    Qcow2State *s = bn->s;
+    uint64_t block = cluster >> s->refblock_bits, off, byte;
+    uint64_t in = cluster & bits_mask(s->refblock_bits);
+    uint64_t per = ((uint64_t)s->slice * 8) >> s->h.refcount_order;
+
+    *slice = NULL;
+    *idx = in % per;
+    if (block >= s->reftable_len) {
+        return 0;
+    }
+    off = s->reftable[block] & REFT_OFFSET;
+    if (!off) {
+        return 0;
+    }
+    if (off & (s->cluster_size - 1)) {
+        return qcow2_corrupt(bn,
+                             "Refblock offset %#" PRIx64
+                             " unaligned (reftable index: %#" PRIx64 ")",
+                             off, block);
+    }
+    byte = in / per * s->slice;
+    return qcow2_cache_get(bn, s->ref_cache, off + byte, nowait, slice);
+}
+
+int qcow2_refcount(BlockNode *bn, uint64_t cluster, bool nowait, uint64_t *out)
+{
+    uint8_t *slice;
+    uint64_t idx;
+    int ret = refcount_slice(bn, cluster, nowait, &slice, &idx);
+
+    *out = ret == 0 && slice ? qcow2_refcount_at(bn->s, slice, idx) : 0;
+    return ret;
+}
+
+/* ---- refcount blocks and their table ---------------------------------------------- */
+
+static void reftable_set(Qcow2State *s, uint64_t i, uint64_t off)
+{
+    s->reftable[i] = off;
+    s->reft_dirty_first =
+        s->reftable_dirty ? MIN(s->reft_dirty_first, (uint32_t)i) : (uint32_t)i;
+    s->reft_dirty_end = s->reftable_dirty
+                            ? MAX(s->reft_dirty_end, (uint32_t)i + 1)
+                            : (uint32_t)i + 1;
+    s->reftable_dirty = true;
+}
+
+static void used_up_to(Qcow2State *s, uint64_t end)
+{
+    if (end > s->eof) {
+        s->eof = end;
+    }
+}
+
+/* The first run of @n free clusters from the hint on. */
+static int find_free(BlockNode *bn, uint64_t n, bool nowait, uint64_t *out)
+{
+    Qcow2State *s = bn->s;
+    uint64_t first = s->free_hint, i, count;
+    uint64_t limit = (UINT64_C(1) << 55) >> s->cluster_bits;
+    int ret;
+
+    for (i = first; i - first < n; i++) {
+        if (i >= limit) {
+            return -EFBIG;
+        }
+        if (i >> s->refblock_bits >= s->reftable_len) {
+            i = first + n; /* nothing is used from here on */
+            break;
+        }
+        ret = qcow2_refcount(bn, i, nowait, &count);
+        if (ret < 0) {
+            return ret;
+        }
+        if (count) {
+            first = i + 1;
+        }
+    }
+    *out = first;
+    return first + n > limit ? -EFBIG : 0;
+}
+
+/* A larger refcount table that has room for block @need, with the refcount
+ * block for itself, in an area that no block covered before. */
+static int grow_reftable(BlockNode *bn, uint64_t need)
+{
+    Qcow2State *s = bn->s;
+    uint64_t old_len = s->reftable_len;
+    uint64_t first = old_len << s->refblock_bits; /* cluster */
+    uint64_t len = MAX(need + 2, old_len + old_len / 2 + 1);
+    uint64_t per = s->cluster_size / 8;
+    uint64_t tclusters = (len + per - 1) / per;
+    uint64_t old_off = s->h.reftable_offset;
+    uint32_t old_clusters = s->h.reftable_clusters;
+    uint64_t start = first << s->cluster_bits;
+    g_autofree uint8_t *area = NULL;
+    uint64_t *table;
+    uint64_t blocks = 1;
+    int ret;
+
+    len = tclusters * per;
+    if (len * 8 > QCOW2_MAX_REFTABLE_BYTES) {
+        return -EFBIG;
+    }
+    while (blocks + tclusters > blocks << s->refblock_bits) {
+        blocks++;
+    }
+    area = g_try_malloc0((blocks + tclusters) << s->cluster_bits);
+    table = g_try_new0(uint64_t, len);
+    if (!area || !table) {
+        g_free(table);
+        return -ENOMEM;
+    }
+    memcpy(table, s->reftable, old_len * 8);
+    for (uint64_t i = 0; i < blocks; i++) {
+        table[old_len + i] = start + (i << s->cluster_bits);
+    }
+    for (uint64_t i = 0; i < blocks + tclusters; i++) {
+        qcow2_refcount_put(s,
+                           area + ((i >> s->refblock_bits) << s->cluster_bits),
+                           i & bits_mask(s->refblock_bits), 1);
+    }
+    for (uint64_t i = 0; i < len; i++) {
+        st_be64(area + (blocks << s->cluster_bits) + i * 8, table[i]);
+    }
+    /* Blocks that the old table does not name yet come with the new one. */
+    ret = qcow2_cache_write(bn, s->ref_cache);
+    if (ret == 0) {
+        ret = block_pwrite(bn->file, start, area,
+                           (blocks + tclusters) << s->cluster_bits);
+    }
+    if (ret == 0) {
+        ret = qcow2_fsync(bn);
+    }
+    if (ret < 0) {
+        g_free(table);
+        return ret;
+    }
+    used_up_to(s, start + ((blocks + tclusters) << s->cluster_bits));
+    s->h.reftable_offset = start + (blocks << s->cluster_bits);
+    s->h.reftable_clusters = (uint32_t)tclusters;
+    ret = qcow2_write_header(bn);
+    if (ret == 0) {
+        ret = qcow2_fsync(bn);
+    }
+    if (ret < 0) { /* nobody knows which of them the disk has: write no more */
+        s->h.reftable_offset = old_off;
+        s->h.reftable_clusters = old_clusters;
+        s->broken = true;
+        g_free(table);
+        return ret;
+    }
+    g_free(s->reftable);
+    s->reftable = table;
+    s->reftable_len = (uint32_t)len;
+    s->reftable_dirty = false;
+    qcow2_free_later(bn, old_off, (uint64_t)old_clusters << s->cluster_bits);
+    return 0;
+}
+
+/* Makes refcount block @b, which is missing. The free clusters change. */
+static int new_refblock(BlockNode *bn, uint64_t b)
+{
+    Qcow2State *s = bn->s;
+    uint64_t p, holder;
+    g_autofree uint8_t *zero = NULL;
+    uint8_t *slice;
+    uint64_t idx;
+    int ret;
+
+    if (b >= s->reftable_len) {
+        return grow_reftable(bn, b);
+    }
+    ret = find_free(bn, 1, false, &p);
+    if (ret < 0) {
+        return ret;
+    }
+    holder = p >> s->refblock_bits;
+    if (holder >= s->reftable_len || !(s->reftable[holder] & REFT_OFFSET)) {
+        if (holder != b) {
+            p = b << s->refblock_bits; /* all of its clusters are free */
+        }
+        holder = b;
+    }
+    zero = g_try_malloc0(s->cluster_size);
+    ret = zero ? block_pwrite(bn->file, p << s->cluster_bits, zero,
+                              s->cluster_size)
+               : -ENOMEM;
+    if (ret < 0) {
+        return ret;
+    }
+    s->unsynced = true;
+    used_up_to(s, (p + 1) << s->cluster_bits);
+    qcow2_cache_drop(s->ref_cache, p << s->cluster_bits, s->cluster_size);
+    reftable_set(s, b, p << s->cluster_bits);
+    ret = refcount_slice(bn, p, false, &slice, &idx);
+    if (ret < 0) {
+        s->reftable[b] = 0;
+        return ret;
+    }
+    qcow2_refcount_put(s, slice, idx, 1);
+    qcow2_cache_dirty(s->ref_cache, slice);
+    return 0;
+}
+
+/* ---- changing refcounts -------------------------------------------------------------- */
+
+static void cluster_is_free(Qcow2State *s, uint64_t cluster)
+{
+    uint64_t off = cluster << s->cluster_bits;
+
+    s->free_hint = MIN(s->free_hint, cluster);
+    qcow2_cache_drop(s->l2_cache, off, s->cluster_size);
+    qcow2_cache_drop(s->ref_cache, off, s->cluster_size);
+    if (s->byte_off && start_of_cluster(s, s->byte_off) == off) {
+        s->byte_off = 0;
+    }
+}
+
+static int refcount_change(BlockNode *bn, uint64_t cluster, int delta,
+                           uint64_t *now)
+{
+    Qcow2State *s = bn->s;
+    uint8_t *slice;
+    uint64_t idx, v;
+    int ret = refcount_slice(bn, cluster, false, &slice, &idx);
+
+    while (ret == 0 && !slice && delta > 0) {
+        ret = new_refblock(bn, cluster >> s->refblock_bits);
+        if (ret == 0) {
+            ret = refcount_slice(bn, cluster, false, &slice, &idx);
+        }
+    }
+    if (ret < 0) {
+        return ret;
+    }
+    v = slice ? qcow2_refcount_at(s, slice, idx) : 0;
+    if (delta < 0 && v == 0) {
+        return qcow2_corrupt(
+            bn, "Refcount of cluster %#" PRIx64 " would fall below zero",
+            cluster << s->cluster_bits);
+    }
+    if (delta > 0 && v == s->refcount_max) {
+        return -EINVAL;
+    }
+    v += (uint64_t)(int64_t)delta;
+    qcow2_refcount_put(s, slice, idx, v);
+    qcow2_cache_dirty(s->ref_cache, slice);
+    *now = v;
+    return 0;
+}
+
+int qcow2_refcount_add(BlockNode *bn, uint64_t off, uint64_t len, int delta)
+{
+    Qcow2State *s = bn->s;
+    uint64_t first = off >> s->cluster_bits, last, now;
+    int ret;
+
+    if (!len) {
+        return 0;
+    }
+    last = (off + len - 1) >> s->cluster_bits;
+    for (uint64_t c = first; c <= last; c++) {
+        ret = refcount_change(bn, c, delta, &now);
+        if (ret < 0) {
+            while (c-- > first && refcount_change(bn, c, -delta, &now) == 0) {
+            }
+            return ret;
+        }
+        if (now == 0) {
+            cluster_is_free(s, c);
+        }
+    }
+    return 0;
+}
+
+int qcow2_alloc(BlockNode *bn, uint64_t n, bool nowait, uint64_t *off)
+{
+    Qcow2State *s = bn->s;
+    uint64_t first, had, last;
+    int ret;
+
+    if (s->broken) {
+        return -EIO;
+    }
+    for (;;) {
+        uint32_t len = s->reftable_len;
+        bool missing = false;
+
+        ret = find_free(bn, n, nowait, &first);
+        if (ret < 0) {
+            return ret;
+        }
+        last = first + n - 1;
+        /* Blocks first: making one takes a cluster, perhaps one of these. */
+        for (uint64_t b = first >> s->refblock_bits;
+             b <= last >> s->refblock_bits && !missing; b++) {
+            if (b >= len || !(s->reftable[b] & REFT_OFFSET)) {
+                ret = nowait ? -EAGAIN : new_refblock(bn, b);
+                if (ret < 0) {
+                    return ret;
+                }
+                missing = true;
+            }
+        }
+        if (!missing) {
+            break;
+        }
+    }
+    had = s->free_hint;
+    s->free_hint = last + 1;
+    ret = qcow2_refcount_add(bn, first << s->cluster_bits, n << s->cluster_bits,
+                             1);
+    if (ret < 0) {
+        s->free_hint = had;
+        return ret;
+    }
+    *off = first << s->cluster_bits;
+    used_up_to(s, *off + (n << s->cluster_bits));
+    return 0;
+}
+
+int qcow2_alloc_bytes(BlockNode *bn, uint64_t n, uint64_t *off)
+{
+    Qcow2State *s = bn->s;
+    uint64_t at = s->byte_off, rest, next, fresh;
+    int ret;
+
+    rest = at ? s->cluster_size - (at & (s->cluster_size - 1)) : 0;
+    if (at && n <= rest) {
+        uint64_t count;
+
+        ret = qcow2_refcount(bn, at >> s->cluster_bits, false, &count);
+        if (ret == 0 && count < s->refcount_max) {
+            ret = qcow2_refcount_add(bn, at, n, 1);
+            *off = at;
+            next = at + n;
+            goto done;
+        }
+        if (ret < 0) {
+            return ret;
+        }
+        at = 0;
+    }
+    ret = qcow2_alloc(bn, 1, false, &fresh);
+    if (ret < 0) {
+        return ret;
+    }
+    next = fresh + n;
+    *off = fresh;
+    /* It may begin in the rest of the last one, if they are neighbours. */
+    if (at && fresh == at + rest) {
+        uint64_t count;
+
+        ret = qcow2_refcount(bn, at >> s->cluster_bits, false, &count);
+        if (ret == 0 && count < s->refcount_max) {
+            ret = qcow2_refcount_add(bn, at, 1, 1);
+            *off = at;
+            next = at + n;
+        }
+    }
+done:
+    if (ret < 0) {
+        return ret;
+    }
+    s->byte_off = next & (s->cluster_size - 1) ? next : 0;
+    return 0;
+}
+
+/* ---- freeing ---------------------------------------------------------------------------- */
+
+void qcow2_free_later(BlockNode *bn, uint64_t off, uint64_t len)
+{
+    Qcow2State *s = bn->s;
+    Qcow2Range r = { off, len };
+
+    if (s->pending->len) {
+        Qcow2Range *p =
+            &g_array_index(s->pending, Qcow2Range, s->pending->len - 1);
+
+        if (p->off + p->len == off && !(off & (s->cluster_size - 1))) {
+            p->len += len;
+            return;
+        }
+    }
+    g_array_append_val(s->pending, r);
+}
+
+void qcow2_free_entry(BlockNode *bn, uint64_t entry)
+{
+    Qcow2State *s = bn->s;
+    uint64_t off, len;
+
+    if (entry & OFLAG_COMPRESSED) {
+        qcow2_compressed_range(s, entry, &off, &len);
+        qcow2_free_later(bn, off, len);
+    } else if ((entry & ENTRY_OFFSET) && !s->data_file) {
+        qcow2_free_later(bn, entry & ENTRY_OFFSET, s->cluster_size);
+    }
+}
+
+void qcow2_free_now(BlockNode *bn, uint64_t off, uint64_t len)
+{
+    /* A failure is a leak; the one that led here is what the caller says. */
+    (void)qcow2_refcount_add(bn, off, len, -1);
+}
+
+bool qcow2_has_pending(const Qcow2State *s)
+{
+    return s->pending->len > 0;
+}
+
+/* Gives back to the host what is free now in [off, off + len). */
+static void discard_freed(BlockNode *bn, uint64_t off, uint64_t len)
+{
+    Qcow2State *s = bn->s;
+    uint64_t run = 0, end = off + len, count;
+
+    for (uint64_t at = start_of_cluster(s, off); at < end;
+         at += s->cluster_size) {
+        bool is_free =
+            qcow2_refcount(bn, at >> s->cluster_bits, false, &count) == 0 &&
+            count == 0;
+
+        if (is_free) {
+            run += s->cluster_size;
+        }
+        if (run && (!is_free || at + s->cluster_size >= end)) {
+            block_discard(bn->file, at + (is_free ? s->cluster_size : 0) - run,
+                          run);
+            run = 0;
+        }
+    }
+}
+
+static int apply_pending(BlockNode *bn)
+{
+    Qcow2State *s = bn->s;
+    g_autoptr(GArray) list = s->pending;
+    int ret = 0;
+
+    s->pending = g_array_new(false, false, sizeof(Qcow2Range));
+    for (guint i = 0; i < list->len; i++) {
+        const Qcow2Range *r = &g_array_index(list, Qcow2Range, i);
+        int one = qcow2_refcount_add(bn, r->off, r->len, -1);
+
+        if (one == 0 && s->discard_freed) {
+            discard_freed(bn, r->off, r->len);
+        }
+        ret = ret ? ret : one;
+    }
+    return ret;
+}
+
+/* ---- the order of writing ------------------------------------------------------------------ */
+
+int qcow2_fsync(BlockNode *bn)
+{
+    Qcow2State *s = bn->s;
+    int ret = s->data_file ? block_flush(s->data_file) : 0;
+
+    if (ret == 0) {
+        ret = block_flush(bn->file);
+    }
+    if (ret == 0) {
+        s->unsynced = false;
+    }
+    return ret;
+}
+
+static int fsync_if_needed(BlockNode *bn)
+{
+    return ((Qcow2State *)bn->s)->unsynced ? qcow2_fsync(bn) : 0;
+}
+
+/* Entries [first, end) of a table in host order to @off. */
+static int write_entries(BlockNode *bn, uint64_t off, const uint64_t *table,
+                         uint32_t first, uint32_t end)
+{
+    Qcow2State *s = bn->s;
+    g_autofree uint8_t *buf = g_try_malloc((size_t)(end - first) * 8);
+    int ret;
+
+    if (!buf) {
+        return -ENOMEM;
+    }
+    for (uint32_t i = first; i < end; i++) {
+        st_be64(buf + (size_t)(i - first) * 8, table[i]);
+    }
+    ret = block_pwrite(bn->file, off + (uint64_t)first * 8, buf,
+                       (size_t)(end - first) * 8);
+    s->unsynced = true;
+    return ret;
+}
+
+/* Refcount blocks, and then the table with the new ones. */
+static int write_refcounts(BlockNode *bn)
+{
+    Qcow2State *s = bn->s;
+    int ret = qcow2_cache_write(bn, s->ref_cache);
+
+    if (ret < 0 || !s->reftable_dirty) {
+        return ret;
+    }
+    ret = qcow2_fsync(bn);
+    if (ret == 0) {
+        ret = write_entries(bn, s->h.reftable_offset, s->reftable,
+                            s->reft_dirty_first, s->reft_dirty_end);
+    }
+    if (ret == 0) {
+        s->reftable_dirty = false;
+    }
+    return ret;
+}
+
+static int write_links(BlockNode *bn)
+{
+    Qcow2State *s = bn->s;
+    int ret = qcow2_cache_write(bn, s->l2_cache);
+
+    if (ret == 0 && s->l1_dirty) {
+        ret = fsync_if_needed(bn);
+        if (ret == 0) {
+            ret = write_entries(bn, s->h.l1_offset, s->l1, s->l1_dirty_first,
+                                s->l1_dirty_end);
+        }
+        if (ret == 0) {
+            s->l1_dirty = false;
+        }
+    }
+    return ret;
+}
+
+int qcow2_sync(BlockNode *bn)
+{
+    Qcow2State *s = bn->s;
+    int ret = 0;
+
+    if (bn->read_only || s->broken) {
+        return 0;
+    }
+    if (!s->lazy) {
+        ret = write_refcounts(bn);
+    }
+    if (ret == 0 && (qcow2_cache_is_dirty(s->l2_cache) || s->l1_dirty)) {
+        ret = fsync_if_needed(bn); /* invariants 1, 4 */
+        if (ret == 0) {
+            ret = write_links(bn);
+        }
+    }
+    if (ret == 0) {
+        ret = fsync_if_needed(bn);
+    }
+    if (ret == 0 && qcow2_has_pending(s)) {
+        ret = apply_pending(bn); /* invariant 3 */
+    }
+    return ret;
+}
+
+int qcow2_mark_dirty(BlockNode *bn)
+{
+    Qcow2State *s = bn->s;
+    int ret;
+
+    if (!(s->h.compatible & COMPAT_LAZY_REFCOUNTS) || s->lazy ||
+        s->h.version < 3) {
+        return 0;
+    }
+    ret = qcow2_sync(bn);
+    if (ret == 0) {
+        ret = qcow2_set_incompatible(bn, INCOMPAT_DIRTY, 0);
+    }
+    s->lazy = ret == 0;
+    return ret;
+}
+
+/* ---- writes ---------------------------------------------------------------------------------- */
+
+/* Cuts [off, off + *len) before the first cluster that a write in flight
+ * holds; 0: it begins in one. */
+static void cut_at_conflict(const Qcow2State *s, uint64_t off, uint64_t *len)
+{
+    for (const GList *l = s->allocs.head; l; l = l->next) {
+        const Qcow2Write *a = l->data;
+
+        if (a->end <= start_of_cluster(s, off) || a->start >= off + *len) {
+            continue;
+        }
+        *len = a->start > off ? a->start - off : 0;
+        if (!*len) {
+            return;
+        }
+    }
+}
+
+static bool needs_new(const Qcow2State *s, uint64_t entry)
+{
+    if (entry & OFLAG_COMPRESSED) {
+        return true;
+    }
+    return !(entry & OFLAG_COPIED) ||
+           (!(entry & ENTRY_OFFSET) && !s->data_file);
+}
+
+/* Does the cluster at @entry keep anything outside the written subclusters
+ * that would go with its old place? */
+static bool copies_all(uint64_t entry)
+{
+    return (entry & OFLAG_COMPRESSED) || (entry & ENTRY_OFFSET);
+}
+
+/* What is to be filled around the data: to the borders of subclusters, or of
+ * clusters where the old one is given up. */
+static void find_cow(const Qcow2State *s, Qcow2Write *w, uint64_t first_entry,
+                     uint64_t last_entry)
+{
+    uint64_t sc = (UINT64_C(1) << s->sc_bits) - 1;
+    uint64_t c = s->cluster_size - 1;
+    uint64_t a = !w->keep && copies_all(first_entry) ? c : sc;
+    uint64_t b = !w->keep && copies_all(last_entry) ? c : sc;
+
+    w->cow_from = w->off & ~a;
+    w->cow_to = (w->off + w->len + b) & ~b;
+    if (s->data_file) { /* it is no longer than the disk */
+        w->cow_to = MIN(w->cow_to, MAX(s->h.size, w->off + w->len));
+    }
+}
+
+/* Does [from, to) read as zeroes without looking anywhere? */
+static bool cow_is_zero(BlockNode *bn, uint64_t from, uint64_t to)
+{
+    while (from < to && from < bn->size) {
+        Qcow2Map m;
+
+        if (qcow2_map(bn, from, MIN(to, bn->size) - from, true, &m) < 0) {
+            return false;
+        }
+        switch (m.kind) {
+        case CLUSTER_ZERO:
+        case CLUSTER_ZERO_ALLOCATED:
+            break;
+        case CLUSTER_UNALLOCATED:
+        case CLUSTER_UNALLOCATED_SC:
+            if (bn->backing && from < bn->backing->size) {
+                return false;
+            }
+            break;
+        default:
+            return false;
+        }
+        from += m.len;
+    }
+    return true;
+}
+
+/* New clusters for @w, from the one of w->off on, as many as are in a row
+ * within the slice. */
+static int begin_new(BlockNode *bn, Qcow2Write *w, const uint8_t *slice,
+                     unsigned idx, bool nowait)
+{
+    Qcow2State *s = bn->s;
+    uint64_t start = start_of_cluster(s, w->off), host, n = 0;
+    uint64_t want = to_clusters(s, w->off + w->len - start), eof = s->eof;
+    uint64_t first = l2_entry(s, slice, idx), last = first;
+    unsigned per = qcow2_slice_entries(s);
+    int ret;
+
+    want = MIN(want, RUN_MAX_CLUSTERS);
+    while (n < want && idx + n < per &&
+           needs_new(s, l2_entry(s, slice, idx + (unsigned)n))) {
+        last = l2_entry(s, slice, idx + (unsigned)n++);
+    }
+    if (start + (n << s->cluster_bits) < w->off + w->len) {
+        if (nowait) {
+            return -EAGAIN;
+        }
+        w->len = start + (n << s->cluster_bits) - w->off;
+    }
+    w->start = start;
+    w->end = start + (n << s->cluster_bits);
+    find_cow(s, w, first, last);
+    w->fresh = cow_is_zero(bn, w->cow_from, w->off) &&
+               cow_is_zero(bn, w->off + w->len, w->cow_to);
+    if (nowait && !w->fresh) {
+        return -EAGAIN;
+    }
+    if (s->data_file) {
+        host = start;
+        w->fresh = false;
+    } else {
+        ret = qcow2_alloc(bn, n, nowait, &host);
+        if (ret < 0) {
+            return ret;
+        }
+        w->fresh &= host >= eof;
+    }
+    w->host = host + (w->off - start);
+    if (nowait && !w->fresh &&
+        (w->cow_from < w->off || w->cow_to > w->off + w->len)) {
+        if (!s->data_file) {
+            qcow2_free_now(bn, host, n << s->cluster_bits);
+        }
+        return -EAGAIN;
+    }
+    return 0;
+}
+
+/* A place that is there already: preallocated zeroes, or subclusters. */
+static int begin_kept(BlockNode *bn, Qcow2Write *w, const Qcow2Map *m)
+{
+    Qcow2State *s = bn->s;
+
+    w->keep = true;
+    w->host = m->host;
+    w->len = MIN(w->len, m->len);
+    w->start = start_of_cluster(s, w->off);
+    w->end = start_of_cluster(s, w->off + w->len + s->cluster_size - 1);
+    find_cow(s, w, 0, 0);
+    return 0;
+}
+
+int qcow2_write_begin(BlockNode *bn, uint64_t off, uint64_t len, bool nowait,
+                      Qcow2Write *w)
+{
+    Qcow2State *s = bn->s;
+    uint64_t cut = len;
+    uint8_t *slice;
+    unsigned idx;
+    Qcow2Map m;
+    int ret;
+
+    if (s->broken) {
+        return -EIO;
+    }
+    cut_at_conflict(s, off, &cut);
+    while (!cut) {
+        if (nowait) {
+            return -EAGAIN;
+        }
+        g_cond_wait(&s->alloc_done, &s->lock);
+        cut = len;
+        cut_at_conflict(s, off, &cut);
+    }
+    if (nowait && (cut < len || s->crypto || s->pending->len > PENDING_MAX ||
+                   ((s->h.compatible & COMPAT_LAZY_REFCOUNTS) && !s->lazy))) {
+        return -EAGAIN;
+    }
+    memset(w, 0, sizeof(*w));
+    w->off = off;
+    w->len = cut;
+    ret = qcow2_map(bn, off, cut, nowait, &m);
+    if (ret < 0) {
+        return ret;
+    }
+    qcow2_bitmaps_mark(s, off, cut);
+    if (m.kind == CLUSTER_NORMAL && m.copied) {
+        w->len = m.len;
+        w->host = m.host;
+        w->cow_from = s->crypto ? off & ~UINT64_C(511) : off;
+        w->cow_to = off + w->len;
+        if (s->crypto) { /* whole sectors */
+            w->cow_to = (w->cow_to + 511) & ~UINT64_C(511);
+        }
+        return nowait && m.len < len ? -EAGAIN : 0;
+    }
+    if (!nowait) {
+        ret = s->pending->len > PENDING_MAX ? qcow2_sync(bn) : 0;
+        if (ret == 0) {
+            ret = qcow2_mark_dirty(bn);
+        }
+        if (ret < 0) {
+            return ret;
+        }
+    }
+    ret = qcow2_l2_slice(bn, off, true, nowait, &slice, &idx);
+    if (ret < 0) {
+        return ret;
+    }
+    if (needs_new(s, l2_entry(s, slice, idx))) {
+        ret = begin_new(bn, w, slice, idx, nowait);
+    } else {
+        ret = nowait ? -EAGAIN : begin_kept(bn, w, &m);
+    }
+    if (ret == 0) {
+        g_queue_push_tail(&s->allocs, w);
+    }
+    return ret;
+}
+
+/* The bits of the subclusters of cluster @at that @w has filled. */
+static uint64_t link_bitmap(const Qcow2State *s, const Qcow2Write *w,
+                            uint64_t at, uint64_t bitmap)
+{
+    for (unsigned sc = 0; sc < s->nsub; sc++) {
+        uint64_t a = at + ((uint64_t)sc << s->sc_bits);
+
+        if (a >= w->cow_from && a < w->cow_to) {
+            bitmap |= UINT64_C(1) << sc;
+            bitmap &= ~(UINT64_C(1) << (32 + sc));
+        }
+    }
+    return bitmap;
+}
+
+static int link_clusters(BlockNode *bn, const Qcow2Write *w)
+{
+    Qcow2State *s = bn->s;
+    uint64_t host = w->host - (w->off - w->start);
+
+    for (uint64_t at = w->start; at < w->end;
+         at += s->cluster_size, host += s->cluster_size) {
+        uint64_t old, bitmap;
+        uint8_t *slice;
+        unsigned idx;
+        int ret = qcow2_l2_slice(bn, at, true, false, &slice, &idx);
+
+        if (ret < 0) {
+            return ret;
+        }
+        old = l2_entry(s, slice, idx);
+        bitmap = l2_bitmap(s, slice, idx);
+        l2_set(s, slice, idx, host | OFLAG_COPIED,
+               link_bitmap(s, w, at, bitmap));
+        qcow2_cache_dirty(s->l2_cache, slice);
+        if (!w->keep) {
+            qcow2_free_entry(bn, old);
+        }
+    }
+    return 0;
+}
+
+int qcow2_write_end(BlockNode *bn, Qcow2Write *w, int ret)
+{
+    Qcow2State *s = bn->s;
+
+    s->unsynced = true;
+    if (w->start == w->end) {
+        return ret;
+    }
+    if (ret == 0) {
+        ret = link_clusters(bn, w);
+    } else if (!w->keep && !s->data_file) {
+        qcow2_free_now(bn, w->host - (w->off - w->start), w->end - w->start);
+    }
+    g_queue_remove(&s->allocs, w);
+    g_cond_broadcast(&s->alloc_done);
+    return ret;
+}

@@ -1,0 +1,26 @@
+/*
+ * File transfers that do not wait: io_uring where there is one, else worker
+ * threads. Belongs to the main thread.
+ */
+#ifndef UTIL_AIO_H
+#define UTIL_AIO_H
+
+#include "util/osdep.h"
+
+typedef struct Aio Aio;
+/* @ret: bytes transferred, which may be fewer at the end of the file, or
+ * -errno. For AIO_FSYNC 0. */
+typedef void AioDone(void *opaque, int ret);
+typedef enum AioOp { AIO_READ, AIO_WRITE, AIO_FSYNC } AioOp;
+
+/* @threads: do not use io_uring. Never fails: threads always work. */
+Aio *aio_new(bool threads);
+void aio_free(Aio *aio); /* nothing may be in flight */
+bool aio_is_uring(const Aio *aio);
+/* @iov lives until @done, which is called from the main loop. The request may
+ * be held back until aio_kick(). @n at most 1024. */
+void aio_submit(Aio *aio, AioOp op, int fd, uint64_t off,
+                const struct iovec *iov, int n, AioDone *done, void *opaque);
+void aio_kick(Aio *aio);
+
+#endif
