@@ -247,7 +247,7 @@ static bool flat_register(FlatBoot *f, const char *key, const char *value,
     uint64_t v;
 
     if (!flat_find_reg(key, &reg) ||
-        (reg.kind != FLAT_GPR && reg.kind != FLAT_RFLAGS) || reg.bits < 32) {
+        (reg.kind != FLAT_GPR && reg.kind != FLAT_RFLAGS)) {
         static const char *const known[] = { "file",   "addr",  "mode",
                                              "entry",  "limit", "expect",
                                              "rflags", NULL };
