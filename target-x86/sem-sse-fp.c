@@ -21,7 +21,8 @@
 
 bool fp_begin_slow(X86Cpu *c)
 {
-    uint32_t g = c->s.mxcsr, h = (g & ~MXCSR_FLAGS) | MXCSR_MASKS;
+    uint32_t g = c->s.mxcsr;
+    uint32_t h = (g & MXCSR_VALID & ~MXCSR_FLAGS) | MXCSR_MASKS;
 
     if ((g & ~MXCSR_FLAGS) == MXCSR_DEFAULT) {
         host_mxcsr_set(g); /* the C library or another guest was here */

@@ -56,6 +56,64 @@ static void load_m80(X86Cpu *c, const Insn *in, uint64_t off)
     load_done(c, in, off, 0);
 }
 
+static inline void st_make(St *st, uint64_t man, unsigned exp_sign)
+{
+    uint16_t e = (uint16_t)exp_sign;
+
+    memcpy(st->b, &man, 8);
+    memcpy(st->b + 8, &e, 2);
+}
+
+/* Normal numbers and zeros widen without the host. false: not one of them. */
+static inline bool widen64(St *st, uint64_t v)
+{
+    unsigned exp = v >> 52 & 0x7ff, sign = (unsigned)(v >> 63) << 15;
+
+    if (!(v << 1)) {
+        st_make(st, 0, sign);
+        return true;
+    }
+    if (exp == 0 || exp == 0x7ff) {
+        return false;
+    }
+    st_make(st, v << 11 | UINT64_C(1) << 63, sign | (exp + 0x3fff - 0x3ff));
+    return true;
+}
+
+static inline bool widen32(St *st, uint32_t v)
+{
+    unsigned exp = v >> 23 & 0xff, sign = v >> 31 << 15;
+
+    if (!(v << 1)) {
+        st_make(st, 0, sign);
+        return true;
+    }
+    if (exp == 0 || exp == 0xff) {
+        return false;
+    }
+    st_make(st, (uint64_t)v << 40 | UINT64_C(1) << 63,
+            sign | (exp + 0x3fff - 0x7f));
+    return true;
+}
+
+/* A double that needs no rounding. */
+static inline bool narrow64(const St *st, uint64_t *v)
+{
+    uint64_t man;
+    uint16_t e;
+    unsigned exp;
+
+    memcpy(&man, st->b, 8);
+    memcpy(&e, st->b + 8, 2);
+    exp = (e & 0x7fff) - (0x3fff - 0x3ff);
+    if (!(man >> 63) || (man & 0x7ff) || exp - 1 >= 0x7fe) {
+        return false;
+    }
+    *v =
+        (uint64_t)(e >> 15) << 63 | (uint64_t)exp << 52 | (man << 1 >> 1) >> 11;
+    return true;
+}
+
 SEM(FLD)
 {
     uint64_t off;
@@ -73,12 +131,18 @@ SEM(FLD)
     if (insn_rows[in->id].opcode == 0xdd) {
         uint64_t v = mem_ld(c, in->seg, off, 8);
 
-        LOAD("fldl", c, v, sw);
+        sw = 0;
+        if (!widen64(x87_st(c, 7), v)) {
+            LOAD("fldl", c, v, sw);
+        }
         load_done(c, in, off, sw);
     } else if (insn_rows[in->id].opcode == 0xd9) {
         uint32_t v = (uint32_t)mem_ld(c, in->seg, off, 4);
 
-        LOAD("flds", c, v, sw);
+        sw = 0;
+        if (!widen32(x87_st(c, 7), v)) {
+            LOAD("flds", c, v, sw);
+        }
         load_done(c, in, off, sw);
     } else {
         load_m80(c, in, off);
@@ -87,9 +151,8 @@ SEM(FLD)
 
 SEM(FILD)
 {
-    uint64_t off, v;
-    uint16_t sw;
-    unsigned size;
+    uint64_t off, v, mag;
+    unsigned size, shift;
 
     if (!push_ready(c)) {
         x87_run_whole(c, in);
@@ -101,8 +164,15 @@ SEM(FILD)
     if (size != 8) {
         v = (uint64_t)(size == 4 ? (int64_t)(int32_t)v : (int64_t)(int16_t)v);
     }
-    LOAD("fildll", c, v, sw); /* exact */
-    load_done(c, in, off, sw);
+    if (v == 0) {
+        st_make(x87_st(c, 7), 0, 0);
+    } else { /* always exact */
+        mag = v >> 63 ? 0 - v : v;
+        shift = (unsigned)__builtin_clzll(mag);
+        st_make(x87_st(c, 7), mag << shift,
+                (unsigned)(v >> 63) << 15 | (0x403e - shift));
+    }
+    load_done(c, in, off, 0);
 }
 
 SEM(FBLD)
@@ -188,7 +258,10 @@ static inline void store_float(X86Cpu *c, const Insn *in, bool pop)
     uint16_t sw;
 
     if (insn_rows[in->id].opcode == 0xdd) {
-        STORE("fstpl", c, v64, sw);
+        sw = 0;
+        if (!narrow64(x87_st(c, 0), &v64)) {
+            STORE("fstpl", c, v64, sw);
+        }
         store_done(c, in, v64, 8, sw, pop);
     } else {
         STORE("fstps", c, v32, sw);
