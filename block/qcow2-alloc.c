@@ -14,7 +14,9 @@
  *     counted is gone on disk. So a freed cluster is not used again before.
  *  4. An L2 entry reaches the disk only after the data of its cluster: what a
  *     cluster held before it was copied must not be lost with it.
- *  5. COPIED is set in an entry only where the refcount is exactly one.
+ *  5. COPIED is set in an entry only where there is exactly one reference. It
+ *     is cleared after the refcount has risen, and set before it falls, so that
+ *     in between there is a leak, and no flag that is missing.
  *  6. The header's snapshot table changes only after the new one is synced; the
  *     old one is freed after the header is.
  *  7. When a guest's flush returns, all data that was written before, the
@@ -659,6 +661,16 @@ int qcow2_sync(BlockNode *bn)
         ret = apply_pending(bn); /* invariant 3 */
     }
     return ret;
+}
+
+int qcow2_sync_copied(BlockNode *bn)
+{
+    int ret = write_links(bn);
+
+    if (ret == 0) {
+        ret = fsync_if_needed(bn);
+    }
+    return ret == 0 ? qcow2_sync(bn) : ret;
 }
 
 int qcow2_mark_dirty(BlockNode *bn)

@@ -639,6 +639,9 @@ static int remove_locked(BlockNode *bn, int at)
     if (ret == 0) {
         ret = qcow2_fix_copied(bn);
     }
+    if (ret == 0) {
+        ret = qcow2_sync_copied(bn);
+    }
     return ret == 0 ? qcow2_flush_locked(bn) : ret;
 }
 

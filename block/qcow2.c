@@ -256,7 +256,7 @@ static void qcow2_close(BlockNode *bn)
                 ret = qcow2_set_incompatible(bn, 0, INCOMPAT_DIRTY);
             }
         }
-        if (ret < 0) {
+        if (ret < 0 && !s->flush_failed) {
             error_report("qcow2: could not close '%s' cleanly: %s",
                          bn->filename, g_strerror(-ret));
         }
@@ -300,7 +300,9 @@ static int qcow2_flush(BlockNode *bn)
     if (ret == 0 && s->data_file) {
         ret = block_flush(s->data_file);
     }
-    return ret == 0 ? block_flush(bn->file) : ret;
+    ret = ret == 0 ? block_flush(bn->file) : ret;
+    s->flush_failed = ret < 0;
+    return ret;
 }
 
 /* ---- reads --------------------------------------------------------------------------- */

@@ -144,6 +144,7 @@ typedef struct Qcow2State {
     bool lazy;          /* refcounts wait for close; the dirty bit is on */
     bool unsynced;      /* something was written since the last fsync */
     bool discard_freed; /* freed clusters are discarded in the file */
+    bool flush_failed; /* and the caller was told */
     bool broken;        /* metadata contradicts itself: no more writes */
 
     Qcow2Snapshot *snapshots; /* h.nb_snapshots of them */
@@ -266,6 +267,8 @@ void qcow2_free_entry(BlockNode *bn, uint64_t entry);
 void qcow2_free_now(BlockNode *bn, uint64_t off, uint64_t len);
 /* Writes tables in order: see the invariants. */
 int qcow2_sync(BlockNode *bn);
+/* When nothing but COPIED flags and falling refcounts is new: flags first. */
+int qcow2_sync_copied(BlockNode *bn);
 int qcow2_fsync(BlockNode *bn);
 bool qcow2_has_pending(const Qcow2State *s);
 
