@@ -938,10 +938,13 @@ static void default_ports(Cli *cli)
         cli->nographic || (!cli->display_given && !cli->serial_given &&
                            !cli->monitor_given && !cli->monitors->len);
 
-    if (cli->nodefaults || !console || cli->cfg.flat->len) {
-        if (cli->cfg.flat->len && !cli->serial_given && !cli->nodefaults) {
+    if (cli->cfg.flat->len && !cli->nographic) { /* a lesson: no monitor */
+        if (!cli->serial_given && !cli->nodefaults) {
             add_port(cli->serials, "stdio", false, false);
         }
+        return;
+    }
+    if (cli->nodefaults || !console) {
         return;
     }
     if (!cli->serial_given) {
