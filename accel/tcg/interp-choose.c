@@ -167,6 +167,10 @@ static int choose_ea(const Choice *ch, const Insn *op)
     if (op->adsize == 1 || op->vsib) {
         return -1;
     }
+    if (ch->code64 && op->adsize == 3 && op->seg >= S_FS &&
+        op->index == INSN_NONE) {
+        return EA_S;
+    }
     if (!ch->code64 || op->adsize != 3 || op->seg >= S_FS ||
         op->base == INSN_NONE) {
         return EA_G;
@@ -480,7 +484,7 @@ static InsnFn *choose_setcc(Choice *ch, Insn *op)
 
 static InsnFn *choose_cmov(Choice *ch, Insn *op)
 {
-    InsnFn *fn = choose_two_regs(ch, op, choose_size(op, 0)->cmov_rr);
+    InsnFn *fn = op->opsize == 1 ? NULL : choose_two_regs(ch, op, op_cmov);
 
     if (fn) {
         op->reg = insn_rows[op->id].opcode & 15;
@@ -500,6 +504,7 @@ static InsnFn *choose_simd(Choice *ch, unsigned i, Insn *op)
         if (ea < 0) {
             return NULL;
         }
+        ea = ea == EA_S ? EA_G : ea; /* which knows segments too */
         return store ? (op->vex ? so->vs[ea] : so->s[ea])
                      : (op->vex ? so->vm[ea] : so->m[ea]);
     }
@@ -646,31 +651,37 @@ static uint32_t choose_producer(const Choice *ch, unsigned i)
     return 0;
 }
 
+/* A guess for those whose flags come from the same block; op_jcc() and the
+ * others learn at the first time. */
 static void choose_condition(Choice *ch, unsigned i)
 {
     Insn *op = &ch->tb->op[i];
-    uint32_t lazy = choose_producer(ch, i);
-    const SizeOps *so = interp_size_ops[lazy & 3];
-    bool jcc = ch->cls[i] == CL_JCC;
-    unsigned cc = op->reg;
-    InsnFn *fn;
+    InsnFn *fn = interp_condition(ch->cls[i] == CL_JCC     ? COND_JCC
+                                  : ch->cls[i] == CL_SETCC ? COND_SETCC
+                                                           : COND_CMOV,
+                                  choose_producer(ch, i), op->reg);
 
-    if (lazy == 0) {
-        return;
-    }
-    switch (lazy & ~3u) {
-    case FLAGS_SUB:
-        fn = jcc ? so->jcc_sub[cc] : so->setcc_sub[cc];
-        break;
-    case FLAGS_LOGIC:
-        fn = jcc ? so->jcc_logic[cc] : so->setcc_logic[cc];
-        break;
-    default:
-        fn = jcc ? so->jcc_res[cc] : so->setcc_res[cc];
-    }
     if (fn) {
         op->exec = fn;
     }
+}
+
+/* PUSHes or POPs of registers in a row, from @i on; returns how many. */
+static unsigned choose_run(Choice *ch, unsigned i)
+{
+    unsigned cls = ch->cls[i], n = 0;
+    InsnFn *single = cls == CL_PUSH ? interp_push_r[0] : interp_pop_r[0];
+
+    while (i + n < ch->tb->n && n < RUN_MAX &&
+           ch->tb->op[i + n].exec == single &&
+           op_args(&ch->tb->op[i + n])->r1 != choose_reg(R_RSP, 8)) {
+        n++;
+    }
+    for (unsigned k = 0; k + 1 < n; k++) {
+        ch->tb->op[i + k].exec =
+            (cls == CL_PUSH ? interp_push_run : interp_pop_run)[n - k];
+    }
+    return n ? n : 1;
 }
 
 static int choose_fuse_form(unsigned form)
@@ -747,8 +758,14 @@ void interp_specialise(TcgCpu *tc, Tb *tb)
     }
     choose_handlers(&ch);
     for (unsigned i = 0; i < tb->n; i++) {
-        if (ch.hot[i] && (ch.cls[i] == CL_JCC || ch.cls[i] == CL_SETCC)) {
+        if (!ch.hot[i]) {
+            continue;
+        }
+        if (ch.cls[i] == CL_JCC || ch.cls[i] == CL_SETCC ||
+            ch.cls[i] == CL_CMOV) {
             choose_condition(&ch, i);
+        } else if (ch.cls[i] == CL_PUSH || ch.cls[i] == CL_POP) {
+            i += choose_run(&ch, i) - 1;
         }
     }
     if (tb->n >= 2 && ch.hot[tb->n - 1] && ch.cls[tb->n - 1] == CL_JCC) {

@@ -209,9 +209,11 @@ DEF_WIDTH(4)
 
 DEF(jmp_m_b, flow_mem(c, op, EA_B, false))
 DEF(jmp_m_bi, flow_mem(c, op, EA_BI, false))
+DEF(jmp_m_s, flow_mem(c, op, EA_S, false))
 DEF(jmp_m_g, flow_mem(c, op, EA_G, false))
 DEF(call_m_b, flow_mem(c, op, EA_B, true))
 DEF(call_m_bi, flow_mem(c, op, EA_BI, true))
+DEF(call_m_s, flow_mem(c, op, EA_S, true))
 DEF(call_m_g, flow_mem(c, op, EA_G, true))
 
 InsnFn *const interp_push_r[2] = { push_r8, push_r4 };
@@ -224,13 +226,102 @@ InsnFn *const interp_jmp[2][2] = { { jmp8, jmp_far8 }, { jmp4, jmp_far4 } };
 InsnFn *const interp_ret[2] = { ret8, ret4 };
 InsnFn *const interp_call_r[2] = { call_r8, call_r4 };
 InsnFn *const interp_jmp_r[2] = { jmp_r8, jmp_r4 };
-InsnFn *const interp_jmp_m[EA_COUNT] = { jmp_m_b, jmp_m_bi, jmp_m_g };
-InsnFn *const interp_call_m[EA_COUNT] = { call_m_b, call_m_bi, call_m_g };
+InsnFn *const interp_jmp_m[EA_COUNT] = { jmp_m_b, jmp_m_bi, jmp_m_s, jmp_m_g };
+InsnFn *const interp_call_m[EA_COUNT] = { call_m_b, call_m_bi, call_m_s,
+                                          call_m_g };
+
+/* ---- runs -------------------------------------------------------------------------------- */
+
+/* @n pushes with one look at the TLB. Across pages, and if anything is amiss:
+ * one by one. */
+static ALWAYS_INLINE void flow_push_run(X86Cpu *c, const Insn *op, unsigned n)
+{
+    uint64_t sp = c->s.gpr[R_RSP] - 8 * n;
+    uint64_t *to;
+    void *p;
+
+    if (unlikely(!op_tlb_write(c, sp, 8 * n, &p))) {
+        return push_r8(c, op);
+    }
+    to = p;
+    for (unsigned i = 0; i < n; i++) {
+        to[n - 1 - i] = *(uint64_t *)op_reg(c, op_args(op + i)->r1);
+    }
+    c->s.gpr[R_RSP] = sp;
+    return op_next(c, op + n);
+}
+
+static ALWAYS_INLINE void flow_pop_run(X86Cpu *c, const Insn *op, unsigned n)
+{
+    uint64_t sp = c->s.gpr[R_RSP];
+    const uint64_t *from;
+    void *p;
+
+    if (unlikely(!op_tlb_read(c, sp, 8 * n, &p))) {
+        return pop_r8(c, op);
+    }
+    from = p;
+    for (unsigned i = 0; i < n; i++) {
+        *(uint64_t *)op_reg(c, op_args(op + i)->r1) = from[i];
+    }
+    c->s.gpr[R_RSP] = sp + 8 * n;
+    return op_next(c, op + n);
+}
+
+#define DEF_RUN(n) \
+    DEF(push_run##n, flow_push_run(c, op, n)) \
+    DEF(pop_run##n, flow_pop_run(c, op, n))
+DEF_RUN(2)
+DEF_RUN(3)
+DEF_RUN(4)
+DEF_RUN(5)
+DEF_RUN(6)
+DEF_RUN(7)
+
+InsnFn *const interp_push_run[RUN_MAX + 1] = {
+    NULL,      push_r8,   push_run2, push_run3,
+    push_run4, push_run5, push_run6, push_run7,
+};
+InsnFn *const interp_pop_run[RUN_MAX + 1] = {
+    NULL, pop_r8, pop_run2, pop_run3, pop_run4, pop_run5, pop_run6, pop_run7,
+};
 
 /* ---- any condition -------------------------------------------------------------------- */
 
+InsnFn *interp_condition(CondUse use, uint32_t lazy, unsigned cc)
+{
+    const SizeOps *so = interp_size_ops[lazy & 3];
+    InsnFn *const *const fns[3][3] = {
+        { so->jcc_res, so->jcc_sub, so->jcc_logic },
+        { so->setcc_res, so->setcc_sub, so->setcc_logic },
+        { so->cmov_res, so->cmov_sub, so->cmov_logic },
+    };
+
+    switch (lazy & ~3u) {
+    case FLAGS_EXACT:
+        return NULL;
+    case FLAGS_SUB:
+        return fns[use][1][cc];
+    case FLAGS_LOGIC:
+        return fns[use][2][cc];
+    default:
+        return fns[use][0][cc];
+    }
+}
+
+/* The next time it goes straight to the handler for flags like these. */
+static void flow_learn(const X86Cpu *c, const Insn *op, CondUse use)
+{
+    InsnFn *fn = interp_condition(use, c->lazy.op, op->reg);
+
+    if (fn) {
+        ((Insn *)op)->exec = fn;
+    }
+}
+
 void op_jcc(X86Cpu *c, const Insn *op)
 {
+    flow_learn(c, op, COND_JCC);
     if (flags_cond(c, op->reg)) {
         return op_taken(c, op);
     }
@@ -239,6 +330,19 @@ void op_jcc(X86Cpu *c, const Insn *op)
 
 void op_setcc(X86Cpu *c, const Insn *op)
 {
+    flow_learn(c, op, COND_SETCC);
     *(uint8_t *)op_reg(c, op_args(op)->r1) = flags_cond(c, op->reg);
+    return op_next(c, op + 1);
+}
+
+/* Without the condition a 32-bit register is written too. */
+void op_cmov(X86Cpu *c, const Insn *op)
+{
+    const OpArgs *r = op_args(op);
+    bool yes = flags_cond(c, op->reg);
+    uint64_t v = *(uint64_t *)op_reg(c, yes ? r->r2 : r->r1);
+
+    flow_learn(c, op, COND_CMOV);
+    *(uint64_t *)op_reg(c, r->r1) = op->opsize == 2 ? (uint32_t)v : v;
     return op_next(c, op + 1);
 }

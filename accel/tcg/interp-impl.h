@@ -119,7 +119,8 @@ static ALWAYS_INLINE Tb *op_cached(const TcgCpu *tc, uint64_t lin)
 typedef enum OpEa {
     EA_B,  /* 64-bit: base + displacement, RIP too */
     EA_BI, /* 64-bit: base + index * scale + displacement */
-    EA_G,  /* FS and GS, no base, 32-bit addresses; flat modes */
+    EA_S,  /* 64-bit: FS or GS + base or none + displacement */
+    EA_G,  /* no base, 32-bit addresses; flat modes */
     EA_COUNT,
 } OpEa;
 
@@ -127,6 +128,10 @@ static ALWAYS_INLINE uint64_t op_ea(const X86Cpu *c, const Insn *op, OpEa how)
 {
     uint64_t at = (int64_t)op_args(op)->disp;
 
+    if (how == EA_S) {
+        at += c->s.seg[op->seg].base;
+        return op->base == INSN_NONE ? at : at + c->s.gpr[op->base];
+    }
     if (how != EA_G || op->base != INSN_NONE) {
         at += c->s.gpr[op->base]; /* 16 is s.rip */
     }
@@ -256,7 +261,7 @@ typedef struct SizeOps {
     InsnFn *bt_rr, *bt_ri;
     InsnFn *xchg_rr;
     InsnFn *lea[EA_COUNT];
-    InsnFn *cmov_rr;
+    InsnFn *cmov_sub[16], *cmov_logic[16], *cmov_res[16];
     /* Jcc and SETcc after a lazy SUB or LOGIC of this size, and when only the
      * result counts (E NE S NS). */
     InsnFn *jcc_sub[16], *jcc_logic[16], *jcc_res[16];
@@ -274,8 +279,19 @@ extern const SizeOps *const interp_size_ops[4]; /* by log2 of the size */
 /* MOVZX, MOVSX, MOVSXD: [signed][log2 from][log2 to][0: register, 1 + OpEa]. */
 extern InsnFn *const interp_extend[2][3][4][1 + EA_COUNT];
 
+/* Any flags. Each makes itself the one for the flags it found. */
 void op_jcc(X86Cpu *c, const Insn *op);
 void op_setcc(X86Cpu *c, const Insn *op);
+void op_cmov(X86Cpu *c, const Insn *op);
+
+typedef enum CondUse { COND_JCC, COND_SETCC, COND_CMOV } CondUse;
+/* The handler for condition @cc after @lazy (LazyFlags.op); NULL: any. */
+InsnFn *interp_condition(CondUse use, uint32_t lazy, unsigned cc);
+
+/* So many PUSHes or POPs of registers in a row, rSP not among them. */
+enum { RUN_MAX = 7 };
+extern InsnFn *const interp_push_run[RUN_MAX + 1],
+    *const interp_pop_run[RUN_MAX + 1];
 
 void op_nop(X86Cpu *c, const Insn *op);
 extern InsnFn *const interp_cbw[4], *const interp_cwd[4]; /* by opsize */

@@ -55,6 +55,7 @@ const SizeOps *const interp_size_ops[4] = { &b_ops, &w_ops, &l_ops, &q_ops };
     } \
     EXTEND_M(name, from, b, EA_B) \
     EXTEND_M(name, from, bi, EA_BI) \
+    EXTEND_M(name, from, s, EA_S) \
     EXTEND_M(name, from, g, EA_G)
 
 #define EXTEND_M(name, from, ea, EA) \
@@ -81,7 +82,7 @@ EXTEND(sx_lq, int32_t, int64_t)
 
 #define EXTEND_ROW(name) \
     { \
-        name##_r, name##_b, name##_bi, name##_g \
+        name##_r, name##_b, name##_bi, name##_s, name##_g \
     }
 
 InsnFn *const interp_extend[2][3][4][1 + EA_COUNT] = {

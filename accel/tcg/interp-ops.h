@@ -158,6 +158,7 @@ static ALWAYS_INLINE void X(do_mx)(X86Cpu *c, const Insn *op, AluOp what,
     DEF(what##_ri##fl, X(do_ri)(c, op, WHAT, fl)) \
     DEF_ALU_EA(what, WHAT, fl, b, EA_B) \
     DEF_ALU_EA(what, WHAT, fl, bi, EA_BI) \
+    DEF_ALU_EA(what, WHAT, fl, s, EA_S) \
     DEF_ALU_EA(what, WHAT, fl, g, EA_G)
 
 #define DEF_ALU(what, WHAT) \
@@ -294,6 +295,7 @@ static ALWAYS_INLINE void X(do_shift_cl)(X86Cpu *c, const Insn *op,
     DEF(what##fl, X(do_unary)(c, op, WHAT, fl)) \
     DEF(what##_b##fl, X(do_unary_m)(c, op, WHAT, EA_B, fl)) \
     DEF(what##_bi##fl, X(do_unary_m)(c, op, WHAT, EA_BI, fl)) \
+    DEF(what##_s##fl, X(do_unary_m)(c, op, WHAT, EA_S, fl)) \
     DEF(what##_g##fl, X(do_unary_m)(c, op, WHAT, EA_G, fl))
 #define DEF_SHIFT_FL(what, WHAT, fl) \
     DEF(what##fl, X(do_shift)(c, op, WHAT, fl)) \
@@ -362,6 +364,7 @@ static ALWAYS_INLINE void X(do_mul_m)(X86Cpu *c, const Insn *op, OpEa ea,
     DEF(imul_rri##fl, X(do_mul_i)(c, op, fl)) \
     DEF(imul_b##fl, X(do_mul_m)(c, op, EA_B, fl)) \
     DEF(imul_bi##fl, X(do_mul_m)(c, op, EA_BI, fl)) \
+    DEF(imul_s##fl, X(do_mul_m)(c, op, EA_S, fl)) \
     DEF(imul_g##fl, X(do_mul_m)(c, op, EA_G, fl))
 DEF_MUL(0)
 DEF_MUL(1)
@@ -392,16 +395,6 @@ static ALWAYS_INLINE void X(do_lea)(X86Cpu *c, const Insn *op, OpEa ea)
 DEF(lea_b, X(do_lea)(c, op, EA_B))
 DEF(lea_bi, X(do_lea)(c, op, EA_BI))
 DEF(lea_g, X(do_lea)(c, op, EA_G))
-
-/* Without the condition a 32-bit register is written too. */
-static void X(cmov_rr)(X86Cpu *c, const Insn *op)
-{
-    const OpArgs *r = op_args(op);
-    bool yes = flags_cond(c, op->reg);
-
-    X(put)(c, r->r1, X(get)(c, yes ? r->r2 : r->r1));
-    return op_next(c, op + 1);
-}
 #endif
 
 static void X(xchg_rr)(X86Cpu *c, const Insn *op)
@@ -523,6 +516,27 @@ static ALWAYS_INLINE void X(do_setcc)(X86Cpu *c, const Insn *op, unsigned cc,
     return op_next(c, op + 1);
 }
 
+/* The flags are of this size; what moves may have another. */
+static ALWAYS_INLINE void X(do_cmov)(X86Cpu *c, const Insn *op, unsigned cc,
+                                     uint32_t kind)
+{
+    uint32_t is = c->lazy.op;
+    const OpArgs *r = op_args(op);
+    uint64_t v;
+    bool yes;
+
+    if (unlikely(kind ? is != kind + LOG2
+                      : (is & 3) != LOG2 || is < FLAGS_ADD)) {
+        return op_cmov(c, op);
+    }
+    yes =
+        kind == FLAGS_SUB ? X(lazy_sub)(c, cc) : X(cond_logic)(cc, c->lazy.res);
+    v = *(uint64_t *)op_reg(c, r->r1);
+    v = yes ? *(uint64_t *)op_reg(c, r->r2) : v;
+    *(uint64_t *)op_reg(c, r->r1) = op->opsize == 2 ? (uint32_t)v : v;
+    return op_next(c, op + 1);
+}
+
 /* CMP or TEST with the Jcc behind it. */
 static ALWAYS_INLINE void X(do_fused)(X86Cpu *c, const Insn *op, AluOp what,
                                       unsigned form, unsigned cc)
@@ -563,6 +577,8 @@ static ALWAYS_INLINE void X(do_step_jcc)(X86Cpu *c, const Insn *op,
     DEF(jcc_logic_##n, X(do_jcc)(c, op, n, FLAGS_LOGIC)) \
     DEF(setcc_sub_##n, X(do_setcc)(c, op, n, FLAGS_SUB)) \
     DEF(setcc_logic_##n, X(do_setcc)(c, op, n, FLAGS_LOGIC)) \
+    DEF(cmov_sub_##n, X(do_cmov)(c, op, n, FLAGS_SUB)) \
+    DEF(cmov_logic_##n, X(do_cmov)(c, op, n, FLAGS_LOGIC)) \
     DEF(cmp_rr_##n, X(do_fused)(c, op, ALU_CMP, FUSE_RR, n)) \
     DEF(cmp_ri_##n, X(do_fused)(c, op, ALU_CMP, FUSE_RI, n)) \
     DEF(cmp_rm_##n, X(do_fused)(c, op, ALU_CMP, FUSE_RM, n)) \
@@ -577,6 +593,7 @@ static ALWAYS_INLINE void X(do_step_jcc)(X86Cpu *c, const Insn *op,
 #define DEF_CC_RES(n) \
     DEF(jcc_res_##n, X(do_jcc)(c, op, n, 0)) \
     DEF(setcc_res_##n, X(do_setcc)(c, op, n, 0)) \
+    DEF(cmov_res_##n, X(do_cmov)(c, op, n, 0)) \
     DEF(dec_jcc_##n, X(do_step_jcc)(c, op, UN_DEC, n)) \
     DEF(inc_jcc_##n, X(do_step_jcc)(c, op, UN_INC, n))
 DEF_CC(0)
@@ -627,18 +644,20 @@ DEF_CC_RES(9)
 #define ALU_ROW(what) \
     { \
         ALU_FORM(what, rr), ALU_FORM(what, ri), ALU_FORM(what, rm_b), \
-            ALU_FORM(what, rm_bi), ALU_FORM(what, rm_g), ALU_FORM(what, mr_b), \
-            ALU_FORM(what, mr_bi), ALU_FORM(what, mr_g), ALU_FORM(what, mi_b), \
-            ALU_FORM(what, mi_bi), ALU_FORM(what, mi_g) \
+            ALU_FORM(what, rm_bi), ALU_FORM(what, rm_s), ALU_FORM(what, rm_g), \
+            ALU_FORM(what, mr_b), ALU_FORM(what, mr_bi), ALU_FORM(what, mr_s), \
+            ALU_FORM(what, mr_g), ALU_FORM(what, mi_b), ALU_FORM(what, mi_bi), \
+            ALU_FORM(what, mi_s), ALU_FORM(what, mi_g) \
     }
 #define ALU_ROW_AT(what, fl) \
     { \
         ALU_FORM_AT(what, rr, fl), ALU_FORM_AT(what, ri, fl), \
             ALU_FORM_AT(what, rm_b, fl), ALU_FORM_AT(what, rm_bi, fl), \
-            ALU_FORM_AT(what, rm_g, fl), ALU_FORM_AT(what, mr_b, fl), \
-            ALU_FORM_AT(what, mr_bi, fl), ALU_FORM_AT(what, mr_g, fl), \
+            ALU_FORM_AT(what, rm_s, fl), ALU_FORM_AT(what, rm_g, fl), \
+            ALU_FORM_AT(what, mr_b, fl), ALU_FORM_AT(what, mr_bi, fl), \
+            ALU_FORM_AT(what, mr_s, fl), ALU_FORM_AT(what, mr_g, fl), \
             ALU_FORM_AT(what, mi_b, fl), ALU_FORM_AT(what, mi_bi, fl), \
-            ALU_FORM_AT(what, mi_g, fl) \
+            ALU_FORM_AT(what, mi_s, fl), ALU_FORM_AT(what, mi_g, fl) \
     }
 #define BOTH(name) \
     { \
@@ -646,7 +665,7 @@ DEF_CC_RES(9)
     }
 #define UNARY_M(what) \
     { \
-        BOTH(what##_b), BOTH(what##_bi), BOTH(what##_g) \
+        BOTH(what##_b), BOTH(what##_bi), BOTH(what##_s), BOTH(what##_g) \
     }
 
 #define SIZE_OPS_COMMON \
@@ -683,7 +702,7 @@ DEF_CC_RES(9)
         UNARY_M(dec), \
         UNARY_M(neg), \
         { { X(not_b0), X(not_b0) }, \
-          { X(not_bi0), X(not_bi0) }, \
+          { X(not_bi0), X(not_bi0) }, { X(not_s0), X(not_s0) }, \
           { X(not_g0), X(not_g0) } }, \
     }, \
     .xchg_rr = X(xchg_rr), \
@@ -693,6 +712,9 @@ DEF_CC_RES(9)
     .setcc_sub = CC_LIST(setcc_sub), \
     .setcc_logic = CC_LIST(setcc_logic), \
     .setcc_res = CC_RES_LIST(setcc_res), \
+    .cmov_sub = CC_LIST(cmov_sub), \
+    .cmov_logic = CC_LIST(cmov_logic), \
+    .cmov_res = CC_RES_LIST(cmov_res), \
     .cmp_jcc = { CC_LIST(cmp_rr), CC_LIST(cmp_ri), CC_LIST(cmp_rm), \
                  CC_LIST(cmp_mr), CC_LIST(cmp_mi) }, \
     .test_jcc = { CC_LIST(test_rr), CC_LIST(test_ri), { NULL }, \
@@ -706,11 +728,10 @@ static const SizeOps X(ops) = {
     SIZE_OPS_COMMON,
     .imul_rr = BOTH(imul_rr),
     .imul_rri = BOTH(imul_rri),
-    .imul_rm = { BOTH(imul_b), BOTH(imul_bi), BOTH(imul_g) },
-    .cmov_rr = X(cmov_rr),
+    .imul_rm = { BOTH(imul_b), BOTH(imul_bi), BOTH(imul_s), BOTH(imul_g) },
     .bt_rr = X(bt_rr),
     .bt_ri = X(bt_ri),
-    .lea = { X(lea_b), X(lea_bi), X(lea_g) },
+    .lea = { X(lea_b), X(lea_bi), NULL, X(lea_g) },
 };
 #else
 static const SizeOps X(ops) = { SIZE_OPS_COMMON };

@@ -107,7 +107,7 @@ static bool op_settle(TcgCpu *tc)
     if (c->mode.key != tc->key ||
         ((uint32_t)c->s.rflags & (MODE_RFLAGS | FL_RF)) != tc->rflags ||
         c->s.apic_base != tc->apic_base || c->s.pkru != tc->pkru) {
-        tcg_sync(tc);
+        tcg_sync_changed(tc);
     }
     if (unlikely(cpu_pending(c)) || c->s.halted || c->mode.slow) {
         return false;

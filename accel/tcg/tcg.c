@@ -31,16 +31,10 @@ bool cpu_should_leave(X86Cpu *c)
     return c->mode.slow || (pending & ~CPU_IRQ) || (c->s.rflags & FL_IF);
 }
 
-void tcg_sync(TcgCpu *tc)
+static void tcg_sync_rest(TcgCpu *tc)
 {
     X86Cpu *c = &tc->cpu;
 
-    /* RF is for the next instruction alone, and of no use with no breakpoint
-     * armed: nobody sees it go a moment early. */
-    if ((c->s.rflags & FL_RF) && !(c->s.dr[7] & 0xff) && !tc->stepping) {
-        c->s.rflags &= ~(uint64_t)FL_RF;
-    }
-    x86_update_mode(c);
     if (c->s.apic_base != tc->apic_base || c->s.pkru != tc->pkru ||
         c->s.a20_masked != tc->bus.a20_masked) {
         tc->apic_base = c->s.apic_base;
@@ -54,6 +48,33 @@ void tcg_sync(TcgCpu *tc)
         tlb_sync_watch(tc);
     }
     tlb_select(tc);
+}
+
+/* RF is for the next instruction alone, and of no use with no breakpoint
+ * armed: nobody sees it go a moment early. */
+static void tcg_drop_rf(TcgCpu *tc)
+{
+    X86Cpu *c = &tc->cpu;
+
+    if ((c->s.rflags & FL_RF) && !(c->s.dr[7] & 0xff) && !tc->stepping) {
+        c->s.rflags &= ~(uint64_t)FL_RF;
+    }
+}
+
+void tcg_sync(TcgCpu *tc)
+{
+    tcg_drop_rf(tc);
+    x86_update_mode(&tc->cpu);
+    tcg_sync_rest(tc);
+}
+
+void tcg_sync_changed(TcgCpu *tc)
+{
+    tcg_drop_rf(tc);
+    if (tc->cpu.mode.key == tc->key) {
+        x86_update_mode(&tc->cpu);
+    }
+    tcg_sync_rest(tc);
 }
 
 /* ---- counting -------------------------------------------------------------------- */

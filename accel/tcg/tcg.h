@@ -204,6 +204,9 @@ extern const AccelOps tcg_accel;
 /* After anything that x86_update_mode() or the TLB depends on: makes tlb and
  * vtag those of the current mode. */
 void tcg_sync(TcgCpu *tc);
+/* The same after an instruction that called x86_update_mode() itself, unless
+ * it changed flags only. */
+void tcg_sync_changed(TcgCpu *tc);
 /* The record of the page that holds @host; NULL: not guest memory. */
 TcgPage *tcg_page(TcgAccel *a, const void *host);
 /* Makes one for region memory that is new. */
