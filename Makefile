@@ -50,7 +50,7 @@ SANFLAGS := $(if $(SAN),$(or $(SANFLAGS_$(SAN)),$(error SAN=$(SAN): asan, ubsan 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LIB := $(B)/librhea.a
 
-all: $(B)/rhea
+all: $(B)/rhea $(B)/rhea-img
 
 $(B)/rhea: $(call obj,$(filter $(MAIN_SRCS),$(SRCS))) $(LIB)
 	@echo "  LINK $@"
@@ -59,6 +59,21 @@ $(B)/rhea: $(call obj,$(filter $(MAIN_SRCS),$(SRCS))) $(LIB)
 $(LIB): $(call obj,$(LIB_SRCS))
 	@echo "  AR   $@"
 	$(Q)rm -f $@ && ar rcs $@ $^
+
+# The image tools are made of util and block alone: no machine, no processor.
+IMG_LIB := $(B)/libblock.a
+
+$(IMG_LIB): $(call obj,$(util-srcs) $(block-srcs))
+	@echo "  AR   $@"
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/rhea-img: $(call obj,$(wildcard tools/img/*.c)) $(IMG_LIB)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
+
+$(B)/rhea-io: $(call obj,$(wildcard tools/io/*.c)) $(IMG_LIB)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 
 $(B)/obj/%.o: %.c build/config.h Makefile
 	@echo "  CC   $<"
@@ -104,7 +119,7 @@ check-all: check lint
 	$(Q)$(MAKE) SAN=asan check
 	$(Q)$(MAKE) SAN=tsan check
 
-$(addprefix check-,$(GROUPS) fuzz boot): check-%: all $(TEST_BINS) \
+$(addprefix check-,$(GROUPS) fuzz boot img): check-%: all $(TEST_BINS) \
     $(B)/tools/instructions-md
 	$(Q)tests/run-tests B=$(B) $*$(if $(T),/$(T))
 
@@ -218,10 +233,11 @@ compile_commands.json: Makefile $(SRCS)
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(B)/rhea $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(B)/rhea $(B)/rhea-img $(DESTDIR)$(PREFIX)/bin/
 
 clean:
-	rm -rf $(B)/obj $(B)/tests $(B)/lint $(LIB) $(B)/rhea
+	rm -rf $(B)/obj $(B)/tests $(B)/lint $(LIB) $(IMG_LIB) $(B)/rhea \
+	    $(B)/rhea-img $(B)/rhea-io
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 

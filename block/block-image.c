@@ -42,7 +42,8 @@ static bool size_from_backing(const char *filename, KeyVal *opts,
     }
     bn = block_open(path, fmt, NULL, BLOCK_NO_IO, &err);
     if (!bn) {
-        g_propagate_prefixed_error(errp, err, "Could not open '%s': ", path);
+        error_setg(errp, "%s\nCould not open backing image.", err->message);
+        g_error_free(err);
         return false;
     }
     if (!keyval_get(opts, "size")) {

@@ -314,14 +314,15 @@ static BlockNode *open_probed(KeyVal *opts, unsigned flags, unsigned depth,
             return NULL;
         }
     } else if (!file->read_only) {
-        warn_report("Image format was not specified for '%s' and probing "
-                    "guessed raw.\n"
-                    "         Automatically detecting the format is dangerous "
-                    "for raw images, write operations on block 0 will be "
-                    "restricted.\n"
-                    "         Specify the 'raw' format explicitly to remove "
-                    "the restrictions.",
-                    file->filename);
+        fprintf(stderr,
+                "WARNING: Image format was not specified for '%s' and probing "
+                "guessed raw.\n"
+                "         Automatically detecting the format is dangerous "
+                "for raw images, write operations on block 0 will be "
+                "restricted.\n"
+                "         Specify the 'raw' format explicitly to remove "
+                "the restrictions.\n",
+                file->filename);
     }
     return open_node(drv, opts, flags, file, true, depth, errp);
 }

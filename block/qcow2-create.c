@@ -36,9 +36,8 @@ static bool parse_params(KeyVal *o, CreateParams *p, GError **errp)
     if (!parse_compat(keyval_get(o, "compat"), p, errp) ||
         !keyval_size(o, "size", 1, 0, &p->size, errp) ||
         !keyval_bool(o, "extended_l2", false, &p->ext_l2, errp) ||
-        !keyval_size(o, "cluster_size", 1,
-                     p->ext_l2 ? 2 * DEFAULT_CLUSTER : DEFAULT_CLUSTER,
-                     &p->cluster_size, errp) ||
+        !keyval_size(o, "cluster_size", 1, DEFAULT_CLUSTER, &p->cluster_size,
+                     errp) ||
         !keyval_u64(o, "refcount_bits", 16, &p->refcount_bits, errp) ||
         !keyval_bool(o, "lazy_refcounts", false, &p->lazy, errp) ||
         !keyval_bool(o, "data_file_raw", false, &p->data_file_raw, errp) ||

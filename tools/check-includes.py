@@ -35,6 +35,7 @@ RULES = [
     ('hw/', DEVICES),
     ('monitor/', ALL),
     ('tools/img/', ['util', 'block', 'tools']),
+    ('tools/io/', ['util', 'block', 'tools']),
     ('tools/', ALL + ['tools']),
     ('tests/', ALL + ['tests']),
 ]
