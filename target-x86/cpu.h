@@ -103,6 +103,7 @@ enum { S_ES, S_CS, S_SS, S_DS, S_FS, S_GS, S_COUNT };
 #define XCR0_SSE       0x2u
 #define XCR0_AVX       0x4u
 #define XCR0_PKRU      0x200u
+#define XCR0_EXT       0xe0u /* opmask, upper halves, ZMM16-31 */
 
 /* Exception vectors. SDM 3A, table 6-1. */
 enum {
@@ -250,6 +251,10 @@ typedef struct LazyFlags { /* see flags.h */
 
 struct Insn;
 
+/* AVX-512's part of an XSAVE area: components 5, 6 and 7. */
+enum { X86_EXT_OPMASK = 64, X86_EXT_ZMM_HI = 512, X86_EXT_HI16 = 1024 };
+enum { X86_EXT_SIZE = X86_EXT_OPMASK + X86_EXT_ZMM_HI + X86_EXT_HI16 };
+
 struct X86Cpu { /* first member of the accelerator's own struct */
     X86State s;
 
@@ -270,6 +275,10 @@ struct X86Cpu { /* first member of the accelerator's own struct */
     uint32_t pending;    /* atomic */
     unsigned index;      /* 0 is the boot processor */
     uint32_t apic_id;
+    /* NULL, or what XSAVE and XRSTOR move for a guest that has AVX-512 from the
+     * engine around this one; nothing here computes with it. */
+    uint8_t *ext;
+    uint64_t ext_bv; /* which components are not in their initial state */
     uint64_t tsc_hz; /* 0: X86_TSC_HZ; else of the host's processor */
     Machine *machine;
     const CpuModel *model;   /* what CPUID says, resolved */

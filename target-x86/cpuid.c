@@ -456,6 +456,10 @@ void x86_cpuid(const X86Cpu *c, uint32_t leaf, uint32_t subleaf,
     const CpuModel *cm = c->model;
 
     memset(out, 0, 4 * sizeof(*out));
+    if (cm->native && leaf >> 28 != 4) {
+        __cpuid_count(leaf, subleaf, out[0], out[1], out[2], out[3]);
+        return;
+    }
     if (leaf >= 0x80000000) {
         if (leaf <= cm->xlevel) {
             leaf_extended(c, leaf, subleaf, out);

@@ -32,6 +32,9 @@ enum {
     XSAVE_HEADER_SIZE = 64,
     XSAVE_AVX_OFF = 576,
     XSAVE_AVX_SIZE = 256,
+    XSAVE_OPMASK_OFF = 1088, /* likewise */
+    XSAVE_ZMM_HI_OFF = 1152,
+    XSAVE_HI16_OFF = 1664,
     XSAVE_PKRU_OFF = 2688, /* where Intel's processors have it */
     XSAVE_PKRU_SIZE = 8,
 };

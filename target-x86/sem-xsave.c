@@ -3,7 +3,8 @@
  *
  * An area has a legacy part (FXSAVE's 512 bytes: x87, MXCSR, XMM), a header and
  * the components behind it, at fixed offsets (standard form) or packed
- * (compacted form: XSAVEC, XSAVES). Components here: x87, SSE, AVX, PKRU.
+ * (compacted form: XSAVEC, XSAVES). Components here: x87, SSE, AVX, PKRU, and
+ * AVX-512's as bytes that another engine left (X86Cpu.ext).
  *
  * All checks and loads come before the first register changes, all probes
  * before the first byte is stored.
@@ -258,7 +259,8 @@ uint64_t xsave_in_use(const X86Cpu *c)
 {
     return (x87_is_init(&c->s) ? 0 : XCR0_X87) |
            (vec_is_zero(c, 0) ? 0 : XCR0_SSE) |
-           (vec_is_zero(c, 16) ? 0 : XCR0_AVX) | (c->s.pkru ? XCR0_PKRU : 0);
+           (vec_is_zero(c, 16) ? 0 : XCR0_AVX) | (c->s.pkru ? XCR0_PKRU : 0) |
+           c->ext_bv;
 }
 
 typedef struct XsaveComponent {
@@ -269,6 +271,9 @@ typedef struct XsaveComponent {
 /* Those behind the header, in their order. */
 static const XsaveComponent components[] = {
     { XCR0_AVX, XSAVE_AVX_SIZE, XSAVE_AVX_OFF },
+    { 0x20, X86_EXT_OPMASK, XSAVE_OPMASK_OFF },
+    { 0x40, X86_EXT_ZMM_HI, XSAVE_ZMM_HI_OFF },
+    { 0x80, X86_EXT_HI16, XSAVE_HI16_OFF },
     { XCR0_PKRU, XSAVE_PKRU_SIZE, XSAVE_PKRU_OFF },
 };
 
@@ -300,9 +305,26 @@ static unsigned area_size(bool compact, uint64_t bits)
     return end;
 }
 
+/* The bytes that are only kept. */
+static uint8_t *component_ext(const X86Cpu *c, uint64_t bit)
+{
+    return c->ext + (bit == 0x20   ? 0
+                     : bit == 0x40 ? X86_EXT_OPMASK
+                                   : X86_EXT_OPMASK + X86_EXT_ZMM_HI);
+}
+
+static unsigned component_size(uint64_t bit)
+{
+    return bit == 0x20   ? X86_EXT_OPMASK
+           : bit == 0x40 ? X86_EXT_ZMM_HI
+                         : X86_EXT_HI16;
+}
+
 static void component_put(const X86Cpu *c, uint64_t bit, uint8_t *p)
 {
-    if (bit == XCR0_AVX) {
+    if (bit & XCR0_EXT) {
+        memcpy(p, component_ext(c, bit), component_size(bit));
+    } else if (bit == XCR0_AVX) {
         for (unsigned i = 0; i < 16; i++) {
             memcpy(p + 16 * i, c->s.vec[i] + 16, 16);
         }
@@ -314,7 +336,15 @@ static void component_put(const X86Cpu *c, uint64_t bit, uint8_t *p)
 /* @p NULL: the initial state. */
 static void component_get(X86Cpu *c, uint64_t bit, const uint8_t *p)
 {
-    if (bit == XCR0_AVX) {
+    if (bit & XCR0_EXT) {
+        if (p) {
+            memcpy(component_ext(c, bit), p, component_size(bit));
+            c->ext_bv |= bit;
+        } else {
+            memset(component_ext(c, bit), 0, component_size(bit));
+            c->ext_bv &= ~bit;
+        }
+    } else if (bit == XCR0_AVX) {
         for (unsigned i = 0; i < vec_count(c); i++) {
             v_st(c->s.vec[i] + 16, p ? v_ld(p + 16 * i) : v_zero());
         }
@@ -354,7 +384,7 @@ typedef struct XsaveJob {
 
 static void xsave_data(X86Cpu *c, const Insn *in, const XsaveJob *job)
 {
-    uint8_t buf[FX_END];
+    uint8_t buf[X86_EXT_HI16]; /* the largest piece */
 
     if (job->write & XCR0_X87) {
         fx_put_x87(c, buf, in->rex_w);
@@ -448,7 +478,8 @@ typedef struct XsaveArea { /* a copy of what is needed of it */
     uint64_t xstate_bv, xcomp_bv;
     bool compact;
     uint8_t legacy[FX_END];
-    uint8_t ext[XSAVE_AVX_SIZE + XSAVE_PKRU_SIZE]; /* in compact order */
+    /* All components, one behind the other. */
+    uint8_t ext[XSAVE_AVX_SIZE + X86_EXT_SIZE + XSAVE_PKRU_SIZE];
 } XsaveArea;
 
 static bool header_is_good(const X86Cpu *c, const uint8_t *h, uint64_t enabled,

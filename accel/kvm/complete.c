@@ -14,10 +14,26 @@
 #include "target-x86/insn.h"
 #include "util/log.h"
 
-#define BURST_MAX     (UINT64_C(1) << 22) /* instructions */
-#define BURST_MAX_SMP (UINT64_C(1) << 12)
-#define SOON_NS       INT64_C(20000000)
-#define LATE_NS       INT64_C(200000000)
+typedef struct BurstRule {
+    uint64_t max, max_smp; /* instructions */
+    int64_t soon, late;    /* ns: longer bursts below, one again above */
+} BurstRule;
+
+/* A burst on hardware should cost no more than the way there and back. */
+static const BurstRule on_hardware = {
+    .max = 1 << 14,
+    .max_smp = 1 << 12,
+    .soon = 2 * 1000 * 1000,
+    .late = 50 * 1000 * 1000,
+};
+
+/* An interpreter in the kernel is slower than the software CPU. */
+static const BurstRule on_interpreter = {
+    .max = 1 << 26,
+    .max_smp = 1 << 14,
+    .soon = 2 * NS_PER_SEC,
+    .late = 20 * NS_PER_SEC,
+};
 
 /* The mnemonic at cs:rip, for the count. */
 static const char *complete_mnemonic(KvmCpu *kc)
@@ -45,12 +61,14 @@ static const char *complete_mnemonic(KvmCpu *kc)
 
 static void complete_adapt(KvmCpu *kc)
 {
-    uint64_t max = kvm_x86(kc)->machine->ncpus > 1 ? BURST_MAX_SMP : BURST_MAX;
+    const BurstRule *r =
+        kc->kvm->probe.interprets ? &on_interpreter : &on_hardware;
+    uint64_t max = kvm_x86(kc)->machine->ncpus > 1 ? r->max_smp : r->max;
     int64_t ran = kvm_host_ns() - kc->burst_end;
 
-    if (!kc->burst_end || ran > LATE_NS) {
+    if (!kc->burst_end || ran > r->late) {
         kc->burst = 1;
-    } else if (ran < SOON_NS) {
+    } else if (ran < r->soon) {
         kc->burst = MIN(kc->burst * 2, max);
     }
 }
@@ -82,7 +100,7 @@ CpuExit kvm_complete(KvmCpu *kc)
              "kvm: %s at %016" PRIx64 " is completed in software, burst of "
              "%" PRIu64 "\n",
              name, c->s.rip, kc->burst);
-    exit = kvm_run_soft(kc, kc->burst);
+    exit = kvm_run_soft(kc, kc->tcg.single_step ? 1 : kc->burst);
     kc->burst_end = kvm_host_ns();
     return exit;
 }

@@ -7,6 +7,7 @@
  * invisible.
  */
 #include "util/osdep.h"
+#include <cpuid.h>
 #include "accel/kvm/kvm.h"
 #include "target-x86/cpuid.h"
 #include "util/error.h"
@@ -44,10 +45,23 @@ static const struct kvm_cpuid_entry2 *supported_leaf(const KvmAccel *a,
     return NULL;
 }
 
+/* An interpreter that lets guests see the host's CPUID. */
+static bool native_feature(const FeatureRow *row)
+{
+    uint32_t r[4];
+
+    return __get_cpuid_count(row->leaf, row->sub, &r[0], &r[1], &r[2], &r[3]) &&
+           (r[row->reg] >> row->bit & 1);
+}
+
 static bool supported_feature(const KvmAccel *a, CpuFeature f)
 {
     const FeatureRow *row = &feature_rows[f];
     const struct kvm_cpuid_entry2 *e = supported_leaf(a, row->leaf, row->sub);
+
+    if (a->probe.native_cpuid) {
+        return native_feature(row);
+    }
 
     if (!e) {
         return false;
@@ -125,6 +139,20 @@ static void model_host_identity(const KvmAccel *a, CpuModel *cm)
     cm->brand[48] = '\0';
 }
 
+/* What guests see anyway, as far as the software CPU can do it. */
+static void limit_to_native(const KvmAccel *a, CpuModel *cm)
+{
+    model_host_identity(a, cm);
+    for (unsigned f = 1; f < FEAT_COUNT; f++) {
+        uint64_t bit = UINT64_C(1) << (f % 64);
+        bool on =
+            f == FEAT_HYPERVISOR || f == FEAT_APIC ||
+            (cpu_feature_available(f) && native_feature(&feature_rows[f]));
+
+        cm->has[f / 64] = on ? cm->has[f / 64] | bit : cm->has[f / 64] & ~bit;
+    }
+}
+
 void kvm_limit_model(Accel *accel, CpuModel *cm)
 {
     const KvmAccel *a = container_of(accel, KvmAccel, accel);
@@ -132,6 +160,17 @@ void kvm_limit_model(Accel *accel, CpuModel *cm)
     bool avx;
 
     cm->kvm_leaf = true;
+    cm->native = a->probe.native_cpuid;
+    if (named && cm->native) {
+        warn_report("this host's KVM answers CPUID itself: -cpu %s has no "
+                    "effect on what guests see",
+                    cm->name);
+        named = false;
+    }
+    if (cm->native) {
+        limit_to_native(a, cm);
+        return;
+    }
     if (!named) {
         g_strlcpy(cm->brand, "Rhea KVM processor", sizeof(cm->brand));
     }

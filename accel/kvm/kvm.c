@@ -204,6 +204,9 @@ static bool exit_internal_error(KvmCpu *kc, CpuExit *exit)
     kc->io_pending = false;
     cpu_state(c);
     *exit = kvm_complete(kc);
+    if (*exit == CPU_EXIT_KICKED && kc->tcg.single_step) {
+        *exit = CPU_EXIT_DEBUG; /* that was the step */
+    }
     return *exit == CPU_EXIT_KICKED;
 }
 
@@ -589,6 +592,7 @@ static bool vm_setup(KvmAccel *a, GError **errp)
                    a->run_size);
         return false;
     }
+    kvm_probe_guest(a->fd, a->run_size, &a->probe);
     return true;
 }
 
@@ -669,6 +673,9 @@ static bool kvm_cpu_init(X86Cpu *c, GError **errp)
     c->tsc_hz = khz > 0 ? (uint64_t)khz * 1000 : 0;
     kc->tsc_dirty = true;
     kc->burst = 1;
+    if (a->probe.native_cpuid && a->caps.xsave) {
+        c->ext = kc->ext; /* whatever the host has, guests use it */
+    }
     kvm_stats_init(&kc->stats);
     if (!kvm_cpuid_set(kc, errp) || !tcg_embedded_cpu_init(c, a->soft, errp)) {
         kvm_stats_fini(&kc->stats);

@@ -40,12 +40,20 @@ typedef struct KvmCaps {
     unsigned slots, mce_banks;
 } KvmCaps;
 
+/* What a small guest shows. */
+typedef struct KvmProbe {
+    bool native_cpuid; /* guests see the host's CPUID, not ours */
+    bool interprets;   /* so slowly that it is no hardware */
+    uint64_t insns_per_sec;
+} KvmProbe;
+
 struct KvmAccel {
     Accel accel;
     TcgAccel *soft;
     int fd, vm;
     int run_size;
     KvmCaps caps;
+    KvmProbe probe;
     KvmSlot *slot; /* caps.slots, of which n_slots were ever used */
     unsigned n_slots;
     struct kvm_cpuid2 *supported; /* KVM_GET_SUPPORTED_CPUID */
@@ -79,7 +87,8 @@ struct KvmCpu {
     bool tsc_dirty;      /* push the TSC even if its offset did not change */
     uint64_t tsc_offset; /* as last pulled or pushed */
     bool failed;         /* an ioctl that must not fail did; told once */
-    void *xsave;         /* xsave_size bytes */
+    uint8_t ext[X86_EXT_SIZE]; /* kvm_x86()->ext where guests have AVX-512 */
+    void *xsave;               /* xsave_size bytes */
     uint8_t msr[KVM_MSRS_MAX]; /* rows of state.c that the host takes */
     unsigned n_msrs;
 
@@ -121,6 +130,11 @@ bool kvm_host_open(const char *path, int *fd, int *vm, GError **errp);
 void kvm_host_report(const char *path, GString *out);
 /* Fills @caps; false: something that cannot be missed is. */
 bool kvm_host_caps(int vm, KvmCaps *caps, GError **errp);
+
+/* ---- probe.c ------------------------------------------------------------------ */
+
+/* Runs a guest in a VM of its own; all 0 if that fails. */
+void kvm_probe_guest(int fd, size_t run_size, KvmProbe *p);
 
 /* ---- memory.c: the flat map as slots ----------------------------------------- */
 

@@ -324,6 +324,50 @@ static bool get_xsave(KvmCpu *kc)
                                     : STATE_CALL(kc, KVM_GET_XSAVE, kc->xsave);
 }
 
+static const struct {
+    unsigned component, size, off;
+} ext_rows[] = {
+    { 5, X86_EXT_OPMASK, XSAVE_OPMASK_OFF },
+    { 6, X86_EXT_ZMM_HI, XSAVE_ZMM_HI_OFF },
+    { 7, X86_EXT_HI16, XSAVE_HI16_OFF },
+};
+
+/* AVX-512, which only XSAVE and XRSTOR touch on our side. */
+static void pull_ext(KvmCpu *kc, const uint8_t *area, uint64_t bv)
+{
+    X86Cpu *c = kvm_x86(kc);
+    uint8_t *p = c->ext;
+
+    c->ext_bv = bv & XCR0_EXT;
+    for (unsigned i = 0; p && i < G_N_ELEMENTS(ext_rows); i++) {
+        unsigned off = xsave_offset(ext_rows[i].component, ext_rows[i].off);
+
+        if (off + ext_rows[i].size <= xsave_size(kc)) {
+            memcpy(p, area + off, ext_rows[i].size);
+        }
+        p += ext_rows[i].size;
+    }
+}
+
+static uint64_t push_ext(KvmCpu *kc, uint8_t *area)
+{
+    X86Cpu *c = kvm_x86(kc);
+    const uint8_t *p = c->ext;
+
+    if (!p) {
+        return 0;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(ext_rows); i++) {
+        unsigned off = xsave_offset(ext_rows[i].component, ext_rows[i].off);
+
+        if (off + ext_rows[i].size <= xsave_size(kc)) {
+            memcpy(area + off, p, ext_rows[i].size);
+        }
+        p += ext_rows[i].size;
+    }
+    return c->ext_bv;
+}
+
 static void pull_xsave(KvmCpu *kc, X86State *s)
 {
     uint8_t *p = kc->xsave;
@@ -337,6 +381,7 @@ static void pull_xsave(KvmCpu *kc, X86State *s)
     }
     bv = ld_le64(p + XS_BV);
     fx_get(s, p);
+    pull_ext(kc, p, bv);
     for (unsigned i = 0; i < 16; i++) {
         if ((bv & XCR0_AVX) && avx + 256 <= size) {
             memcpy(s->vec[i] + 16, p + avx + 16 * i, 16);
@@ -369,7 +414,7 @@ static void push_xsave(KvmCpu *kc, const X86State *s)
         bv |= XCR0_PKRU;
         st_le32(p + pkru, s->pkru);
     }
-    st_le64(p + XS_BV, bv);
+    st_le64(p + XS_BV, bv | push_ext(kc, p));
     STATE_CALL(kc, KVM_SET_XSAVE, p);
 }
 
@@ -538,7 +583,8 @@ void kvm_probe_msrs(KvmCpu *kc)
         list.entry[0] = (struct kvm_msr_entry) { .index = row->index };
         if ((row->feature == FEAT_NONE ||
              cpu_has(&kc->tcg.cpu, row->feature)) &&
-            KVM_CALL(kc->fd, KVM_GET_MSRS, &list) == 1) {
+            KVM_CALL(kc->fd, KVM_GET_MSRS, &list) == 1 &&
+            KVM_CALL(kc->fd, KVM_SET_MSRS, &list) == 1) {
             kc->msr[kc->n_msrs++] = i;
         }
     }

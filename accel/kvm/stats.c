@@ -213,6 +213,7 @@ static void sum_free(KvmSum *sum)
 
 void kvm_info(Machine *m, GString *out)
 {
+    const KvmAccel *a;
     KvmSum sum;
 
     g_string_append_printf(out, "kvm support: %s\n",
@@ -220,6 +221,14 @@ void kvm_info(Machine *m, GString *out)
     if (!kvm_enabled(m)) {
         return;
     }
+    a = container_of(m->accel, KvmAccel, accel);
+    g_string_append_printf(out,
+                           "guest code: about %.1f million instructions/s"
+                           "%s%s\n",
+                           a->probe.insns_per_sec / 1e6,
+                           a->probe.interprets ? ", interpreted" : "",
+                           a->probe.native_cpuid ? "; CPUID is the host's own"
+                                                 : "");
     sum_machine(&sum, m);
     g_string_append_printf(out,
                            "instructions KVM refused: %" PRIu64

@@ -257,6 +257,11 @@ static bool tcg_between(TcgCpu *tc, CpuExit *exit)
     tcg_settle_budget(tc);
     if (tc->fault_waits) {
         tc->fault_waits = false;
+        if (tc->burst && c->fault.vector == EXC_UD &&
+            tc->insns != tc->burst_start) {
+            *exit = CPU_EXIT_KICKED; /* the other engine may know it */
+            return false;
+        }
         if (!x86_deliver_fault(c)) {
             *exit = CPU_EXIT_TRIPLE_FAULT;
             return false;
@@ -675,7 +680,10 @@ CpuExit tcg_run_burst(X86Cpu *c, uint64_t n, bool stale)
     } else {
         tcg_set_limit(c, n);
     }
+    tc->burst = true;
+    tc->burst_start = tc->insns;
     exit = tcg_run(c);
+    tc->burst = false;
     if (exit == CPU_EXIT_DEBUG && (n == 1 || tc->limit_hit)) {
         exit = CPU_EXIT_KICKED;
     }

@@ -163,6 +163,8 @@ struct TcgCpu {
     bool stepping;      /* in tcg_step() */
     bool step_tf;       /* RFLAGS.TF was set before the instruction */
     bool limit_hit;
+    bool burst;           /* in tcg_run_burst() */
+    uint64_t burst_start; /* insns then */
 
     /* Debugging. */
     uint64_t breakpoint[BREAKPOINTS_MAX];
@@ -235,7 +237,8 @@ void tcg_embedded_cpu_exit(X86Cpu *c);
  * Executes about @n instructions from cpu->s on, in the vCPU's thread; 1 is
  * exactly one, before which no interrupt is taken. @stale: others executed
  * guest code since the last burst, so nothing translated or decoded is
- * believed. CPU_EXIT_KICKED also at the end of the burst.
+ * believed. CPU_EXIT_KICKED also at the end of the burst, which comes before
+ * an instruction that this engine does not know, unless it is the first.
  */
 CpuExit tcg_run_burst(X86Cpu *c, uint64_t n, bool stale);
 /*

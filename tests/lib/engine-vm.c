@@ -130,6 +130,7 @@ void evm_mode(Evm *vm, EvmMode mode)
     X86Cpu *c = vm->c;
     X86State *s = &c->s;
 
+    c->state_in_accel = false;
     x86_reset(c);
     s->rip = EVM_CODE;
     s->gpr[R_RSP] = EVM_STACK;
@@ -171,28 +172,49 @@ void evm_mode(Evm *vm, EvmMode mode)
 
 Evm *evm_new(EvmMode mode)
 {
-    Evm *vm = g_new0(Evm, 1);
+    const char *engine = g_getenv("EVM_ENGINE");
+    Evm *vm = evm_new_on(mode, engine ? engine : "tcg");
+
+    if (!vm) {
+        g_printerr("EVM_ENGINE=%s cannot be used here\n", engine);
+        exit(77);
+    }
+    return vm;
+}
+
+Evm *evm_new_on(EvmMode mode, const char *engine)
+{
+    const AccelOps *ops = accel_find(engine);
+    Evm *vm;
     GError *err = NULL;
+
+    if (!ops || (ops->available && !ops->available(NULL))) {
+        return NULL;
+    }
+    vm = g_new0(Evm, 1);
 
     vm->m = machine_new(&evm_class, clock_new_manual());
     g_assert_true(region_init_ram(&vm->ram, "ram", EVM_RAM, &err));
     as_map(vm->m->mem, 0, &vm->ram, 0);
-    g_assert_true(accel_open(vm->m, "tcg", NULL, &err));
+    g_assert_true(accel_open(vm->m, engine, NULL, &err));
     vm->m->cpu_model = vm->model = cpu_model_new("max", &vm->m->cfg, &err);
     g_assert_no_error(err);
-    vm->c = g_malloc0(tcg_accel.cpu_size);
+    if (ops->limit_model) {
+        ops->limit_model(vm->m->accel, vm->model);
+    }
+    vm->c = g_malloc0(ops->cpu_size);
     vm->c->model = vm->m->cpu_model;
     vm->c->machine = vm->m;
     vm->m->ncpus = 1;
     vm->m->cpu = &vm->c;
-    g_assert_true(tcg_accel.cpu_init(vm->c, &err));
+    g_assert_true(ops->cpu_init(vm->c, &err));
     evm_mode(vm, mode);
     return vm;
 }
 
 void evm_free(Evm *vm)
 {
-    tcg_accel.cpu_exit(vm->c);
+    vm->m->accel->ops->cpu_exit(vm->c);
     accel_close(vm->m);
     as_unmap(&vm->ram);
     region_fini(&vm->ram);
@@ -202,17 +224,58 @@ void evm_free(Evm *vm)
     g_free(vm);
 }
 
+CpuExit evm_single_step(Evm *vm)
+{
+    const AccelOps *ops = vm->m->accel->ops;
+    CpuExit exit;
+
+    ops->set_debug(vm->c, NULL, 0, true);
+    do {
+        exit = ops->run(vm->c);
+    } while (exit == CPU_EXIT_KICKED);
+    cpu_state(vm->c);
+    ops->set_debug(vm->c, NULL, 0, false);
+    return exit;
+}
+
+/* Only the software CPU can count instructions. */
+static CpuExit evm_run_steps(Evm *vm, uint64_t max)
+{
+    CpuExit exit = CPU_EXIT_DEBUG;
+
+    while (max-- && exit == CPU_EXIT_DEBUG) {
+        exit = evm_single_step(vm);
+    }
+    return exit;
+}
+
+static CpuExit evm_run_free(Evm *vm, uint64_t max)
+{
+    const AccelOps *ops = vm->m->accel->ops;
+    CpuExit exit;
+
+    if (ops == &tcg_accel) {
+        tcg_set_limit(vm->c, max);
+    } else if (max) {
+        return evm_run_steps(vm, max);
+    }
+    do {
+        exit = ops->run(vm->c);
+    } while (exit == CPU_EXIT_KICKED);
+    if (ops == &tcg_accel) {
+        tcg_set_limit(vm->c, 0);
+    }
+    cpu_state(vm->c);
+    return exit;
+}
+
 int evm_run(Evm *vm, uint64_t max)
 {
     X86Cpu *c = vm->c;
     CpuExit exit;
 
     c->s.halted = false;
-    tcg_set_limit(c, max);
-    do {
-        exit = tcg_accel.run(c);
-    } while (exit == CPU_EXIT_KICKED);
-    tcg_set_limit(c, 0);
+    exit = evm_run_free(vm, max);
     if (exit == CPU_EXIT_TRIPLE_FAULT) {
         return EVM_TRIPLE;
     }

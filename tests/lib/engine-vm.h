@@ -1,5 +1,6 @@
 /*
- * A machine with RAM and one software CPU, run from the test's own thread.
+ * A machine with RAM and one CPU, run from the test's own thread. The software
+ * CPU's, or that of the engine that EVM_ENGINE in the environment names.
  *
  * The guest's first megabytes: 0x1000 page tables (identity, 2 MiB pages, 4 GiB),
  * 0x8000 GDT, 0x9000 IDT, 0xa000 a stub per vector, 0xb000 TSS. Every exception
@@ -33,6 +34,10 @@ typedef struct Evm {
 } Evm;
 
 Evm *evm_new(EvmMode mode);
+/* Of one engine, or NULL if this host has it not. */
+Evm *evm_new_on(EvmMode mode, const char *engine);
+/* One instruction: CPU_EXIT_DEBUG, or what else came of it. */
+CpuExit evm_single_step(Evm *vm);
 void evm_free(Evm *vm);
 /* Registers, tables and segments of @mode again; memory else stays. */
 void evm_mode(Evm *vm, EvmMode mode);

@@ -1,0 +1,220 @@
+/*
+ * State to the kernel and back; kicks. Skipped where there is no KVM.
+ */
+#include "util/osdep.h"
+#include <pthread.h>
+#include "accel/kvm/kvm.h"
+#include "tests/lib/engine-vm.h"
+#include "target-x86/seg.h"
+
+static Evm *vm_or_skip(void)
+{
+    Evm *vm = evm_new_on(EVM_LONG64, "kvm");
+
+    if (!vm) {
+        g_test_skip("no KVM here");
+    }
+    return vm;
+}
+
+static void fill(X86State *s)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        s->gpr[i] = UINT64_C(0x0123456789abcdef) * (i + 1);
+        for (unsigned j = 0; j < 16; j++) {
+            s->vec[i][j] = i * 16 + j;
+        }
+    }
+    s->rflags = 2 | FL_CF | FL_OF | FL_ID;
+    s->seg[S_FS].base = 0x7fff12345678;
+    s->seg[S_GS].base = 0xffff888012345678;
+    s->gdt_base = 0xfffffe0000001000;
+    s->gdt_limit = 0x7f;
+    s->idt_base = 0xfffffe0000000000;
+    s->cr2 = 0xdeadbeef000;
+    s->star = UINT64_C(0x0023001000000000);
+    s->lstar = 0xffffffff81a00000;
+    s->cstar = 0xffffffff81a01000;
+    s->sfmask = 0x47700;
+    s->kernel_gs_base = 0x1234567000;
+    s->sysenter_cs = 0x10;
+    s->sysenter_esp = 0xfffffe0000003000;
+    s->sysenter_eip = 0xffffffff81a02000;
+    s->dr[0] = 0x1000;
+    s->dr[3] = 0x3000;
+    s->fcw = 0x37f;
+    s->fsw = 0x3800; /* TOP is 7 */
+    s->ftw = 0x81;
+    for (unsigned i = 0; i < 8; i++) {
+        memset(s->st[i], 0x11 * (i + 1), 10);
+    }
+    s->mxcsr = 0x1fa0;
+    s->nmi_masked = true;
+}
+
+static void same(const X86State *a, const X86State *b)
+{
+    g_assert_cmpmem(a->gpr, sizeof(a->gpr), b->gpr, sizeof(b->gpr));
+    g_assert_cmphex(a->rip, ==, b->rip);
+    g_assert_cmphex(a->rflags, ==, b->rflags);
+    for (unsigned i = 0; i < S_COUNT; i++) {
+        g_assert_cmphex(a->seg[i].sel, ==, b->seg[i].sel);
+        g_assert_cmphex(a->seg[i].base, ==, b->seg[i].base);
+        g_assert_cmphex(a->seg[i].limit, ==, b->seg[i].limit);
+        g_assert_cmphex(a->seg[i].attr, ==, b->seg[i].attr);
+    }
+    g_assert_cmphex(a->tr.base, ==, b->tr.base);
+    g_assert_cmphex(a->tr.attr, ==, b->tr.attr);
+    g_assert_cmphex(a->gdt_base, ==, b->gdt_base);
+    g_assert_cmphex(a->gdt_limit, ==, b->gdt_limit);
+    g_assert_cmphex(a->idt_base, ==, b->idt_base);
+    g_assert_cmphex(a->cr0, ==, b->cr0);
+    g_assert_cmphex(a->cr2, ==, b->cr2);
+    g_assert_cmphex(a->cr3, ==, b->cr3);
+    g_assert_cmphex(a->cr4, ==, b->cr4);
+    g_assert_cmphex(a->efer, ==, b->efer);
+    g_assert_cmphex(a->star, ==, b->star);
+    g_assert_cmphex(a->lstar, ==, b->lstar);
+    g_assert_cmphex(a->cstar, ==, b->cstar);
+    g_assert_cmphex(a->sfmask, ==, b->sfmask);
+    g_assert_cmphex(a->kernel_gs_base, ==, b->kernel_gs_base);
+    g_assert_cmphex(a->sysenter_cs, ==, b->sysenter_cs);
+    g_assert_cmphex(a->sysenter_esp, ==, b->sysenter_esp);
+    g_assert_cmphex(a->sysenter_eip, ==, b->sysenter_eip);
+    g_assert_cmphex(a->pat, ==, b->pat);
+    g_assert_cmpmem(a->dr, 32, b->dr, 32);
+    g_assert_cmphex(a->dr[6], ==, b->dr[6]);
+    g_assert_cmphex(a->dr[7], ==, b->dr[7]);
+    g_assert_cmphex(a->fcw, ==, b->fcw);
+    g_assert_cmphex(a->fsw, ==, b->fsw);
+    g_assert_cmphex(a->ftw, ==, b->ftw);
+    g_assert_cmpmem(a->st, sizeof(a->st), b->st, sizeof(b->st));
+    for (unsigned i = 0; i < 16; i++) {
+        g_assert_cmpmem(a->vec[i], 16, b->vec[i], 16);
+    }
+    g_assert_cmphex(a->mxcsr, ==, b->mxcsr);
+    g_assert_cmpint(a->nmi_masked, ==, b->nmi_masked);
+}
+
+static void test_round_trip(void)
+{
+    Evm *vm = vm_or_skip();
+    X86State want;
+
+    if (!vm) {
+        return;
+    }
+    fill(&vm->c->s);
+    want = vm->c->s;
+    kvm_push(vm->c);
+    memset(&vm->c->s, 0xff, offsetof(X86State, mp_state));
+    /* What the kernel does not hold. */
+    vm->c->s.apic_base = want.apic_base;
+    vm->c->s.mtrr_def = want.mtrr_def;
+    kvm_pull(vm->c);
+    same(&want, &vm->c->s);
+    evm_free(vm);
+}
+
+/* An interrupt that KVM accepted but did not begin is in nobody's register:
+ * the pull enters the handler. */
+static void test_injected(void)
+{
+    struct kvm_interrupt intr = { .irq = 0x30 };
+    Evm *vm = vm_or_skip();
+    X86Cpu *c;
+
+    if (!vm) {
+        return;
+    }
+    c = vm->c;
+    c->s.rflags |= FL_IF;
+    kvm_push(c);
+    g_assert_cmpint(KVM_CALL(kvm_cpu(c)->fd, KVM_INTERRUPT, &intr), ==, 0);
+    kvm_pull(c);
+    g_assert_cmphex(c->s.rip, ==, EVM_STUBS + 0x30 * 16);
+    g_assert_cmphex(evm_frame(vm, 0x30).rip, ==, EVM_CODE);
+    g_assert_cmphex(c->s.rflags & FL_IF, ==, 0);
+    evm_free(vm);
+}
+
+typedef struct Spin {
+    Evm *vm;
+    CpuExit exit;
+    int64_t ended;
+} Spin;
+
+static void *spin(void *opaque)
+{
+    Spin *s = opaque;
+
+    s->exit = s->vm->m->accel->ops->run(s->vm->c);
+    s->ended = kvm_host_ns();
+    return NULL;
+}
+
+/* Of several tries the best: the host may be busy. */
+static void test_kick(void)
+{
+    static const uint8_t loop[] = { 0xeb, 0xfe };
+    Evm *vm = vm_or_skip();
+    int64_t best = INT64_MAX;
+
+    if (!vm) {
+        return;
+    }
+    evm_write(vm, EVM_CODE, loop, sizeof(loop));
+    for (unsigned i = 0; i < 10; i++) {
+        Spin s = { .vm = vm };
+        pthread_t thread;
+        int64_t start;
+
+        __atomic_store_n(&vm->c->pending, 0, __ATOMIC_SEQ_CST);
+        g_assert_cmpint(pthread_create(&thread, NULL, spin, &s), ==, 0);
+        g_usleep(20000);
+        start = kvm_host_ns();
+        __atomic_fetch_or(&vm->c->pending, CPU_STOP, __ATOMIC_SEQ_CST);
+        vm->m->accel->ops->kick(vm->c);
+        pthread_join(thread, NULL);
+        g_assert_cmpint(s.exit, ==, CPU_EXIT_KICKED);
+        best = MIN(best, s.ended - start);
+    }
+    g_test_message("best of 10: %.3f ms", best / 1e6);
+    g_assert_cmpint(best, <, 10000000);
+    __atomic_store_n(&vm->c->pending, 0, __ATOMIC_SEQ_CST);
+    evm_free(vm);
+}
+
+static void test_breakpoint(void)
+{
+    static const uint8_t nops[] = { 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0xf4 };
+    Evm *vm = vm_or_skip();
+    hwaddr at[6];
+
+    if (!vm) {
+        return;
+    }
+    for (unsigned n = 1; n <= 6; n++) { /* debug registers, then software */
+        at[n - 1] = EVM_CODE + n;
+    }
+    for (unsigned n = 1; n <= 6; n += 5) {
+        evm_mode(vm, EVM_LONG64);
+        evm_write(vm, EVM_CODE, nops, sizeof(nops));
+        g_assert_true(kvm_accel.set_debug(vm->c, at, n, false));
+        g_assert_cmpint(kvm_accel.run(vm->c), ==, CPU_EXIT_DEBUG);
+        g_assert_cmphex(cpu_state(vm->c)->rip, ==, EVM_CODE + 1);
+        g_assert_true(kvm_accel.set_debug(vm->c, NULL, 0, false));
+        g_assert_cmpint(evm_run(vm, 0), ==, EVM_HALT);
+    }
+    evm_free(vm);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/kvm/state/round-trip", test_round_trip);
+    g_test_add_func("/kvm/state/injected", test_injected);
+    g_test_add_func("/kvm/kick", test_kick);
+    g_test_add_func("/kvm/breakpoint", test_breakpoint);
+    return g_test_run();
+}
