@@ -28,7 +28,8 @@ struct Clock {
     uint64_t next_seq;
     int fd;
     unsigned watch;
-    int64_t programmed; /* what the timerfd is set to, -1: nothing */
+    int64_t programmed; /* what the timerfd is set to, -1: nothing; written
+                         * under the machine lock, read without */
 };
 
 static int64_t host_ns(void)
@@ -132,6 +133,11 @@ int64_t clock_deadline(Clock *clk)
 
 /* ---- firing ---------------------------------------------------------------- */
 
+static void clock_set_programmed(Clock *clk, int64_t ns)
+{
+    __atomic_store_n(&clk->programmed, ns, __ATOMIC_RELAXED);
+}
+
 /* Sets the timerfd to the first timer, unless it will wake us before. */
 static void clock_program(Clock *clk)
 {
@@ -142,7 +148,7 @@ static void clock_program(Clock *clk)
         (clk->programmed >= 0 && clk->programmed <= due)) {
         return;
     }
-    clk->programmed = due;
+    clock_set_programmed(clk, due);
     if (__builtin_sub_overflow(due, (int64_t)clock_word(clk) >> 1, &at)) {
         at = INT64_MAX;
     }
@@ -160,16 +166,11 @@ static void fire_first(Clock *clk)
     t->fn(t->opaque);
 }
 
-static bool clock_expired(int fd, GIOCondition cond, void *opaque)
+void clock_fire(Clock *clk)
 {
-    Clock *clk = opaque;
-    uint64_t n;
     int64_t now = clock_ns(clk);
 
-    if (read(fd, &n, sizeof(n)) < 0) {
-        return true; /* moved or stopped meanwhile */
-    }
-    clk->programmed = -1;
+    clock_set_programmed(clk, -1);
     for (unsigned i = 0; i < FIRE_MAX && clock_running(clk); i++) {
         int64_t due = clock_deadline(clk);
 
@@ -179,7 +180,24 @@ static bool clock_expired(int fd, GIOCondition cond, void *opaque)
         fire_first(clk);
     }
     clock_program(clk);
+}
+
+static bool clock_expired(int fd, GIOCondition cond, void *opaque)
+{
+    uint64_t n;
+
+    if (read(fd, &n, sizeof(n)) < 0) {
+        return true; /* moved or stopped meanwhile */
+    }
+    clock_fire(opaque);
     return true;
+}
+
+bool clock_late(Clock *clk, int64_t slack_ns)
+{
+    int64_t due = __atomic_load_n(&clk->programmed, __ATOMIC_RELAXED);
+
+    return due >= 0 && clock_running(clk) && clock_ns(clk) - due > slack_ns;
 }
 
 void clock_step(Clock *clk, int64_t ns)
@@ -251,7 +269,7 @@ void clock_start(Clock *clk)
 {
     if (!clk->manual && !clock_running(clk)) {
         clock_set_word(clk, clock_ns(clk) - host_ns(), true);
-        clk->programmed = -1;
+        clock_set_programmed(clk, -1);
         clock_program(clk);
     }
 }
@@ -263,7 +281,7 @@ void clock_stop(Clock *clk)
     if (clock_running(clk)) {
         clock_set_word(clk, clock_ns(clk), false);
         timerfd_settime(clk->fd, 0, &never, NULL);
-        clk->programmed = -1;
+        clock_set_programmed(clk, -1);
     }
 }
 

@@ -6,7 +6,8 @@
  * makes a manual clock and steps it.
  *
  * Nanoseconds everywhere. clock_ns() may be called from any thread; timers are
- * armed and fire with the machine lock held, firing in the main thread.
+ * armed and fire with the machine lock held. They fire in the main thread, or,
+ * when that does not get its turn on a busy host, in a vCPU's (clock_late()).
  */
 #ifndef SYSTEM_CLOCK_H
 #define SYSTEM_CLOCK_H
@@ -41,6 +42,11 @@ void clock_start(Clock *clk);
 void clock_stop(Clock *clk);
 void clock_set(Clock *clk, int64_t ns); /* loading a snapshot; stopped */
 void clock_step(Clock *clk, int64_t ns);
+/* A timer should have fired more than @slack_ns ago. Any thread, no lock; false
+ * for a clock that stands or is manual. */
+bool clock_late(Clock *clk, int64_t slack_ns);
+/* Fires what is due. Machine lock held, any thread. */
+void clock_fire(Clock *clk);
 /* When the first armed timer is due, or -1. */
 int64_t clock_deadline(Clock *clk);
 

@@ -511,6 +511,27 @@ static bool tcg_unwound(TcgCpu *tc, int how)
     return stepping && tc->single_step;
 }
 
+/*
+ * On a busy host the main thread may wait for a processor that this thread
+ * keeps: then the guest's timers would be late by whole time slices, and Linux
+ * would find that its timer does not tick. So every few thousand instructions
+ * we look, and fire what is overdue ourselves.
+ */
+static void tcg_late_timers(TcgCpu *tc)
+{
+    Machine *m = tc->cpu.machine;
+
+    if (tc->insns - tc->insns_at_clock < BUDGET_PERIOD) {
+        return;
+    }
+    tc->insns_at_clock = tc->insns;
+    if (unlikely(clock_late(m->vclock, TIMER_SLACK_NS))) {
+        machine_lock(m);
+        clock_fire(m->vclock);
+        machine_unlock(m);
+    }
+}
+
 static CpuExit tcg_loop(TcgCpu *tc)
 {
     X86Cpu *c = &tc->cpu;
@@ -522,6 +543,7 @@ static CpuExit tcg_loop(TcgCpu *tc)
         if (stop) {
             return CPU_EXIT_DEBUG;
         }
+        tcg_late_timers(tc);
         tcg_give_budget(tc);
         if (unlikely(cpu_pending(c) & ~tc->seen)) {
             continue; /* its kick came before there was a budget to take */

@@ -32,6 +32,7 @@ enum {
     PAGE_HASH = 4096,
     ARENA_SIZE = 16 << 20,
 
+    TIMER_SLACK_NS = 300000, /* how late the main loop may fire timers */
     BUDGET_PERIOD = 1 << 14, /* instructions between looks at requests */
     INVAL_QUEUE = 64,
     BREAKPOINTS_MAX = 64,
@@ -155,13 +156,14 @@ struct TcgCpu {
     Tb *scratch;      /* a block of one that no table knows */
 
     /* Counting. */
-    uint32_t seen;      /* cpu.pending at the last look */
-    uint64_t insns;     /* executed, up to then */
-    int64_t budget_was; /* given then */
-    uint64_t limit;     /* stop there; 0: never */
-    bool fault_waits;   /* cpu.fault is to be delivered */
-    bool stepping;      /* in tcg_step() */
-    bool step_tf;       /* RFLAGS.TF was set before the instruction */
+    uint32_t seen;           /* cpu.pending at the last look */
+    uint64_t insns;          /* executed, up to then */
+    uint64_t insns_at_clock; /* when timers were last looked at */
+    int64_t budget_was;      /* given then */
+    uint64_t limit;          /* stop there; 0: never */
+    bool fault_waits;        /* cpu.fault is to be delivered */
+    bool stepping;           /* in tcg_step() */
+    bool step_tf;            /* RFLAGS.TF was set before the instruction */
     bool limit_hit;
     bool burst;           /* in tcg_run_burst() */
     uint64_t burst_start; /* insns then */

@@ -271,6 +271,36 @@ static void test_mainloop(void)
     mainloop_set_lock(NULL);
 }
 
+static void late_fired(void *opaque)
+{
+    ++*(int *)opaque;
+}
+
+/* A main loop that never runs: whoever notices may fire. */
+static void test_late(void)
+{
+    Clock *late = clock_new();
+    int count = 0;
+    Timer t;
+
+    timer_init(&t, late, late_fired, &count);
+    g_assert_false(clock_late(late, 0)); /* it stands, and nothing is armed */
+    clock_start(late);
+    timer_arm(&t, clock_ns(late) + 1000000);
+    g_assert_false(clock_late(late, 60 * NS_PER_SEC));
+    clock_fire(late);
+    g_assert_cmpint(count, ==, 0);
+    g_usleep(3000);
+    g_assert_true(clock_late(late, 0));
+    clock_fire(late);
+    g_assert_cmpint(count, ==, 1);
+    g_assert_false(timer_armed(&t));
+    g_assert_false(clock_late(late, 0));
+    mainloop_iterate(false); /* the timerfd had expired: nothing is left */
+    g_assert_cmpint(count, ==, 1);
+    clock_free(late);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -281,5 +311,6 @@ int main(int argc, char **argv)
     g_test_add_func("/clock/host-storm", test_host_storm);
     g_test_add_func("/clock/muldiv", check_muldiv);
     g_test_add_func("/mainloop", test_mainloop);
+    g_test_add_func("/clock/late", test_late);
     return g_test_run();
 }
