@@ -162,7 +162,7 @@ static void used_up_to(Qcow2State *s, uint64_t end)
 static int find_free(BlockNode *bn, uint64_t n, bool nowait, uint64_t *out)
 {
     Qcow2State *s = bn->s;
-    uint64_t first = s->free_hint, i, count;
+    uint64_t first = MAX(s->free_hint, 1), i, count; /* 0 is the header */
     uint64_t limit = (UINT64_C(1) << 55) >> s->cluster_bits;
     int ret;
 
@@ -380,6 +380,22 @@ int qcow2_refcount_add(BlockNode *bn, uint64_t off, uint64_t len, int delta)
     return 0;
 }
 
+static bool overlaps(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
+{
+    return alen && blen && a < b + blen && b < a + alen;
+}
+
+/* Refcounts that are too low make us find tables among the free clusters. */
+static bool hits_metadata(const Qcow2State *s, uint64_t off, uint64_t len)
+{
+    return overlaps(off, len, s->h.l1_offset, (uint64_t)s->h.l1_size * 8) ||
+           overlaps(off, len, s->h.reftable_offset,
+                    (uint64_t)s->h.reftable_clusters << s->cluster_bits) ||
+           overlaps(off, len, s->h.snapshots_offset,
+                    qcow2_snapshot_table_bytes(s)) ||
+           overlaps(off, len, s->crypto_hdr.off, s->crypto_hdr.len);
+}
+
 int qcow2_alloc(BlockNode *bn, uint64_t n, bool nowait, uint64_t *off)
 {
     Qcow2State *s = bn->s;
@@ -412,6 +428,12 @@ int qcow2_alloc(BlockNode *bn, uint64_t n, bool nowait, uint64_t *off)
         if (!missing) {
             break;
         }
+    }
+    if (hits_metadata(s, first << s->cluster_bits, n << s->cluster_bits)) {
+        return qcow2_corrupt(bn,
+                             "Preventing invalid allocation of clusters at "
+                             "%#" PRIx64 ": a table is there",
+                             first << s->cluster_bits);
     }
     had = s->free_hint;
     s->free_hint = last + 1;

@@ -319,6 +319,18 @@ static void fix_count(Check *c, uint64_t cluster, uint64_t stored, bool leak)
     }
 }
 
+/* Something in use with a refcount of 0 may be overwritten while refcounts are
+ * repaired one by one: then they are all written anew elsewhere. */
+static void find_uncounted(Check *c)
+{
+    uint64_t stored;
+
+    for (uint64_t i = 0; i < c->n && !c->rebuild; i++) {
+        c->rebuild = c->refs[i] &&
+                     (qcow2_refcount(c->bn, i, false, &stored) < 0 || !stored);
+    }
+}
+
 static void compare_counts(Check *c)
 {
     for (uint64_t i = 0; i < c->n; i++) {
@@ -335,9 +347,6 @@ static void compare_counts(Check *c)
         }
         leak = stored > c->refs[i];
         fix = c->fix & (leak ? CHECK_FIX_LEAKS : CHECK_FIX_ERRORS);
-        if (stored == 0) {
-            c->rebuild = true;
-        }
         say(c, "%s cluster %" PRIu64 " refcount=%" PRIu64 " reference=%u",
             fix    ? "Repairing"
             : leak ? "Leaked"
@@ -591,9 +600,15 @@ static void run_check(Check *c)
 
     count_all(c);
     count_fragments(c);
+    find_uncounted(c);
     if (c->rebuild && (c->fix & CHECK_FIX_ERRORS)) {
-        uint64_t was = c->res->corruptions;
+        unsigned fix = c->fix;
+        uint64_t was;
 
+        c->fix = 0;
+        compare_counts(c);
+        c->fix = fix;
+        was = c->res->corruptions;
         say(c, "Rebuilding refcount structure");
         uncount_refblocks(c->bn, c->refs, c->n);
         if (write_new_refcounts(c->bn, c->refs, c->n, s->h.refcount_order) <
@@ -601,6 +616,7 @@ static void run_check(Check *c)
             c->res->check_errors++;
         } else {
             c->res->corruptions_fixed += was;
+            c->res->leaks_fixed += c->res->leaks;
         }
         check_copied(c);
         find_end(c);
@@ -637,6 +653,7 @@ bool qcow2_check(BlockNode *bn, CheckResult *res, unsigned fix, GError **errp)
     c.refs = g_try_new0(uint32_t, MAX(c.n, 1));
     if (ret < 0 || !c.refs) {
         g_mutex_unlock(&s->lock);
+        g_free(c.refs);
         error_setg_errno(errp, ret < 0 ? -ret : ENOMEM,
                          "Check failed for an image file of %" PRIu64 " bytes",
                          bn->file->size);

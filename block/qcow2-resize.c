@@ -579,6 +579,7 @@ bool qcow2_amend(BlockNode *bn, KeyVal *opts, bool force, const BlockJob *job,
                          "supported");
         return false;
     }
+    keyval_get(opts, "lazy_refcounts"); /* amend_lazy() reads it */
     if (keyval_unused(opts)) {
         error_setg(errp,
                    "Changing option '%s' is not supported; it is fixed "

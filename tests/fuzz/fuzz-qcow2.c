@@ -1,0 +1,84 @@
+/*
+ * qcow2 images nobody meant well with: open, info, read, check, repair. The
+ * first byte says what happens; the rest is the image. Work is bounded by what
+ * is there, not by what the image claims.
+ */
+#include "util/osdep.h"
+#include "tests/lib/fuzz.h"
+#include "tests/lib/mem-disk.h"
+
+enum { READ = 70000, STEPS = 16, MAX_DISK = 16 << 20 };
+
+static void read_around(BlockNode *bn)
+{
+    g_autofree uint8_t *buf = g_malloc(READ);
+    BlockExtent e;
+    uint64_t off = 0;
+
+    for (unsigned i = 0; i < STEPS && off < bn->size; i++) {
+        uint64_t n = MIN(bn->size - off, READ);
+
+        block_pread(bn, off, buf, n);
+        if (block_map(bn, off, bn->size - off, 0, &e) < 0) {
+            break;
+        }
+        g_assert_cmpuint(e.len, >, 0);
+        g_assert_cmpuint(e.len, <=, bn->size - off);
+        off += i % 2 ? e.len : n;
+    }
+    if (bn->size > 512) {
+        block_pread(bn, bn->size - 512, buf, 512);
+    }
+}
+
+static void write_around(BlockNode *bn)
+{
+    uint8_t buf[3000];
+    SnapshotInfo info = { .name = "fuzz" };
+
+    memset(buf, 0xa5, sizeof(buf));
+    for (uint64_t i = 0; i < 4 && bn->size > sizeof(buf); i++) {
+        block_pwrite(bn, (bn->size - sizeof(buf)) / 3 * i, buf, sizeof(buf));
+    }
+    block_zero(bn, 0, MIN(bn->size, 200000), ZERO_MAY_UNMAP);
+    block_discard(bn, 0, MIN(bn->size, 200000));
+    bn->drv->snapshots->create(bn, &info, NULL);
+    bn->drv->snapshots->apply(bn, "1", NULL);
+    bn->drv->snapshots->remove(bn, "1", NULL);
+    block_flush(bn);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    MemDisk d;
+    BlockNode *bn;
+    unsigned what = len ? data[0] % 4 : 0, flags;
+    CheckResult res = { 0 };
+
+    if (!len) {
+        return 0;
+    }
+    flags = what == 0   ? BLOCK_CHECK
+            : what == 1 ? BLOCK_CHECK | BLOCK_RDWR
+            : what == 2 ? BLOCK_RDWR | BLOCK_UNMAP
+                        : 0;
+    mem_disk_init(&d, data + 1, len - 1);
+    d.max = MAX_DISK;
+    bn = block_open_over(mem_disk_node(&d, flags & BLOCK_RDWR), "qcow2", NULL,
+                         flags | BLOCK_NO_BACKING, NULL);
+    if (bn) {
+        info_free(block_specific(bn));
+        read_around(bn);
+        if (what == 2) {
+            write_around(bn);
+        }
+        res.messages = g_string_new("");
+        block_check(bn, &res,
+                    what == 1 ? CHECK_FIX_ERRORS | CHECK_FIX_LEAKS : 0, NULL);
+        g_string_free(res.messages, true);
+        read_around(bn);
+        block_close(bn, NULL);
+    }
+    mem_disk_clear(&d);
+    return 0;
+}
