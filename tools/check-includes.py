@@ -40,6 +40,9 @@ RULES = [
     ('tests/', ALL + ['tests']),
 ]
 
+# Programs of the guest: nothing of ours is in them.
+GUESTS = ('tests/boot/', 'tests/bench/guest-')
+
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 # Private to the build, or made by it.
 ANYWHERE = {'config.h'}
@@ -60,7 +63,8 @@ def check(path):
         return
     first = includes[0] if includes else ''
     if path.endswith('.c') and first != 'util/osdep.h' and not (
-            path.startswith('tests/') and first.startswith('tests/')):
+            path.startswith(GUESTS) or
+            (path.startswith('tests/') and first.startswith('tests/'))):
         yield 'util/osdep.h must be its first include'
     for inc in includes:
         if inc in ANYWHERE:
