@@ -35,7 +35,7 @@ typedef struct BlkReq {
     void *opaque;
     int64_t start; /* us */
     int ret;
-    bool gated, planned;
+    bool gated, planned, running;
     BlockNode *file; /* of a direct transfer */
     uint64_t host_offset;
     WritePlan plan;
@@ -53,6 +53,9 @@ struct Blk {
     Aio *aio;
     BlkAio aio_kind;
     unsigned in_flight, plugged;
+    unsigned
+        running;    /* of those: on their way, neither throttled nor blocked */
+    GQueue blocked; /* of BlkReq: until the write before them is over */
     bool write_cache;
     int detect_zeroes;
     BlkStats stats[BLK_OPS];
@@ -65,6 +68,7 @@ struct Blk {
 };
 
 static void blk_start(BlkReq *r);
+static void blk_unblock(Blk *blk);
 
 /* ---- the end of a request ---------------------------------------------------------- */
 
@@ -88,6 +92,10 @@ static void req_finish(BlkReq *r)
     void *opaque = r->opaque;
     int ret = r->ret;
 
+    if (r->running) {
+        blk->running--;
+        blk_unblock(blk);
+    }
     if (ret == 0) {
         st->ops++;
         st->bytes += r->len;
@@ -100,6 +108,16 @@ static void req_finish(BlkReq *r)
     /* While in_flight counts it, blk_drain() and blk_free() wait for it. */
     done(opaque, ret);
     blk->in_flight--;
+}
+
+/* Those that waited try again, each once. */
+static void blk_unblock(Blk *blk)
+{
+    guint n = blk->blocked.length;
+
+    while (n--) {
+        blk_start(g_queue_pop_head(&blk->blocked));
+    }
 }
 
 static void req_finish_call(void *opaque)
@@ -300,6 +318,7 @@ static bool direct_flush(BlkReq *r)
 static bool direct_transfer(BlkReq *r)
 {
     Blk *blk = r->blk;
+    int ret;
 
     if (!aio_is_uring(blk->aio)) {
         return false; /* a worker in either case: once is enough */
@@ -313,9 +332,19 @@ static bool direct_transfer(BlkReq *r)
         return false;
     }
     r->gated = true;
-    if (direct_resolve(r, r->bn, r->off) < 0 && direct_plan(r) < 0) {
+    ret = direct_resolve(r, r->bn, r->off);
+    if (ret < 0) {
+        ret = direct_plan(r);
+    }
+    if (ret < 0) {
         block_gate_leave(&r->bn->gate);
         r->gated = false;
+        if (ret == -EBUSY && blk->running > 1) {
+            blk->running--;
+            r->running = false;
+            g_queue_push_tail(&blk->blocked, r);
+            return true;
+        }
         return false;
     }
     blk->stats[r->asked].direct++;
@@ -327,7 +356,10 @@ static bool direct_transfer(BlkReq *r)
     } else if (!r->file->drv->fd || !direct_aligned(r->file, r)) {
         worker_run(direct_rest, direct_rest_done, r);
     } else {
-        aio_submit(blk->aio, r->op == BLK_READ ? AIO_READ : AIO_WRITE,
+        aio_submit(blk->aio,
+                   r->op == BLK_READ               ? AIO_READ
+                   : r->file->flags & BLOCK_DIRECT ? AIO_WRITE
+                                                   : AIO_WRITE_CACHED,
                    r->file->drv->fd(r->file), r->host_offset, r->iov, r->n,
                    direct_done, r);
     }
@@ -336,6 +368,8 @@ static bool direct_transfer(BlkReq *r)
 
 static void blk_start(BlkReq *r)
 {
+    r->running = true;
+    r->blk->running++;
     if (direct_transfer(r)) {
         if (!r->blk->plugged) {
             aio_kick(r->blk->aio);
@@ -572,7 +606,7 @@ void blk_submit(Blk *blk, BlkOp op, uint64_t off, uint64_t len,
     r->done = done;
     r->opaque = opaque;
     r->start = g_get_monotonic_time();
-    r->gated = r->planned = false;
+    r->gated = r->planned = r->running = false;
     r->file = NULL;
     blk->in_flight++;
     ret = req_check(blk, r);
@@ -602,8 +636,8 @@ void blk_unplug(Blk *blk)
 
 void blk_drain(Blk *blk)
 {
-    aio_kick(blk->aio);
     while (blk->in_flight) {
+        aio_flush(blk->aio);
         mainloop_iterate(true);
     }
 }
@@ -625,6 +659,7 @@ Blk *blk_new(const char *name, BlockNode *bn, BlkAio aio)
     blk->aio = aio_new(aio == BLK_AIO_THREADS);
     blk->write_cache = true;
     g_queue_init(&blk->throttled);
+    g_queue_init(&blk->blocked);
     return blk;
 }
 

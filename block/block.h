@@ -211,7 +211,8 @@ struct BlockDriver {
     int (*flush)(BlockNode *bn);
     int (*map)(BlockNode *bn, uint64_t off, uint64_t len, unsigned flags,
                BlockExtent *out);
-    /* Allocates in memory only, or -EAGAIN: then write() does it. Never waits.
+    /* Allocates in memory only, or -EAGAIN: then write() does it; -EBUSY:
+     * another write in flight holds the place, try when it is over. Never waits.
      * Each success is followed by one write_end(), whose @ret is that of the
      * transfer; its result is the result of the write. */
     int (*write_begin)(BlockNode *bn, uint64_t off, uint64_t len,

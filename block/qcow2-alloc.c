@@ -873,7 +873,7 @@ int qcow2_write_begin(BlockNode *bn, uint64_t off, uint64_t len, bool nowait,
     cut_at_conflict(s, off, &cut);
     while (!cut) {
         if (nowait) {
-            return -EAGAIN;
+            return -EBUSY;
         }
         g_cond_wait(&s->alloc_done, &s->lock);
         cut = len;

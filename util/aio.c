@@ -4,6 +4,12 @@
  * A request is queued in the ring's memory and costs no system call of its own:
  * aio_kick() submits all. Completions wake the main loop by an eventfd, once
  * for as many as there are.
+ *
+ * Writes to the page cache are better off with one thread of ours than with
+ * the ring, which gives each to a kernel thread of its own, all waiting for the
+ * lock of the same file. The thread takes all that has gathered and writes
+ * neighbours in one call. Only whole pages: a part of one may have to be read
+ * first, and that should not hold up the others.
  */
 #include "util/osdep.h"
 #include "util/aio.h"
@@ -17,13 +23,15 @@
 #include <sys/eventfd.h>
 #endif
 
-enum { RING_ENTRIES = 256 };
+enum { RING_ENTRIES = 256, PAGE = 4096, MERGE_IOVS = 256 };
 
 typedef struct AioReq {
     AioDone *done;
     void *opaque;
     struct AioReq *next; /* in the free list */
     AioOp op;
+    size_t len;
+    int ret;
     int fd;
     int n;
     const struct iovec *iov;
@@ -32,6 +40,7 @@ typedef struct AioReq {
 
 struct Aio {
     bool uring;
+    bool reaping; /* what the callbacks submit goes out together */
     AioReq *free_reqs;
 #if CONFIG_LIBURING
     struct io_uring ring;
@@ -41,6 +50,13 @@ struct Aio {
     unsigned held;      /* queued, not submitted */
     GQueue waiting;     /* of AioReq, for room in the ring */
 #endif
+    GThread *writer; /* made by the first cached write */
+    AioReq *held_writes, **held_tail;
+    GMutex lock; /* below */
+    GCond cond;
+    AioReq *to_write, **to_tail;
+    AioReq *written, **written_tail;
+    bool told, stop; /* told: writer_reap() is on its way */
 };
 
 static AioReq *req_get(Aio *aio)
@@ -61,6 +77,152 @@ static void req_put(Aio *aio, AioReq *r)
     aio->free_reqs = r;
 }
 
+static void list_append(AioReq ***tail, AioReq *first, AioReq **last)
+{
+    **tail = first;
+    *tail = last;
+}
+
+/* ---- the writer ------------------------------------------------------------------ */
+
+static void writer_reap(void *opaque)
+{
+    Aio *aio = opaque;
+    AioReq *r;
+
+    g_mutex_lock(&aio->lock);
+    r = aio->written;
+    aio->written = NULL;
+    aio->written_tail = &aio->written;
+    aio->told = false;
+    g_mutex_unlock(&aio->lock);
+    aio->reaping = true;
+    while (r) {
+        AioReq *next = r->next;
+        AioDone *done = r->done;
+        void *arg = r->opaque;
+        int ret = r->ret;
+
+        req_put(aio, r);
+        done(arg, ret);
+        r = next;
+    }
+    aio->reaping = false;
+    aio_kick(aio);
+}
+
+static int write_some(int fd, uint64_t off, const struct iovec *iov, int n)
+{
+    ssize_t ret;
+
+    do {
+        ret = pwritev(fd, iov, n, (off_t)off);
+    } while (ret < 0 && errno == EINTR);
+    return ret < 0 ? -errno : (int)ret;
+}
+
+/* @r and those after it that continue it; the first that does not. */
+static AioReq *write_run(AioReq *r)
+{
+    struct iovec iov[MERGE_IOVS];
+    AioReq *end = r;
+    size_t len = 0;
+    int n = 0, ret;
+
+    while (end && end->fd == r->fd && end->off == r->off + len &&
+           n + end->n <= MERGE_IOVS) {
+        memcpy(iov + n, end->iov, sizeof(*iov) * (size_t)end->n);
+        n += end->n;
+        len += end->len;
+        end = end->next;
+    }
+    if (end == r) { /* too many pieces for the array */
+        r->ret = write_some(r->fd, r->off, r->iov, r->n);
+        return r->next;
+    }
+    ret = write_some(r->fd, r->off, iov, n);
+    for (; r != end; r = r->next) {
+        /* A run that failed is told apart one by one. */
+        r->ret = ret == (int)len ? (int)r->len
+                                 : write_some(r->fd, r->off, r->iov, r->n);
+    }
+    return end;
+}
+
+static gpointer writer_thread(gpointer opaque)
+{
+    Aio *aio = opaque;
+
+    g_mutex_lock(&aio->lock);
+    for (;;) {
+        AioReq *list = aio->to_write, **last = aio->to_tail;
+        bool tell;
+
+        if (!list) {
+            if (aio->stop) {
+                break;
+            }
+            g_cond_wait(&aio->cond, &aio->lock);
+            continue;
+        }
+        aio->to_write = NULL;
+        aio->to_tail = &aio->to_write;
+        g_mutex_unlock(&aio->lock);
+        for (AioReq *r = list; r;) {
+            r = write_run(r);
+        }
+        g_mutex_lock(&aio->lock);
+        list_append(&aio->written_tail, list, last);
+        tell = !aio->told;
+        aio->told = true;
+        if (tell) {
+            g_mutex_unlock(&aio->lock);
+            mainloop_call(writer_reap, aio);
+            g_mutex_lock(&aio->lock);
+        }
+    }
+    g_mutex_unlock(&aio->lock);
+    return NULL;
+}
+
+static bool writer_takes(const AioReq *r)
+{
+    return r->op == AIO_WRITE_CACHED && !(r->off % PAGE) && !(r->len % PAGE);
+}
+
+static void writer_hold(Aio *aio, AioReq *r)
+{
+    if (!aio->writer) {
+        aio->writer = g_thread_new("aio-writer", writer_thread, aio);
+    }
+    r->next = NULL;
+    list_append(&aio->held_tail, r, &r->next);
+}
+
+static void writer_kick(Aio *aio)
+{
+    if (!aio->held_writes) {
+        return;
+    }
+    g_mutex_lock(&aio->lock);
+    list_append(&aio->to_tail, aio->held_writes, aio->held_tail);
+    g_cond_signal(&aio->cond);
+    g_mutex_unlock(&aio->lock);
+    aio->held_writes = NULL;
+    aio->held_tail = &aio->held_writes;
+}
+
+static void writer_stop(Aio *aio)
+{
+    if (aio->writer) {
+        g_mutex_lock(&aio->lock);
+        aio->stop = true;
+        g_cond_signal(&aio->cond);
+        g_mutex_unlock(&aio->lock);
+        g_thread_join(aio->writer);
+    }
+}
+
 /* ---- threads -------------------------------------------------------------------- */
 
 static int thread_transfer(void *opaque)
@@ -74,6 +236,7 @@ static int thread_transfer(void *opaque)
             ret = preadv(r->fd, r->iov, r->n, (off_t)r->off);
             break;
         case AIO_WRITE:
+        case AIO_WRITE_CACHED:
             ret = pwritev(r->fd, r->iov, r->n, (off_t)r->off);
             break;
         default:
@@ -131,6 +294,7 @@ static bool ring_reap(int fd, GIOCondition cond, void *opaque)
     if (read(fd, &n, sizeof(n)) < 0 && errno != EAGAIN) {
         return true;
     }
+    aio->reaping = true;
     while (io_uring_peek_cqe(&aio->ring, &cqe) == 0) {
         AioReq *r = io_uring_cqe_get_data(cqe);
         AioDone *done = r->done;
@@ -149,6 +313,7 @@ static bool ring_reap(int fd, GIOCondition cond, void *opaque)
     while (aio->in_flight < RING_ENTRIES && !g_queue_is_empty(&aio->waiting)) {
         ring_push(aio, g_queue_pop_head(&aio->waiting));
     }
+    aio->reaping = false;
     aio_kick(aio);
     return true;
 }
@@ -188,9 +353,9 @@ static void ring_free(Aio *aio)
     close(aio->event_fd);
 }
 
-void aio_kick(Aio *aio)
+static void ring_kick(Aio *aio)
 {
-    if (aio->uring && aio->held) {
+    if (aio->held) {
         aio->held = 0;
         io_uring_submit(&aio->ring);
     }
@@ -209,7 +374,7 @@ static void ring_free(Aio *aio)
 {
 }
 
-void aio_kick(Aio *aio)
+static void ring_kick(Aio *aio)
 {
 }
 #endif
@@ -220,19 +385,42 @@ Aio *aio_new(bool threads)
 {
     Aio *aio = g_new0(Aio, 1);
 
+    g_mutex_init(&aio->lock);
+    g_cond_init(&aio->cond);
+    aio->held_tail = &aio->held_writes;
+    aio->to_tail = &aio->to_write;
+    aio->written_tail = &aio->written;
     aio->uring = !threads && ring_init(aio);
     return aio;
 }
 
 void aio_free(Aio *aio)
 {
+    writer_stop(aio);
     if (aio->uring) {
         ring_free(aio);
     }
+    g_mutex_clear(&aio->lock);
+    g_cond_clear(&aio->cond);
     while (aio->free_reqs) {
         g_free(req_get(aio));
     }
     g_free(aio);
+}
+
+void aio_flush(Aio *aio)
+{
+    writer_kick(aio);
+    if (aio->uring) {
+        ring_kick(aio);
+    }
+}
+
+void aio_kick(Aio *aio)
+{
+    if (!aio->reaping) { /* else it follows at the end of that */
+        aio_flush(aio);
+    }
 }
 
 bool aio_is_uring(const Aio *aio)
@@ -252,7 +440,10 @@ void aio_submit(Aio *aio, AioOp op, int fd, uint64_t off,
     r->iov = iov;
     r->n = n;
     r->off = off;
-    if (aio->uring) {
+    r->len = iov_size(iov, n);
+    if (aio->uring && writer_takes(r)) {
+        writer_hold(aio, r);
+    } else if (aio->uring) {
         ring_submit(aio, r);
     } else {
         worker_run(thread_transfer, thread_done, r);

@@ -11,7 +11,12 @@ typedef struct Aio Aio;
 /* @ret: bytes transferred, which may be fewer at the end of the file, or
  * -errno. For AIO_FSYNC 0. */
 typedef void AioDone(void *opaque, int ret);
-typedef enum AioOp { AIO_READ, AIO_WRITE, AIO_FSYNC } AioOp;
+typedef enum AioOp {
+    AIO_READ,
+    AIO_WRITE,
+    AIO_WRITE_CACHED, /* to the page cache: AIO_WRITE without O_DIRECT */
+    AIO_FSYNC,
+} AioOp;
 
 /* @threads: do not use io_uring. Never fails: threads always work. */
 Aio *aio_new(bool threads);
@@ -22,5 +27,7 @@ bool aio_is_uring(const Aio *aio);
 void aio_submit(Aio *aio, AioOp op, int fd, uint64_t off,
                 const struct iovec *iov, int n, AioDone *done, void *opaque);
 void aio_kick(Aio *aio);
+/* The same at once, also inside a callback: for who waits there. */
+void aio_flush(Aio *aio);
 
 #endif
