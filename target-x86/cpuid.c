@@ -244,6 +244,9 @@ static uint32_t xsave_size(uint64_t bits, bool compact)
     if (bits & XCR0_AVX) {
         end = XSAVE_AVX_OFF + XSAVE_AVX_SIZE;
     }
+    if (bits & XCR0_EXT) {
+        end = compact ? end + X86_EXT_SIZE : XSAVE_HI16_OFF + X86_EXT_HI16;
+    }
     if (bits & XCR0_PKRU) {
         end = (compact ? end : XSAVE_PKRU_OFF) + XSAVE_PKRU_SIZE;
     }
@@ -270,6 +273,13 @@ static void leaf_xsave(const X86Cpu *c, uint32_t sub, uint32_t out[4])
     } else if (sub == 2 && mask & XCR0_AVX) {
         out[REG_EAX] = XSAVE_AVX_SIZE;
         out[REG_EBX] = XSAVE_AVX_OFF;
+    } else if (sub >= 5 && sub <= 7 && mask & XCR0_EXT) {
+        out[REG_EAX] = sub == 5   ? X86_EXT_OPMASK
+                       : sub == 6 ? X86_EXT_ZMM_HI
+                                  : X86_EXT_HI16;
+        out[REG_EBX] = sub == 5   ? XSAVE_OPMASK_OFF
+                       : sub == 6 ? XSAVE_ZMM_HI_OFF
+                                  : XSAVE_HI16_OFF;
     } else if (sub == 9 && mask & XCR0_PKRU) {
         out[REG_EAX] = XSAVE_PKRU_SIZE;
         out[REG_EBX] = XSAVE_PKRU_OFF;
@@ -456,10 +466,6 @@ void x86_cpuid(const X86Cpu *c, uint32_t leaf, uint32_t subleaf,
     const CpuModel *cm = c->model;
 
     memset(out, 0, 4 * sizeof(*out));
-    if (cm->native && leaf >> 28 != 4) {
-        __cpuid_count(leaf, subleaf, out[0], out[1], out[2], out[3]);
-        return;
-    }
     if (leaf >= 0x80000000) {
         if (leaf <= cm->xlevel) {
             leaf_extended(c, leaf, subleaf, out);

@@ -23,7 +23,6 @@ struct CpuModel {
     unsigned phys_bits;
     bool tcg_leaf; /* 0x40000000 */
     bool kvm_leaf; /* ... with KVM's signature */
-    bool native;   /* guests see the host's CPUID whatever we say */
     unsigned threads, cores, dies;
     uint64_t has[(FEAT_COUNT + 63) / 64];
 };

@@ -7,7 +7,6 @@
  * invisible.
  */
 #include "util/osdep.h"
-#include <cpuid.h>
 #include "accel/kvm/kvm.h"
 #include "target-x86/cpuid.h"
 #include "util/error.h"
@@ -45,23 +44,10 @@ static const struct kvm_cpuid_entry2 *supported_leaf(const KvmAccel *a,
     return NULL;
 }
 
-/* An interpreter that lets guests see the host's CPUID. */
-static bool native_feature(const FeatureRow *row)
-{
-    uint32_t r[4];
-
-    return __get_cpuid_count(row->leaf, row->sub, &r[0], &r[1], &r[2], &r[3]) &&
-           (r[row->reg] >> row->bit & 1);
-}
-
 static bool supported_feature(const KvmAccel *a, CpuFeature f)
 {
     const FeatureRow *row = &feature_rows[f];
     const struct kvm_cpuid_entry2 *e = supported_leaf(a, row->leaf, row->sub);
-
-    if (a->probe.native_cpuid) {
-        return native_feature(row);
-    }
 
     if (!e) {
         return false;
@@ -139,65 +125,6 @@ static void model_host_identity(const KvmAccel *a, CpuModel *cm)
     cm->brand[48] = '\0';
 }
 
-/* What guests see anyway, as far as the software CPU can do it. */
-static void limit_to_native(const KvmAccel *a, CpuModel *cm)
-{
-    model_host_identity(a, cm);
-    for (unsigned f = 1; f < FEAT_COUNT; f++) {
-        uint64_t bit = UINT64_C(1) << (f % 64);
-        bool on =
-            f == FEAT_HYPERVISOR || f == FEAT_APIC ||
-            (cpu_feature_available(f) && native_feature(&feature_rows[f]));
-
-        cm->has[f / 64] = on ? cm->has[f / 64] | bit : cm->has[f / 64] & ~bit;
-    }
-}
-
-void kvm_limit_model(Accel *accel, CpuModel *cm)
-{
-    const KvmAccel *a = container_of(accel, KvmAccel, accel);
-    bool named = strcmp(cm->name, "max") && strcmp(cm->name, "host");
-    bool avx;
-
-    cm->kvm_leaf = true;
-    cm->native = a->probe.native_cpuid;
-    if (named && cm->native) {
-        warn_report("this host's KVM answers CPUID itself: -cpu %s has no "
-                    "effect on what guests see",
-                    cm->name);
-        named = false;
-    }
-    if (cm->native) {
-        limit_to_native(a, cm);
-        return;
-    }
-    if (!named) {
-        g_strlcpy(cm->brand, "Rhea KVM processor", sizeof(cm->brand));
-    }
-    if (!strcmp(cm->name, "host")) {
-        model_host_identity(a, cm);
-    }
-    for (unsigned f = 1; f < FEAT_COUNT; f++) {
-        if (!cpu_model_has(cm, f) || feature_stays(a, f)) {
-            continue;
-        }
-        cm->has[f / 64] &= ~(UINT64_C(1) << (f % 64));
-        if (named) {
-            warn_report("host doesn't support requested feature: "
-                        "CPUID.%02XH.%s [bit %u]",
-                        feature_rows[f].leaf, feature_rows[f].name,
-                        feature_rows[f].bit);
-        }
-    }
-    avx = cpu_model_has(cm, FEAT_XSAVE) && cpu_model_has(cm, FEAT_AVX);
-    for (unsigned f = 1; f < FEAT_COUNT && !avx; f++) {
-        if (f == FEAT_AVX || f == FEAT_AVX2 || f == FEAT_FMA ||
-            f == FEAT_F16C) {
-            cm->has[f / 64] &= ~(UINT64_C(1) << (f % 64));
-        }
-    }
-}
-
 /* ---- to the kernel ------------------------------------------------------------------ */
 
 typedef struct CpuidList {
@@ -258,6 +185,15 @@ static void cpuid_range(CpuidList *list, const X86Cpu *c, uint32_t first,
     }
 }
 
+static void cpuid_list(CpuidList *list, const X86Cpu *c)
+{
+    cpuid_range(list, c, 0, c->model->level);
+    if (c->model->tcg_leaf) {
+        cpuid_range(list, c, 0x40000000, 0x40000001);
+    }
+    cpuid_range(list, c, 0x80000000, c->model->xlevel);
+}
+
 /* As many banks as target-x86/msr.c has, or as KVM can. */
 static void cpuid_machine_check(KvmCpu *kc)
 {
@@ -282,11 +218,7 @@ bool kvm_cpuid_set(KvmCpu *kc, GError **errp)
         return true; /* a test's processor */
     }
     c->s.apic_base |= 1 << 11; /* the kernel clears the bit itself */
-    cpuid_range(list, c, 0, c->model->level);
-    if (c->model->tcg_leaf) {
-        cpuid_range(list, c, 0x40000000, 0x40000001);
-    }
-    cpuid_range(list, c, 0x80000000, c->model->xlevel);
+    cpuid_list(list, c);
     c->s.apic_base = apic_base;
     if (KVM_CALL(kc->fd, KVM_SET_CPUID2, list) < 0) {
         error_setg_errno(errp, errno, "KVM_SET_CPUID2");
@@ -294,4 +226,66 @@ bool kvm_cpuid_set(KvmCpu *kc, GError **errp)
     }
     cpuid_machine_check(kc);
     return true;
+}
+
+/* ---- the model ----------------------------------------------------------------------- */
+
+/*
+ * A guest looks at what it was given. An interpreter in the kernel may show
+ * more; since guests will use it, the software CPU must have it too.
+ */
+static void model_add_seen(KvmAccel *a, CpuModel *cm)
+{
+    g_autofree CpuidList *list = g_new0(CpuidList, 1);
+    g_autofree X86Cpu *c = g_new0(X86Cpu, 1);
+
+    c->model = cm;
+    c->s.apic_base = 1 << 11;
+    cpuid_list(list, c);
+    kvm_probe_guest(a->fd, a->run_size, &list->head, &a->probe);
+    for (unsigned f = 1; f < FEAT_COUNT; f++) {
+        const FeatureRow *row = &feature_rows[f];
+        const uint32_t *seen = kvm_probe_leaf(&a->probe, row->leaf, row->sub);
+
+        if (seen && (seen[row->reg] >> row->bit & 1) && !cpu_model_has(cm, f) &&
+            cpu_feature_available(f)) {
+            cm->has[f / 64] |= UINT64_C(1) << (f % 64);
+            a->probe.adds_cpuid = true;
+        }
+    }
+}
+
+void kvm_limit_model(Accel *accel, CpuModel *cm)
+{
+    KvmAccel *a = container_of(accel, KvmAccel, accel);
+    bool named = strcmp(cm->name, "max") && strcmp(cm->name, "host");
+    bool avx;
+
+    cm->kvm_leaf = true;
+    if (!named) {
+        g_strlcpy(cm->brand, "Rhea KVM processor", sizeof(cm->brand));
+    }
+    if (!strcmp(cm->name, "host")) {
+        model_host_identity(a, cm);
+    }
+    for (unsigned f = 1; f < FEAT_COUNT; f++) {
+        if (!cpu_model_has(cm, f) || feature_stays(a, f)) {
+            continue;
+        }
+        cm->has[f / 64] &= ~(UINT64_C(1) << (f % 64));
+        if (named) {
+            warn_report("host doesn't support requested feature: "
+                        "CPUID.%02XH.%s [bit %u]",
+                        feature_rows[f].leaf, feature_rows[f].name,
+                        feature_rows[f].bit);
+        }
+    }
+    avx = cpu_model_has(cm, FEAT_XSAVE) && cpu_model_has(cm, FEAT_AVX);
+    for (unsigned f = 1; f < FEAT_COUNT && !avx; f++) {
+        if (f == FEAT_AVX || f == FEAT_AVX2 || f == FEAT_FMA ||
+            f == FEAT_F16C) {
+            cm->has[f / 64] &= ~(UINT64_C(1) << (f % 64));
+        }
+    }
+    model_add_seen(a, cm);
 }

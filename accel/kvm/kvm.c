@@ -592,7 +592,6 @@ static bool vm_setup(KvmAccel *a, GError **errp)
                    a->run_size);
         return false;
     }
-    kvm_probe_guest(a->fd, a->run_size, &a->probe);
     return true;
 }
 
@@ -661,6 +660,7 @@ static bool kvm_cpu_init(X86Cpu *c, GError **errp)
 {
     KvmCpu *kc = kvm_cpu(c);
     KvmAccel *a = container_of(c->machine->accel, KvmAccel, accel);
+    const uint32_t *xsave;
     int khz;
 
     kc->kvm = a;
@@ -673,8 +673,9 @@ static bool kvm_cpu_init(X86Cpu *c, GError **errp)
     c->tsc_hz = khz > 0 ? (uint64_t)khz * 1000 : 0;
     kc->tsc_dirty = true;
     kc->burst = 1;
-    if (a->probe.native_cpuid && a->caps.xsave) {
-        c->ext = kc->ext; /* whatever the host has, guests use it */
+    xsave = kvm_probe_leaf(&a->probe, 0xd, 0);
+    if (xsave && (xsave[REG_EAX] & XCR0_EXT) && a->probe.adds_cpuid) {
+        c->ext = kc->ext; /* guests have AVX-512, like it or not */
     }
     kvm_stats_init(&kc->stats);
     if (!kvm_cpuid_set(kc, errp) || !tcg_embedded_cpu_init(c, a->soft, errp)) {

@@ -40,11 +40,15 @@ typedef struct KvmCaps {
     unsigned slots, mce_banks;
 } KvmCaps;
 
+enum { KVM_PROBE_LEAVES = 10 };
+
 /* What a small guest shows. */
 typedef struct KvmProbe {
-    bool native_cpuid; /* guests see the host's CPUID, not ours */
-    bool interprets;   /* so slowly that it is no hardware */
+    bool done;
+    bool adds_cpuid; /* guests see features that we did not give them */
+    bool interprets; /* so slowly that it is no hardware */
     uint64_t insns_per_sec;
+    uint32_t answer[KVM_PROBE_LEAVES][4];
 } KvmProbe;
 
 struct KvmAccel {
@@ -133,8 +137,11 @@ bool kvm_host_caps(int vm, KvmCaps *caps, GError **errp);
 
 /* ---- probe.c ------------------------------------------------------------------ */
 
-/* Runs a guest in a VM of its own; all 0 if that fails. */
-void kvm_probe_guest(int fd, size_t run_size, KvmProbe *p);
+/* Runs a guest with @cpuid in a VM of its own; all 0 if that fails. */
+void kvm_probe_guest(int fd, size_t run_size, struct kvm_cpuid2 *cpuid,
+                     KvmProbe *p);
+/* What it saw: EAX EBX ECX EDX, or NULL. */
+const uint32_t *kvm_probe_leaf(const KvmProbe *p, uint32_t leaf, uint32_t sub);
 
 /* ---- memory.c: the flat map as slots ----------------------------------------- */
 

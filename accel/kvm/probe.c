@@ -1,6 +1,6 @@
 /*
  * What the capabilities do not tell, from a guest of a few instructions in a
- * VM of its own: whether CPUID is answered from KVM_SET_CPUID2, and how fast
+ * VM of its own: what CPUID says there, after KVM_SET_CPUID2, and how fast
  * guest code runs. Behind /dev/kvm there may be an interpreter.
  */
 #include "util/osdep.h"
@@ -8,13 +8,44 @@
 #include <sys/mman.h>
 #include "accel/kvm/kvm.h"
 
-enum { CODE = 0x1000, MEMORY = 0x2000, LOOPS = 20000, MARK = 1 };
+enum {
+    MEMORY = 0x3000,
+    CODE = 0x1000,
+    LEAVES = 0x1800, /* pairs: leaf, subleaf */
+    ANSWERS = 0x2000,
+    LOOPS = 20000,
+};
 
-/* Real mode: CPUID leaf 1, ECX to ESI; then a loop; HLT. */
-static const uint8_t program[] = {
-    0x66, 0xb8, 1,    0,    0,    0,    0x66, 0x31,         0xc9,
-    0x0f, 0xa2, 0x66, 0x89, 0xce, 0x66, 0xb9, LOOPS & 0xff, LOOPS >> 8,
-    0,    0,    0x66, 0x49, 0x75, 0xfc, 0xf4,
+/* Real mode: CPUID for EBP pairs at SI, answers to DI; a loop; HLT. */
+extern const uint8_t probe_program[], probe_program_end[];
+__asm__(".pushsection .rodata\n"
+        ".code16\n"
+        "probe_program:\n"
+        "1: movl (%si), %eax\n"
+        "movl 4(%si), %ecx\n"
+        "cpuid\n"
+        "movl %eax, (%di)\n"
+        "movl %ebx, 4(%di)\n"
+        "movl %ecx, 8(%di)\n"
+        "movl %edx, 12(%di)\n"
+        "addw $8, %si\n"
+        "addw $16, %di\n"
+        "decl %ebp\n"
+        "jnz 1b\n"
+        "movl $20000, %ecx\n"
+        "outb %al, $0x80\n"
+        "2: decl %ecx\n"
+        "jnz 2b\n"
+        "hlt\n"
+        "probe_program_end:\n"
+        ".code64\n"
+        ".popsection\n");
+
+/* Where features are, and what XSAVE has. */
+static const uint32_t leaves[KVM_PROBE_LEAVES][2] = {
+    { 1, 0 },          { 7, 0 },   { 7, 1 },          { 7, 2 },
+    { 0xd, 0 },        { 0xd, 1 }, { 0x80000001, 0 }, { 0x80000008, 0 },
+    { 0x80000007, 0 }, { 6, 0 },
 };
 
 typedef struct Scratch {
@@ -24,23 +55,13 @@ typedef struct Scratch {
     size_t run_size;
 } Scratch;
 
-static bool scratch_cpuid(Scratch *s)
-{
-    struct {
-        struct kvm_cpuid2 head;
-        struct kvm_cpuid_entry2 entry[2];
-    } list = {
-        .head.nent = 2,
-        .entry = { { .function = 0, .eax = 1 },
-                   { .function = 1, .ecx = MARK } },
-    };
-
-    return ioctl(s->cpu, KVM_SET_CPUID2, &list) == 0;
-}
-
 static bool scratch_start(Scratch *s)
 {
-    struct kvm_regs regs = { .rip = CODE, .rflags = 2 };
+    struct kvm_regs regs = { .rip = CODE,
+                             .rflags = 2,
+                             .rsi = LEAVES,
+                             .rdi = ANSWERS,
+                             .rbp = KVM_PROBE_LEAVES };
     struct kvm_sregs sregs;
 
     if (ioctl(s->cpu, KVM_GET_SREGS, &sregs) < 0) {
@@ -48,12 +69,14 @@ static bool scratch_start(Scratch *s)
     }
     sregs.cs.base = 0;
     sregs.cs.selector = 0;
-    memcpy(s->memory + CODE, program, sizeof(program));
+    memcpy(s->memory + CODE, probe_program, probe_program_end - probe_program);
+    memcpy(s->memory + LEAVES, leaves, sizeof(leaves));
     return ioctl(s->cpu, KVM_SET_SREGS, &sregs) == 0 &&
            ioctl(s->cpu, KVM_SET_REGS, &regs) == 0;
 }
 
-static bool scratch_make(Scratch *s, int fd, size_t run_size)
+static bool scratch_make(Scratch *s, int fd, size_t run_size,
+                         struct kvm_cpuid2 *cpuid)
 {
     struct kvm_userspace_memory_region r = { .memory_size = MEMORY };
 
@@ -75,7 +98,8 @@ static bool scratch_make(Scratch *s, int fd, size_t run_size)
     }
     s->run =
         mmap(NULL, run_size, PROT_READ | PROT_WRITE, MAP_SHARED, s->cpu, 0);
-    return s->run != MAP_FAILED && scratch_cpuid(s) && scratch_start(s);
+    return s->run != MAP_FAILED && ioctl(s->cpu, KVM_SET_CPUID2, cpuid) == 0 &&
+           scratch_start(s);
 }
 
 static void scratch_end(Scratch *s)
@@ -94,26 +118,46 @@ static void scratch_end(Scratch *s)
     }
 }
 
-void kvm_probe_guest(int fd, size_t run_size, KvmProbe *p)
+/* Runs to the OUT, and then the loop. */
+static bool scratch_run(Scratch *s, int64_t *ns)
+{
+    int64_t start;
+
+    if (ioctl(s->cpu, KVM_RUN, 0) < 0 || s->run->exit_reason != KVM_EXIT_IO) {
+        return false;
+    }
+    start = kvm_host_ns();
+    if (ioctl(s->cpu, KVM_RUN, 0) < 0 || s->run->exit_reason != KVM_EXIT_HLT) {
+        return false;
+    }
+    *ns = MAX(kvm_host_ns() - start, 1);
+    return true;
+}
+
+void kvm_probe_guest(int fd, size_t run_size, struct kvm_cpuid2 *cpuid,
+                     KvmProbe *p)
 {
     Scratch s = {
         .vm = -1, .cpu = -1, .run = MAP_FAILED, .memory = MAP_FAILED
     };
-    struct kvm_regs regs;
-    int64_t start;
+    int64_t ns;
 
     *p = (KvmProbe) { 0 };
-    if (scratch_make(&s, fd, run_size)) {
-        start = kvm_host_ns();
-        if (ioctl(s.cpu, KVM_RUN, 0) == 0 &&
-            s.run->exit_reason == KVM_EXIT_HLT &&
-            ioctl(s.cpu, KVM_GET_REGS, &regs) == 0) {
-            int64_t ns = MAX(kvm_host_ns() - start, 1);
-
-            p->insns_per_sec = 2ull * LOOPS * NS_PER_SEC / ns;
-            p->native_cpuid = (uint32_t)regs.rsi != MARK;
-            p->interprets = p->insns_per_sec < 50 * 1000 * 1000;
-        }
+    if (scratch_make(&s, fd, run_size, cpuid) && scratch_run(&s, &ns)) {
+        p->done = true;
+        p->insns_per_sec = 2ull * LOOPS * NS_PER_SEC / ns;
+        p->interprets = p->insns_per_sec < 50 * 1000 * 1000;
+        memcpy(p->answer, s.memory + ANSWERS, sizeof(p->answer));
     }
     scratch_end(&s);
+}
+
+const uint32_t *kvm_probe_leaf(const KvmProbe *p, uint32_t leaf, uint32_t sub)
+{
+    for (unsigned i = 0; p->done && i < KVM_PROBE_LEAVES; i++) {
+        if (leaves[i][0] == leaf && leaves[i][1] == sub) {
+            return p->answer[i];
+        }
+    }
+    return NULL;
 }

@@ -222,13 +222,13 @@ void kvm_info(Machine *m, GString *out)
         return;
     }
     a = container_of(m->accel, KvmAccel, accel);
-    g_string_append_printf(out,
-                           "guest code: about %.1f million instructions/s"
-                           "%s%s\n",
-                           a->probe.insns_per_sec / 1e6,
-                           a->probe.interprets ? ", interpreted" : "",
-                           a->probe.native_cpuid ? "; CPUID is the host's own"
-                                                 : "");
+    g_string_append_printf(
+        out,
+        "guest code: about %.1f million instructions/s"
+        "%s%s\n",
+        a->probe.insns_per_sec / 1e6,
+        a->probe.interprets ? ", interpreted" : "",
+        a->probe.adds_cpuid ? "; CPUID shows more than -cpu gives" : "");
     sum_machine(&sum, m);
     g_string_append_printf(out,
                            "instructions KVM refused: %" PRIu64
