@@ -1,0 +1,45 @@
+#!/bin/sh
+# The same guests with -accel kvm: same output, same verdicts; the messages
+# where it cannot be used; falling back.
+. tests/boot/lib.sh
+
+why=$($RHEA -accel help | sed -n 's/^kvm .*usable: no, because //p')
+if [ -n "$why" ]; then
+    echo "no KVM here: $why"
+    exit 77
+fi
+
+# The scripts for tcg, one result each.
+for t in flat multiboot ends smp; do
+    test_no=$((test_no + 1))
+    if ACCEL=kvm sh tests/boot/test-$t.sh >"$TMP/out" 2>&1; then
+        echo "ok $test_no $t"
+    else
+        echo "not ok $test_no $t"
+        grep -v '^ok' "$TMP/out" | sed 's/^/# /'
+        failed=$((failed + 1))
+    fi
+done
+
+one="-display none -flat file=$G/hi16.bin,addr=0x1000,mode=real"
+check "-enable-kvm" 0 'Hi!
+' $RHEA -enable-kvm $one
+check "-machine accel=kvm:tcg" 0 'Hi!
+' $RHEA -machine accel=kvm:tcg $one
+check "-cpu host" 0 'Hi!
+' $RHEA -accel kvm -cpu host $one
+check_err "no such device" "there is no /nowhere/kvm: " \
+    $RHEA -accel kvm,device=/nowhere/kvm $one
+check_err "another device" "/dev/null is something else than KVM" \
+    $RHEA -accel kvm,device=/dev/null $one
+check "falls back, with one line and why" 0 'Hi!
+2
+' sh -c "$RHEA -accel kvm:tcg,device=/dev/null $one 2>$TMP/e; wc -l <$TMP/e"
+check "-accel kvm,help" 0 'usable      yes
+' sh -c "$RHEA -accel kvm,help | grep -o '^usable      yes'"
+check "-d kvm" 0 'Hi!
+yes
+' sh -c "$RHEA -accel kvm -d kvm -D $TMP/log $one &&
+    grep -q 'KVM_EXIT_IO: out port=' $TMP/log &&
+    grep -q 'KVM_SET_USER_MEMORY_REGION' $TMP/log && echo yes"
+finish
