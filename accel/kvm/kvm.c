@@ -609,6 +609,21 @@ static void kvm_close(Accel *accel)
     g_free(a);
 }
 
+/* The controllers are always ours; whoever asked for others is told. */
+static void kvm_check_irqchip(Machine *m, KeyVal *options)
+{
+    const char *v = options ? keyval_get(options, "kernel-irqchip") : NULL;
+
+    if (!v && m->cfg.machine_opts) {
+        v = keyval_get(m->cfg.machine_opts, "kernel-irqchip");
+    }
+    if (v && (!strcmp(v, "on") || !strcmp(v, "split"))) {
+        warn_report("kernel-irqchip=%s is not supported yet; the interrupt "
+                    "controllers run outside the kernel (off)",
+                    v);
+    }
+}
+
 static Accel *kvm_open(Machine *m, KeyVal *options, GError **errp)
 {
     const char *path = options ? keyval_get(options, "device") : NULL;
@@ -629,6 +644,7 @@ static Accel *kvm_open(Machine *m, KeyVal *options, GError **errp)
         kvm_close(&a->accel);
         return NULL;
     }
+    kvm_check_irqchip(m, options);
     a->soft = tcg_embedded_open(m);
     sigaction(KVM_SIGNAL, &sa, NULL);
     return &a->accel;
