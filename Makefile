@@ -7,14 +7,19 @@ ifeq ($(filter clean distclean,$(MAKECMDGOALS)),)
 $(error run ./configure first (./configure --install-deps brings what is missing))
 endif
 endif
+.DEFAULT_GOAL := all
 -include build/config.mk
+# A newer configure runs again, with the arguments it had.
+ifneq ($(wildcard build/config.mk),)
+build/config.mk: configure
+	@./configure $(CONFIGURE_ARGS) >/dev/null
+endif
 
 # As many jobs as processors, unless -j says otherwise.
 ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc)
 endif
 
-VERSION := 0.1.0
 DESTDIR ?=
 B := build$(if $(SAN),/$(SAN))
 Q := $(if $(V),,@)
@@ -33,7 +38,7 @@ WARN += $(if $(WERROR),-Werror)
 OPT ?= -O2
 CFLAGS_ALL = -std=gnu11 $(OPT) -g $(WARN) -fno-common -fwrapv \
 	-fno-strict-aliasing -pthread -I. -Ibuild $(DEP_CFLAGS) \
-	-DRHEA_VERSION='"$(VERSION)"' $(SANFLAGS) $(CFLAGS)
+	$(SANFLAGS) $(CFLAGS)
 LIBS_ALL = $(DEP_LIBS) -lm -pthread -lutil
 
 SANFLAGS_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
