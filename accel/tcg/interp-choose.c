@@ -378,23 +378,22 @@ static InsnFn *choose_extend(Choice *ch, unsigned i, Insn *op)
 
 /* Which of the stack's widths the mode has, if the operand's is the same:
  * 0 for 64 bits, 1 for 32, -1. */
-static int choose_width(const Choice *ch, const Insn *op)
+static int choose_width(uint32_t key, const Insn *op)
 {
-    if (ch->key & MODE_AC) {
+    const uint32_t all = MODE_FLAT | MODE_CODE32 | MODE_STACK32;
+
+    if (key & MODE_AC) {
         return -1;
     }
-    if (ch->code64) {
+    if (key & MODE_CODE64) {
         return op->opsize == 3 ? 0 : -1;
     }
-    return ch->flat && (ch->key & MODE_CODE32) && (ch->key & MODE_STACK32) &&
-                   op->opsize == 2
-               ? 1
-               : -1;
+    return (key & all) == all && op->opsize == 2 ? 1 : -1;
 }
 
 static InsnFn *choose_push(Choice *ch, Insn *op)
 {
-    int w = choose_width(ch, op), r1 = choose_operand_reg(op, 0, 8);
+    int w = choose_width(ch->key, op), r1 = choose_operand_reg(op, 0, 8);
 
     if (w < 0) {
         return NULL;
@@ -408,7 +407,7 @@ static InsnFn *choose_push(Choice *ch, Insn *op)
 
 static InsnFn *choose_pop(Choice *ch, Insn *op)
 {
-    int w = choose_width(ch, op), r1 = choose_operand_reg(op, 0, 8);
+    int w = choose_width(ch->key, op), r1 = choose_operand_reg(op, 0, 8);
 
     if (w < 0 || r1 < 0) {
         return NULL;
@@ -417,13 +416,14 @@ static InsnFn *choose_pop(Choice *ch, Insn *op)
     return interp_pop_r[w];
 }
 
-/* A direct jump: its distance from the block's start. false: too far. */
-static bool choose_distance(const Choice *ch, Insn *op, bool *far)
+/* A direct jump in a block at @host: its distance from the block's start.
+ * false: too far. */
+static bool choose_distance(const uint8_t *host, Insn *op, bool *far)
 {
     int64_t d = op->simm + op->off + op->len;
-    int64_t at = ((uintptr_t)ch->tb->host & ~PAGE_MASK) + d;
+    int64_t at = ((uintptr_t)host & ~PAGE_MASK) + d;
 
-    *far = ch->tb->host2 || at < 0 || at >= PAGE_SIZE;
+    *far = at < 0 || at >= PAGE_SIZE;
     if (d != (int32_t)d) {
         return false;
     }
@@ -433,16 +433,17 @@ static bool choose_distance(const Choice *ch, Insn *op, bool *far)
 
 static InsnFn *choose_transfer(Choice *ch, Insn *op, bool call)
 {
-    int w = choose_width(ch, op), ea;
+    int w = choose_width(ch->key, op), ea;
     bool far;
 
     if (w < 0) {
         return NULL;
     }
     if (insn_rows[op->id].op[0].kind == OPK_REL) {
-        if (!choose_distance(ch, op, &far)) {
+        if (!choose_distance(ch->tb->host, op, &far)) {
             return NULL;
         }
+        far |= ch->tb->host2 != NULL;
         return call ? interp_call[w][far] : interp_jmp[w][far];
     }
     if (!op->is_mem) {
@@ -456,16 +457,28 @@ static InsnFn *choose_transfer(Choice *ch, Insn *op, bool call)
     return call ? interp_call_m[ea] : interp_jmp_m[ea];
 }
 
-static InsnFn *choose_jcc(Choice *ch, Insn *op)
+bool interp_passes(const Insn *in, const uint8_t *host, uint32_t key)
+{
+    Insn op = *in;
+    bool far;
+
+    return insn_rows[op.id].sem == sem_JCC && !(key & MODE_SLOW) &&
+           choose_width(key, &op) >= 0 && choose_distance(host, &op, &far) &&
+           (!far || (key & MODE_CODE64));
+}
+
+/* Its number in the block goes to imm: so many are done when it is taken. */
+static InsnFn *choose_jcc(Choice *ch, unsigned i, Insn *op)
 {
     bool far;
 
-    if (choose_width(ch, op) < 0 || !choose_distance(ch, op, &far) ||
-        (far && !ch->code64)) {
+    if (!interp_passes(op, ch->tb->host, ch->key)) {
         return NULL;
     }
-    op->rm = far;
+    choose_distance(ch->tb->host, op, &far);
+    op->rm = far || ch->tb->host2;
     op->reg = insn_rows[op->id].opcode & 15;
+    op->imm = i + 1;
     return op_jcc;
 }
 
@@ -540,7 +553,7 @@ static InsnFn *choose_one(Choice *ch, unsigned i, Insn *op, bool fl)
     case CL_EXTEND:
         return choose_extend(ch, i, op);
     case CL_JCC:
-        return choose_jcc(ch, op);
+        return choose_jcc(ch, i, op);
     case CL_SETCC:
         return choose_setcc(ch, op);
     case CL_CMOV:
@@ -550,14 +563,14 @@ static InsnFn *choose_one(Choice *ch, unsigned i, Insn *op, bool fl)
     case CL_POP:
         return choose_pop(ch, op);
     case CL_LEAVE:
-        w = choose_width(ch, op);
+        w = choose_width(ch->key, op);
         return w < 0 ? NULL : interp_leave[w];
     case CL_CALL:
         return choose_transfer(ch, op, true);
     case CL_JMP:
         return choose_transfer(ch, op, false);
     case CL_RET:
-        w = choose_width(ch, op);
+        w = choose_width(ch->key, op);
         return w < 0 ? NULL : interp_ret[w];
     case CL_NOP:
         ch->pure = true;
@@ -701,11 +714,10 @@ static int choose_fuse_form(unsigned form)
     return -1;
 }
 
-/* The operation before the last, with the conditional jump that ends the
- * block. */
-static void choose_fusion(Choice *ch)
+/* The operation @i with the conditional jump behind it. */
+static void choose_fusion(Choice *ch, unsigned i)
 {
-    unsigned i = ch->tb->n - 2, cc = ch->tb->op[ch->tb->n - 1].reg;
+    unsigned cc = ch->tb->op[i + 1].reg;
     const SizeOps *so = interp_size_ops[ch->log2[i]];
     int form = choose_fuse_form(ch->form[i]);
     InsnFn *fn = NULL;
@@ -764,11 +776,11 @@ void interp_specialise(TcgCpu *tc, Tb *tb)
         if (ch.cls[i] == CL_JCC || ch.cls[i] == CL_SETCC ||
             ch.cls[i] == CL_CMOV) {
             choose_condition(&ch, i);
+            if (ch.cls[i] == CL_JCC && i > 0) {
+                choose_fusion(&ch, i - 1);
+            }
         } else if (ch.cls[i] == CL_PUSH || ch.cls[i] == CL_POP) {
             i += choose_run(&ch, i) - 1;
         }
-    }
-    if (tb->n >= 2 && ch.hot[tb->n - 1] && ch.cls[tb->n - 1] == CL_JCC) {
-        choose_fusion(&ch);
     }
 }

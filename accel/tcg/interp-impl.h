@@ -93,18 +93,17 @@ static ALWAYS_INLINE void op_chain_far(X86Cpu *c, const Insn *op, int64_t n)
     return op_hop_guess(c, op);
 }
 
-/* A conditional jump at @op, its displacement from s.rip in disp: taken, and
- * not, which is the fall behind it. */
+/* A conditional jump at @op: taken, disp from s.rip; and not, which goes on in
+ * the block. */
 static ALWAYS_INLINE void op_taken(X86Cpu *c, const Insn *op)
 {
     c->s.rip += (int64_t)op->disp;
-    return op_chain(c, op, op_n(op));
+    return op_chain(c, op, op->imm);
 }
 
 static ALWAYS_INLINE void op_not_taken(X86Cpu *c, const Insn *op)
 {
-    c->s.rip += op[1].off;
-    return op_chain(c, op + 1, op_n(op));
+    return op_next(c, op + 1);
 }
 
 /* The block at @lin if the jump cache has it; else one that never matches. */

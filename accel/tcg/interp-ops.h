@@ -471,7 +471,7 @@ static ALWAYS_INLINE bool X(cond_logic)(unsigned cc, T res)
     return yes ^ (cc & 1);
 }
 
-/* @jcc is the jump, behind it stands the fall. */
+/* @jcc is the jump. */
 static ALWAYS_INLINE void X(branch)(X86Cpu *c, const Insn *jcc, bool taken)
 {
     if (taken) {

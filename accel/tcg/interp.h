@@ -25,6 +25,9 @@ void interp_specialise(TcgCpu *tc, Tb *tb);
 void interp_dead(X86Cpu *c, const Insn *op);
 /* Makes the operation raise @vector. #GP has error code 0. */
 void interp_make_fault(Insn *op, int vector);
+/* A conditional jump, in a block at @host, that need not end the block: the
+ * code behind it goes on there. @in->off is set. */
+bool interp_passes(const Insn *in, const uint8_t *host, uint32_t key);
 /* Classes of rows by their names. */
 uint16_t *interp_classify(void);
 

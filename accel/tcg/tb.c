@@ -22,6 +22,8 @@ enum {
     /* Writes beside code before a page without any is set free again. */
     TB_SLOW_WRITES = 64,
     TB_ALIGN = 16,
+    /* Conditional jumps up to here do not end a block. */
+    PASS_MAX = 24,
 };
 /* The key of a dead block that no lookup is to find again. */
 #define TB_LOST UINT32_MAX
@@ -330,9 +332,9 @@ static void tb_fall_back(const TcgCpu *tc, Insn *in)
     }
 }
 
-/* One more operation. false: the block ends with it. */
-static bool tb_draft_add(const TcgCpu *tc, TbDraft *d, uint32_t key,
-                         DecodeResult result)
+/* One more operation, of a block at @host. false: the block ends with it. */
+static bool tb_draft_add(const TcgCpu *tc, TbDraft *d, const uint8_t *host,
+                         uint32_t key, DecodeResult result)
 {
     Insn *in = &d->op[d->n++];
     uint32_t ends = IA_JUMP | IA_END | IA_COND | IA_SHADOW | IA_IO;
@@ -350,7 +352,10 @@ static bool tb_draft_add(const TcgCpu *tc, TbDraft *d, uint32_t key,
         interp_make_fault(in, vector);
         return false;
     }
-    return !(insn_rows[in->id].attr & ends);
+    if (!(insn_rows[in->id].attr & ends)) {
+        return true;
+    }
+    return d->n < PASS_MAX && host && interp_passes(in, host, key);
 }
 
 /* The instruction that begins with the last @first bytes of a page. false: the
@@ -372,7 +377,7 @@ static bool tb_draft_crossing(TcgCpu *tc, TbDraft *d, uint64_t lin,
     memcpy(d->bytes, host, first);
     memcpy(d->bytes + first, d->host2, 15 - first);
     r = decode_insn(d->bytes, 15, bits, &d->op[0]);
-    tb_draft_add(tc, d, key, r);
+    tb_draft_add(tc, d, NULL, key, r);
     d->size = r == DECODE_OK ? d->op[0].len : 15;
     return true;
 }
@@ -401,7 +406,7 @@ static bool tb_draft(TcgCpu *tc, TbDraft *d, uint64_t lin, const uint8_t *host,
             }
             return tb_draft_crossing(tc, d, lin, host, avail, key);
         }
-        more = tb_draft_add(tc, d, key, r);
+        more = tb_draft_add(tc, d, host, key, r);
         d->size += r == DECODE_OK ? d->op[d->n - 1].len : left;
     }
     return true;
@@ -537,7 +542,7 @@ static Tb *tb_scratch(TcgCpu *tc, uint64_t rip, uint32_t key)
         d.bytes[n] = tlb_fetch_io(tc, lin);
         r = decode_insn(d.bytes, n + 1, c->mode.code_bits, &d.op[0]);
     }
-    tb_draft_add(tc, &d, key, r);
+    tb_draft_add(tc, &d, NULL, key, r);
     d.size = r == DECODE_OK ? d.op[0].len : 1;
     tb->host = NULL;
     tb->key = key | MODE_SLOW;
