@@ -21,6 +21,8 @@ enum {
     TICK_NS = 10,
     PERIOD_FS = TICK_NS * 1000000,
     MIN_EVENT_NS = 20000, /* a faster periodic timer loses ticks */
+    CATCH_UP_MAX = 1000000000 / TICK_NS, /* missed ticks older: dropped */
+    CATCH_UP_PERIOD = 10000,             /* shorter periods: not at all */
     MEM_SIZE = 0x400,
     REG_CAP = 0x000,
     REG_CONFIG = 0x010,
@@ -179,6 +181,25 @@ static void hpet_arm(HpetTimer *t, bool recent)
     }
 }
 
+/*
+ * The next period; or, if more than one has gone by on a busy host, an eighth
+ * of one: ticks that were missed come after, because a kernel that counts them
+ * against the TSC at boot concludes otherwise that its timer is broken.
+ */
+static void hpet_next_period(HpetTimer *t, uint64_t late)
+{
+    uint64_t mask = hpet_mask(t);
+    uint64_t missed = late / t->period;
+
+    if (missed && late < CATCH_UP_MAX && t->period >= CATCH_UP_PERIOD) {
+        t->cmp = (t->cmp + t->period) & mask;
+        hpet_arm_in(t, t->period / 8);
+        return;
+    }
+    t->cmp = (t->cmp + (missed + 1) * t->period) & mask;
+    hpet_arm_in(t, (t->cmp - hpet_count(t->hpet)) & mask);
+}
+
 static void hpet_expired(void *opaque)
 {
     HpetTimer *t = opaque;
@@ -190,8 +211,7 @@ static void hpet_expired(void *opaque)
     }
     if (t->config & TN_PERIODIC) {
         if (t->period) {
-            t->cmp = (t->cmp + (late / t->period + 1) * t->period) & mask;
-            hpet_arm_in(t, (t->cmp - hpet_count(t->hpet)) & mask);
+            hpet_next_period(t, late);
         }
     } else if (t->config & TN_32BIT) {
         hpet_arm_in(t, (UINT64_C(1) << 32) - late); /* when it comes round */

@@ -26,15 +26,20 @@ static inline void qtest_line(void *opaque, int n, int level)
     q->sets[n]++;
 }
 
-static inline void qtest_start(QTest *q)
+static inline void qtest_start_on(QTest *q, Clock *clk)
 {
     static const MachineClass fake = { .name = "fake", .max_cpus = 1 };
 
     memset(q, 0, sizeof(*q));
-    q->m = machine_new(&fake, clock_new_manual());
+    q->m = machine_new(&fake, clk);
     for (int i = 0; i < MACHINE_GSIS; i++) {
         q->m->gsi[i] = (IrqLine) { qtest_line, q, i };
     }
+}
+
+static inline void qtest_start(QTest *q)
+{
+    qtest_start_on(q, clock_new_manual());
 }
 
 /* Frees the devices too. */

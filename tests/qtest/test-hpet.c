@@ -1,6 +1,7 @@
 /* The HPET: counter, one-shot and periodic comparators, legacy replacement. */
 #include "tests/qtest/qtest.h"
 #include "hw/timer/hpet.h"
+#include "util/mainloop.h"
 
 #define BASE HPET_DEFAULT_BASE
 
@@ -132,6 +133,32 @@ static void test_periodic(void)
     qtest_end(&q);
 }
 
+/* A main loop that sleeps: the ticks it missed come after. */
+static void test_catch_up(void)
+{
+    QTest q;
+    int64_t start, end;
+
+    qtest_start_on(&q, clock_new());
+    qtest_device(&q, &hpet_class);
+    clock_start(q.m->vclock);
+    wr(&q, 0x10, 3);
+    as_store(q.m->mem, BASE + 0x100, 0x14c, 4);
+    start = clock_ns(q.m->vclock);
+    as_store(q.m->mem, BASE + 0x108, rd(&q, 0xf0) + 100000, 4);
+    as_store(q.m->mem, BASE + 0x108, 100000, 4); /* every ms */
+    q.rises[0] = 0;
+    g_usleep(20000);
+    end = clock_ns(q.m->vclock) + 200000000;
+    while (q.rises[0] < 20 && clock_ns(q.m->vclock) < end) {
+        mainloop_iterate(true);
+    }
+    g_assert_cmpuint(q.rises[0], >=, 20);
+    g_assert_cmpuint(q.rises[0], <=,
+                     (clock_ns(q.m->vclock) - start) / 1000000 + 1);
+    qtest_end(&q);
+}
+
 static void test_legacy(void)
 {
     QTest q;
@@ -182,6 +209,7 @@ int main(int argc, char **argv)
     g_test_add_func("/hpet/one-shot", test_one_shot);
     g_test_add_func("/hpet/level", test_level);
     g_test_add_func("/hpet/periodic", test_periodic);
+    g_test_add_func("/hpet/catch-up", test_catch_up);
     g_test_add_func("/hpet/legacy", test_legacy);
     g_test_add_func("/hpet/state-garbage", test_state_and_garbage);
     return g_test_run();
