@@ -819,6 +819,7 @@ static int begin_new(BlockNode *bn, Qcow2Write *w, const uint8_t *slice,
     find_cow(s, w, first, last);
     w->fresh = cow_is_zero(bn, w->cow_from, w->off) &&
                cow_is_zero(bn, w->off + w->len, w->cow_to);
+    w->fresh &= !s->crypto; /* zeroes must be enciphered to be zeroes */
     if (nowait && !w->fresh) {
         return -EAGAIN;
     }
@@ -869,6 +870,9 @@ int qcow2_write_begin(BlockNode *bn, uint64_t off, uint64_t len, bool nowait,
 
     if (s->broken) {
         return -EIO;
+    }
+    if (s->h.crypt_method && !s->crypto) {
+        return -EACCES; /* opened without the key */
     }
     cut_at_conflict(s, off, &cut);
     while (!cut) {

@@ -1,32 +1,416 @@
-/* Encrypted qcow2: recognised, described, and refused where data is wanted. */
+/*
+ * Encrypted qcow2.
+ *
+ * "luks": a LUKS 1 header lies in clusters of its own; sectors are enciphered
+ * with their host offset as IV. LUKS On-Disk Format Specification 1.2.
+ * "aes": the old way, AES-128-CBC with the password as key and the guest's
+ * sector number as IV: no protection worth the name, read for old images.
+ */
 #include "util/osdep.h"
 #include "block/qcow2.h"
 
 #include "util/error.h"
+#include "util/secret.h"
+
+#if CONFIG_NETTLE
+#include <nettle/aes.h>
+#include <nettle/cbc.h>
+#include <nettle/hmac.h>
+#include <nettle/pbkdf2.h>
+#include <nettle/sha1.h>
+#include <nettle/sha2.h>
+#include <nettle/xts.h>
+
+enum {
+    SECTOR = 512,
+    LUKS_HEADER = 592,
+    LUKS_SLOTS = 8,
+    LUKS_SLOT_AT = 208,
+    LUKS_SLOT_SIZE = 48,
+    LUKS_ACTIVE = 0x00ac71f3,
+    LUKS_STRIPES = 4000,
+    LUKS_DIGEST = 20,
+    LUKS_SALT = 32,
+    MAX_KEY = 64,
+    MAX_HASH = 64,
+    MAX_ITERATIONS = 100000000, /* more is an attack, not protection */
+};
+
+typedef struct Cipher {
+    bool xts;
+    size_t key_len; /* of one AES key */
+    union {
+        struct aes128_ctx a128;
+        struct aes256_ctx a256;
+    } enc, dec, tweak;
+    nettle_cipher_func *enc_fn, *dec_fn;
+} Cipher;
+
+typedef struct Hash {
+    const char *name;
+    size_t size;
+} Hash;
+
+static const Hash hashes[] = {
+    { "sha1", SHA1_DIGEST_SIZE },
+    { "sha256", SHA256_DIGEST_SIZE },
+    { "sha512", SHA512_DIGEST_SIZE },
+};
+
+struct Qcow2Crypto {
+    Cipher cipher;
+    bool luks;
+};
+
+/* ---- pieces ---------------------------------------------------------------------- */
+
+static bool cipher_init(Cipher *c, const uint8_t *key, size_t len, bool xts)
+{
+    size_t one = xts ? len / 2 : len;
+
+    memset(c, 0, sizeof(*c));
+    c->xts = xts;
+    c->key_len = one;
+    if (one == 16) {
+        aes128_set_encrypt_key(&c->enc.a128, key);
+        aes128_set_decrypt_key(&c->dec.a128, key);
+        aes128_set_encrypt_key(&c->tweak.a128, key + (xts ? 16 : 0));
+        c->enc_fn = (nettle_cipher_func *)aes128_encrypt;
+        c->dec_fn = (nettle_cipher_func *)aes128_decrypt;
+    } else if (one == 32) {
+        aes256_set_encrypt_key(&c->enc.a256, key);
+        aes256_set_decrypt_key(&c->dec.a256, key);
+        aes256_set_encrypt_key(&c->tweak.a256, key + (xts ? 32 : 0));
+        c->enc_fn = (nettle_cipher_func *)aes256_encrypt;
+        c->dec_fn = (nettle_cipher_func *)aes256_decrypt;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Whole sectors, the first of number @sector ("plain64"). */
+static void cipher_run(const Cipher *c, bool encrypt, uint64_t sector,
+                       uint8_t *p, size_t len)
+{
+    for (; len >= SECTOR; len -= SECTOR, p += SECTOR, sector++) {
+        uint8_t iv[16] = { 0 };
+
+        st_le64(iv, sector);
+        if (c->xts && encrypt) {
+            xts_encrypt_message(&c->enc, &c->tweak, c->enc_fn, iv, SECTOR, p,
+                                p);
+        } else if (c->xts) {
+            xts_decrypt_message(&c->dec, &c->tweak, c->dec_fn, c->enc_fn, iv,
+                                SECTOR, p, p);
+        } else if (encrypt) {
+            cbc_encrypt(&c->enc, c->enc_fn, 16, iv, SECTOR, p, p);
+        } else {
+            cbc_decrypt(&c->dec, c->dec_fn, 16, iv, SECTOR, p, p);
+        }
+    }
+}
+
+static const Hash *find_hash(const char *name)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(hashes); i++) {
+        if (strcmp(hashes[i].name, name) == 0) {
+            return &hashes[i];
+        }
+    }
+    return NULL;
+}
+
+static void derive(const Hash *h, const uint8_t *pass, size_t len,
+                   const uint8_t *salt, uint32_t iterations, uint8_t *out,
+                   size_t out_len)
+{
+    if (h->size == SHA1_DIGEST_SIZE) {
+        pbkdf2_hmac_sha1(len, pass, iterations, LUKS_SALT, salt, out_len, out);
+    } else if (h->size == SHA256_DIGEST_SIZE) {
+        pbkdf2_hmac_sha256(len, pass, iterations, LUKS_SALT, salt, out_len,
+                           out);
+    } else {
+        struct hmac_sha512_ctx ctx;
+
+        hmac_sha512_set_key(&ctx, len, pass);
+        PBKDF2(&ctx, hmac_sha512_update, hmac_sha512_digest, SHA512_DIGEST_SIZE,
+               iterations, LUKS_SALT, salt, out_len, out);
+    }
+}
+
+static void hash_block(const Hash *h, uint32_t n, const uint8_t *in, size_t len,
+                       uint8_t *out)
+{
+    uint8_t be[4], full[MAX_HASH];
+
+    st_be32(be, n);
+    if (h->size == SHA1_DIGEST_SIZE) {
+        struct sha1_ctx c;
+
+        sha1_init(&c);
+        sha1_update(&c, 4, be);
+        sha1_update(&c, len, in);
+        sha1_digest(&c, SHA1_DIGEST_SIZE, full);
+    } else if (h->size == SHA256_DIGEST_SIZE) {
+        struct sha256_ctx c;
+
+        sha256_init(&c);
+        sha256_update(&c, 4, be);
+        sha256_update(&c, len, in);
+        sha256_digest(&c, SHA256_DIGEST_SIZE, full);
+    } else {
+        struct sha512_ctx c;
+
+        sha512_init(&c);
+        sha512_update(&c, 4, be);
+        sha512_update(&c, len, in);
+        sha512_digest(&c, SHA512_DIGEST_SIZE, full);
+    }
+    memcpy(out, full, MIN(len, h->size));
+}
+
+/* The anti-forensic splitter backwards: @stripes pieces to one key. */
+static void af_merge(const Hash *h, const uint8_t *in, uint32_t stripes,
+                     uint8_t *key, size_t len)
+{
+    uint8_t next[MAX_KEY];
+
+    memset(key, 0, len);
+    for (uint32_t i = 0; i < stripes; i++) {
+        for (size_t k = 0; k < len; k++) {
+            key[k] ^= in[(size_t)i * len + k];
+        }
+        if (i == stripes - 1) {
+            break;
+        }
+        for (size_t at = 0, n = 0; at < len; at += h->size, n++) {
+            hash_block(h, (uint32_t)n, key + at, MIN(h->size, len - at),
+                       next + at);
+        }
+        memcpy(key, next, len);
+    }
+}
+
+/* ---- LUKS ------------------------------------------------------------------------ */
+
+typedef struct Luks {
+    uint8_t head[LUKS_HEADER];
+    char cipher[33], mode[33], hash[33];
+    uint32_t key_len, digest_iterations;
+    bool xts;
+    const Hash *h;
+} Luks;
+
+static void text_field(const uint8_t *p, char out[33])
+{
+    memcpy(out, p, 32);
+    out[32] = 0;
+}
+
+static bool luks_read(BlockNode *bn, Luks *l, GError **errp)
+{
+    Qcow2State *s = bn->s;
+
+    if (s->crypto_hdr.len < LUKS_HEADER ||
+        (s->crypto_hdr.off & (s->cluster_size - 1)) ||
+        s->crypto_hdr.off > INT64_MAX - s->crypto_hdr.len ||
+        block_pread(bn->file, s->crypto_hdr.off, l->head, LUKS_HEADER) < 0) {
+        error_setg(errp, "the encryption header of the image is missing");
+        return false;
+    }
+    if (memcmp(l->head, "LUKS\xba\xbe", 6) || ld_be16(l->head + 6) != 1) {
+        error_setg(errp, "Volume is not in LUKS format");
+        return false;
+    }
+    text_field(l->head + 8, l->cipher);
+    text_field(l->head + 40, l->mode);
+    text_field(l->head + 72, l->hash);
+    l->key_len = ld_be32(l->head + 108);
+    l->digest_iterations = ld_be32(l->head + 164);
+    l->h = find_hash(l->hash);
+    l->xts = strcmp(l->mode, "xts-plain64") == 0;
+    if (strcmp(l->cipher, "aes") ||
+        (!l->xts && strcmp(l->mode, "cbc-plain64") &&
+         strcmp(l->mode, "cbc-plain"))) {
+        error_setg(errp,
+                   "LUKS cipher %s-%s is not supported (aes with "
+                   "xts-plain64 or cbc-plain64)",
+                   l->cipher, l->mode);
+        return false;
+    }
+    if (!l->h) {
+        error_setg(errp,
+                   "LUKS hash '%s' is not supported (sha1, sha256, "
+                   "sha512)",
+                   l->hash);
+        return false;
+    }
+    if (!l->key_len || l->key_len > MAX_KEY || (l->key_len & 15) ||
+        l->digest_iterations > MAX_ITERATIONS) {
+        error_setg(errp,
+                   "LUKS key of %u bytes, %u iterations: the header is "
+                   "broken",
+                   l->key_len, l->digest_iterations);
+        return false;
+    }
+    return true;
+}
+
+/* The master key, if @pass opens slot @i. */
+static bool luks_try_slot(BlockNode *bn, const Luks *l, unsigned i,
+                          GBytes *pass, uint8_t *key)
+{
+    Qcow2State *s = bn->s;
+    const uint8_t *slot = l->head + LUKS_SLOT_AT + (size_t)i * LUKS_SLOT_SIZE;
+    uint64_t at = (uint64_t)ld_be32(slot + 40) * SECTOR;
+    size_t len = (size_t)l->key_len * LUKS_STRIPES;
+    size_t padded = (len + SECTOR - 1) / SECTOR * SECTOR;
+    g_autofree uint8_t *material = NULL;
+    uint8_t k[MAX_KEY], digest[LUKS_DIGEST];
+    gsize n;
+    const uint8_t *p = g_bytes_get_data(pass, &n);
+    Cipher c;
+
+    if (ld_be32(slot) != LUKS_ACTIVE || ld_be32(slot + 44) != LUKS_STRIPES ||
+        !ld_be32(slot + 4) || ld_be32(slot + 4) > MAX_ITERATIONS ||
+        padded > s->crypto_hdr.len || at > s->crypto_hdr.len - padded) {
+        return false;
+    }
+    material = g_try_malloc(padded);
+    if (!material ||
+        block_pread(bn->file, s->crypto_hdr.off + at, material, padded) < 0) {
+        return false;
+    }
+    derive(l->h, p, n, slot + 8, ld_be32(slot + 4), k, l->key_len);
+    if (!cipher_init(&c, k, l->key_len, l->xts)) {
+        return false;
+    }
+    cipher_run(&c, false, 0, material, padded);
+    af_merge(l->h, material, LUKS_STRIPES, key, l->key_len);
+    derive(l->h, key, l->key_len, l->head + 132, MAX(l->digest_iterations, 1),
+           digest, LUKS_DIGEST);
+    return memcmp(digest, l->head + 112, LUKS_DIGEST) == 0;
+}
+
+static bool luks_open(BlockNode *bn, Qcow2Crypto *c, GBytes *pass,
+                      GError **errp)
+{
+    uint8_t key[MAX_KEY];
+    Luks l;
+    bool ok = false;
+
+    if (!luks_read(bn, &l, errp)) {
+        return false;
+    }
+    for (unsigned i = 0; i < LUKS_SLOTS && !ok; i++) {
+        ok = luks_try_slot(bn, &l, i, pass, key);
+    }
+    if (!ok) {
+        error_setg(errp, "Invalid password, cannot unlock any keyslot");
+        return false;
+    }
+    return cipher_init(&c->cipher, key, l.key_len, l.xts);
+}
+
+static bool aes_open(Qcow2Crypto *c, GBytes *pass)
+{
+    uint8_t key[16] = { 0 };
+    gsize n;
+    const void *p = g_bytes_get_data(pass, &n);
+
+    memcpy(key, p, MIN(n, sizeof(key)));
+    return cipher_init(&c->cipher, key, sizeof(key), false);
+}
+
+bool qcow2_crypto_open(BlockNode *bn, KeyVal *options, GError **errp)
+{
+    Qcow2State *s = bn->s;
+    g_autoptr(KeyVal) sub = block_sub_options(options, "encrypt.");
+    const char *id = keyval_get(sub, "key-secret");
+    const char *format = keyval_get(sub, "format");
+    const char *is = s->h.crypt_method == CRYPT_LUKS ? "luks" : "aes";
+    GBytes *pass;
+    bool ok;
+
+    if (s->h.crypt_method == CRYPT_NONE) {
+        if (id || format) {
+            error_setg(errp,
+                       "No encryption in image header, but options "
+                       "specified format '%s'",
+                       format ? format : "luks");
+        }
+        return !id && !format;
+    }
+    if (format && strcmp(format, is) != 0) {
+        error_setg(errp,
+                   "Header reported '%s' encryption format but options "
+                   "specify '%s'",
+                   is, format);
+        return false;
+    }
+    if (!id && (bn->flags & (BLOCK_NO_IO | BLOCK_CHECK))) {
+        return true;
+    }
+    if (!id) {
+        error_setg(errp, "Parameter 'encrypt.key-secret' is required for "
+                         "cipher");
+        return false;
+    }
+    pass = secret_get(id, errp);
+    if (!pass) {
+        return false;
+    }
+    s->crypto = g_new0(Qcow2Crypto, 1);
+    s->crypto->luks = s->h.crypt_method == CRYPT_LUKS;
+    ok = s->crypto->luks ? luks_open(bn, s->crypto, pass, errp)
+                         : aes_open(s->crypto, pass);
+    g_bytes_unref(pass);
+    bn->align = SECTOR;
+    return ok;
+}
+
+int qcow2_crypto_run(const Qcow2State *s, bool encrypt, uint64_t guest,
+                     uint64_t host, void *buf, size_t len)
+{
+    const Qcow2Crypto *c = s->crypto;
+
+    if ((guest | host | len) & (SECTOR - 1)) {
+        return -EINVAL;
+    }
+    cipher_run(&c->cipher, encrypt, (c->luks ? host : guest) / SECTOR, buf,
+               len);
+    return 0;
+}
+#else
+struct Qcow2Crypto {
+    int none;
+};
 
 bool qcow2_crypto_open(BlockNode *bn, KeyVal *options, GError **errp)
 {
     Qcow2State *s = bn->s;
     g_autoptr(KeyVal) sub = block_sub_options(options, "encrypt.");
 
-    if (s->h.crypt_method == CRYPT_NONE || (bn->flags & BLOCK_NO_IO)) {
+    if (s->h.crypt_method == CRYPT_NONE ||
+        (bn->flags & (BLOCK_NO_IO | BLOCK_CHECK))) {
         return true;
     }
-    error_setg(errp,
-               "the image is encrypted (%s), which this version cannot "
-               "read",
-               s->h.crypt_method == CRYPT_AES ? "aes" : "luks");
+    error_setg(errp, "the image is encrypted, and this build lacks nettle "
+                     "(nettle-dev)");
     return false;
-}
-
-void qcow2_crypto_close(Qcow2State *s)
-{
 }
 
 int qcow2_crypto_run(const Qcow2State *s, bool encrypt, uint64_t guest,
                      uint64_t host, void *buf, size_t len)
 {
     return -ENOTSUP; /* no such image is open for data */
+}
+#endif
+
+void qcow2_crypto_close(Qcow2State *s)
+{
+    g_clear_pointer(&s->crypto, g_free);
 }
 
 InfoItem *qcow2_crypto_info(const Qcow2State *s)

@@ -334,6 +334,9 @@ static int read_data(BlockNode *bn, uint64_t guest, uint64_t host,
     size_t skip, whole;
     int ret;
 
+    if (s->h.crypt_method && !s->crypto) {
+        return -EACCES; /* opened for its metadata, without the key */
+    }
     if (!s->crypto) {
         return block_preadv(s->data, host, iov, n);
     }
@@ -574,16 +577,17 @@ static void map_to_extent(BlockNode *bn, uint64_t off, const Qcow2Map *m,
     case CLUSTER_ZERO:
     case CLUSTER_ZERO_ALLOCATED:
         out->kind = EXTENT_ZERO;
-        out->has_offset = m->kind == CLUSTER_ZERO_ALLOCATED && !s->crypto;
+        out->has_offset =
+            m->kind == CLUSTER_ZERO_ALLOCATED && !s->h.crypt_method;
         break;
     case CLUSTER_COMPRESSED:
         out->kind = EXTENT_COMPRESSED;
         break;
     default:
         out->kind = EXTENT_DATA;
-        out->has_offset = !s->crypto;
-        out->in_place =
-            m->copied && !s->crypto && qcow2_bitmaps_have(s, off, m->len);
+        out->has_offset = !s->h.crypt_method;
+        out->in_place = m->copied && !s->h.crypt_method &&
+                        qcow2_bitmaps_have(s, off, m->len);
         break;
     }
 }

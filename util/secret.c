@@ -1,96 +1,83 @@
-/* Secrets by name; see secret.h. */
+/* See secret.h. */
 #include "util/osdep.h"
 #include "util/secret.h"
 
 #include "util/error.h"
 
-static GHashTable *secrets; /* of the process, as QEMU's objects are */
+static GHashTable *secrets; /* id -> GBytes; see the header */
 
-static void wipe(gpointer p)
+static GBytes *secret_data(KeyVal *o, GError **errp)
 {
-    GByteArray *a = p;
+    const char *data = keyval_get(o, "data"), *file = keyval_get(o, "file");
+    const char *format = keyval_get(o, "format");
+    g_autofree char *content = NULL;
+    gsize len;
 
-    explicit_bzero(a->data, a->len);
-    g_byte_array_unref(a);
+    if (!data == !file) {
+        error_setg(errp, data ? "'file' and 'data' are mutually exclusive"
+                              : "Must provide 'file' or 'data'");
+        return NULL;
+    }
+    if (format && strcmp(format, "raw") && strcmp(format, "base64")) {
+        error_setg(errp, "format must be raw or base64, not '%s'", format);
+        return NULL;
+    }
+    if (file) {
+        if (!g_file_get_contents(file, &content, &len, errp)) {
+            return NULL;
+        }
+    } else {
+        content = g_strdup(data);
+        len = strlen(data);
+    }
+    if (format && strcmp(format, "base64") == 0) {
+        guchar *raw = g_base64_decode(content, &len);
+
+        return g_bytes_new_take(raw, len);
+    }
+    return g_bytes_new_take(g_steal_pointer(&content), len);
 }
 
-static bool read_secret(KeyVal *kv, char **out, gsize *len, GError **errp)
+bool secret_add(KeyVal *options, GError **errp)
 {
-    const char *data = keyval_get(kv, "data");
-    const char *file = keyval_get(kv, "file");
+    const char *id = keyval_get(options, "id");
+    GBytes *b;
 
-    if (data && file) {
-        error_setg(errp, "'file' and 'data' are mutually exclusive");
-        return false;
-    }
-    if (data) {
-        *out = g_strdup(data);
-        *len = strlen(data);
-        return true;
-    }
-    if (!file) {
-        error_setg(errp, "Must provide 'file' or 'data'");
-        return false;
-    }
-    return g_file_get_contents(file, out, len, errp);
-}
-
-bool secret_add(KeyVal *kv, GError **errp)
-{
-    const char *id = keyval_get(kv, "id");
-    const char *format = keyval_get(kv, "format");
-    g_autofree char *text = NULL;
-    GByteArray *bytes;
-    const char *key;
-    gsize len = 0;
-
-    if (!id || !id[0]) {
+    keyval_get(options, "qom-type");
+    if (!id) {
         error_setg(errp, "Parameter 'id' is missing");
         return false;
     }
-    if (!read_secret(kv, &text, &len, errp)) {
+    b = secret_data(options, errp);
+    if (!b) {
         return false;
     }
-    key = keyval_unused(kv);
-    if (key && strcmp(key, "qom-type") != 0) {
-        error_setg(errp, "Parameter '%s' is unexpected", key);
-        return false;
-    }
-    if (format && strcmp(format, "base64") == 0) {
-        g_base64_decode_inplace(text, &len);
-    } else if (format && strcmp(format, "raw") != 0) {
-        error_setg(errp, "Parameter 'format' does not accept value '%s'",
-                   format);
+    if (keyval_unused(options)) {
+        error_setg(errp, "Property 'secret.%s' not found",
+                   keyval_unused(options));
+        g_bytes_unref(b);
         return false;
     }
     if (!secrets) {
-        secrets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, wipe);
+        secrets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                        (GDestroyNotify)g_bytes_unref);
     }
-    if (g_hash_table_contains(secrets, id)) {
-        error_setg(errp,
-                   "attempt to add duplicate property '%s' to object "
-                   "(type 'container')",
-                   id);
-        return false;
-    }
-    bytes = g_byte_array_new();
-    g_byte_array_append(bytes, (const guint8 *)text, (guint)len);
-    explicit_bzero(text, len);
-    g_hash_table_insert(secrets, g_strdup(id), bytes);
+    g_hash_table_replace(secrets, g_strdup(id), b);
     return true;
 }
 
-const GByteArray *secret_find(const char *id, GError **errp)
+bool secret_remove(const char *id)
 {
-    const GByteArray *a = secrets ? g_hash_table_lookup(secrets, id) : NULL;
-
-    if (!a) {
-        error_setg(errp, "No secret with id '%s'", id);
-    }
-    return a;
+    return secrets && g_hash_table_remove(secrets, id);
 }
 
-void secret_clear(void)
+GBytes *secret_get(const char *id, GError **errp)
 {
-    g_clear_pointer(&secrets, g_hash_table_unref);
+    GBytes *b = secrets ? g_hash_table_lookup(secrets, id) : NULL;
+
+    if (!b) {
+        error_setg(errp, "No secret with id '%s'", id);
+        return NULL;
+    }
+    return g_bytes_ref(b);
 }

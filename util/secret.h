@@ -1,20 +1,19 @@
 /*
- * "-object secret,id=ID,data=TEXT" or ",file=PATH" (with format=base64, unless
- * it is raw): passwords by name, so that they need not stand among options.
+ * Passwords by name: "--object secret,id=sec0,data=letmein" (or file=PATH,
+ * format=raw|base64), used as encrypt.key-secret=sec0.
  *
- * Filled while the command line is read, by one thread; read by any.
+ * The table is the process's, as QEMU's objects are: set up by the front end
+ * before images are opened. Main thread.
  */
 #ifndef UTIL_SECRET_H
 #define UTIL_SECRET_H
 
-#include "util/osdep.h"
 #include "util/keyval.h"
 
-/* Keys: id, data, file, format. */
-bool secret_add(KeyVal *kv, GError **errp);
-/* The bytes of secret @id, owned here, until secret_clear(); NULL: there is no
- * such secret, and @errp says so. */
-const GByteArray *secret_find(const char *id, GError **errp);
-void secret_clear(void); /* wipes them all */
+/* Keys: id, data or file, format. */
+bool secret_add(KeyVal *options, GError **errp);
+bool secret_remove(const char *id);
+/* Bytes of the secret, a new reference; NULL: there is none of that name. */
+GBytes *secret_get(const char *id, GError **errp);
 
 #endif

@@ -6,6 +6,7 @@
 #include "util/osdep.h"
 #include "block/block.h"
 #include "util/error.h"
+#include "util/secret.h"
 
 #include <glib/gstdio.h>
 
@@ -437,6 +438,72 @@ static void test_from_qemu(void)
     }
 }
 
+#if CONFIG_NETTLE
+static void test_encrypted(void)
+{
+    g_autofree char *path = path_of("enc"), *raw = path_of("enc.raw");
+    static const char object[] = "--object secret,id=k,data=pass1234";
+    static const char *const formats[] = { "luks", "aes" };
+    g_autoptr(GError) err = NULL;
+    g_autoptr(KeyVal) kv = keyval_parse("id=k,data=pass1234", NULL, NULL);
+    g_autoptr(KeyVal) bad = keyval_parse("id=bad,data=wrong", NULL, NULL);
+
+    if (!have_qemu_img()) {
+        g_test_skip("qemu-img is not installed");
+        return;
+    }
+    g_assert_true(secret_add(kv, &err));
+    g_assert_true(secret_add(bad, &err));
+    for (size_t i = 0; i < G_N_ELEMENTS(formats); i++) {
+        g_autoptr(KeyVal) o = keyval_parse("encrypt.key-secret=k", NULL, NULL);
+        g_autoptr(KeyVal) no =
+            keyval_parse("encrypt.key-secret=bad", NULL, NULL);
+        g_autofree uint8_t *model = g_malloc0(SIZE);
+        GRand *r = g_rand_new_with_seed(g_test_rand_int());
+        BlockNode *bn;
+
+        if (run("qemu-img create -q -f qcow2 %s -o encrypt.format=%s,"
+                "encrypt.key-secret=k%s %s 3M",
+                object, formats[i], i ? "" : ",encrypt.iter-time=10", path)) {
+            continue; /* without the old cipher */
+        }
+        bn = block_open(path, "qcow2", NULL, 0, &err);
+        g_assert_null(bn);
+        g_assert_nonnull(strstr(err->message, "encrypt.key-secret"));
+        g_clear_error(&err);
+        if (!i) {
+            bn = block_open(path, "qcow2", no, 0, &err);
+            g_assert_null(bn);
+            g_assert_nonnull(strstr(err->message, "Invalid password"));
+            g_clear_error(&err);
+        }
+        bn = block_open(path, "qcow2", o, BLOCK_RDWR | BLOCK_UNMAP, &err);
+        g_assert_no_error(err);
+        for (int k = 0; k < 100; k++) {
+            uint64_t off = (uint64_t)g_rand_int_range(r, 0, SIZE - 9000);
+            uint8_t buf[9000];
+
+            memset(buf, k + 1, sizeof(buf));
+            g_assert_cmpint(block_pwrite(bn, off, buf, sizeof(buf)), ==, 0);
+            memcpy(model + off, buf, sizeof(buf));
+        }
+        expect_data(bn, model, "encrypted");
+        expect_clean(bn, "encrypted");
+        close_bn(bn);
+        g_file_set_contents(raw, (char *)model, SIZE, NULL);
+        g_assert_cmpint(run("qemu-img compare %s --image-opts "
+                            "driver=qcow2,file.filename=%s,"
+                            "encrypt.key-secret=k "
+                            "driver=raw,file.filename=%s",
+                            object, path, raw),
+                        ==, 0);
+        g_rand_free(r);
+        g_unlink(path);
+        g_unlink(raw);
+    }
+}
+#endif
+
 int main(int argc, char **argv)
 {
     int ret;
@@ -456,6 +523,9 @@ int main(int argc, char **argv)
     g_test_add_func("/qcow2/resize", test_resize);
     g_test_add_func("/qcow2/growth", test_growth);
     g_test_add_func("/qcow2/from-qemu", test_from_qemu);
+#if CONFIG_NETTLE
+    g_test_add_func("/qcow2/encrypted", test_encrypted);
+#endif
     ret = g_test_run();
     g_rmdir(dir);
     g_free(dir);
