@@ -55,7 +55,7 @@ SANFLAGS := $(if $(SAN),$(or $(SANFLAGS_$(SAN)),$(error SAN=$(SAN): asan, ubsan 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LIB := $(B)/librhea.a
 
-all: $(B)/rhea $(B)/rhea-img
+all: $(B)/rhea $(B)/rhea-img $(B)/rhea-io
 
 $(B)/rhea: $(call obj,$(filter $(MAIN_SRCS),$(SRCS))) $(LIB)
 	@echo "  LINK $@"
@@ -76,7 +76,7 @@ $(B)/rhea-img: $(call obj,$(wildcard tools/img/*.c)) $(IMG_LIB)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 
-$(B)/rhea-io: $(call obj,$(wildcard tools/io/*.c)) $(IMG_LIB)
+$(B)/rhea-io: $(call obj,$(wildcard tools/io/*.c) tools/img/json.c) $(IMG_LIB)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 
@@ -238,7 +238,7 @@ compile_commands.json: Makefile $(SRCS)
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(B)/rhea $(B)/rhea-img $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(B)/rhea $(B)/rhea-img $(B)/rhea-io $(DESTDIR)$(PREFIX)/bin/
 
 clean:
 	rm -rf $(B)/obj $(B)/tests $(B)/lint $(LIB) $(IMG_LIB) $(B)/rhea \

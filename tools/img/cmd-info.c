@@ -81,43 +81,6 @@ static InfoItem *describe(BlockNode *bn)
 
 /* ---- for people -------------------------------------------------------------------- */
 
-static void dump_items(const InfoItem *items, int indent);
-
-static void dump_value(const InfoItem *v, int indent)
-{
-    switch (v->kind) {
-    case INFO_BOOL:
-        printf(" %s\n", v->u ? "true" : "false");
-        break;
-    case INFO_INT:
-        printf(" %" PRId64 "\n", (int64_t)v->u);
-        break;
-    case INFO_STR:
-        printf(" %s\n", v->str ? v->str : "");
-        break;
-    case INFO_DICT:
-    case INFO_LIST:
-        printf("\n");
-        dump_items(v, indent + 1);
-        break;
-    }
-}
-
-static void dump_items(const InfoItem *items, int indent)
-{
-    g_autoptr(GPtrArray) order = img_json_order(items);
-
-    for (guint i = 0; i < order->len; i++) {
-        const InfoItem *v = order->pdata[i];
-        g_autofree char *key = items->kind == INFO_LIST
-                                   ? g_strdup_printf("[%u]", i)
-                                   : g_strdelimit(g_strdup(v->name), "-", ' ');
-
-        printf("%*s%s:", indent * 4, "", key);
-        dump_value(v, indent);
-    }
-}
-
 static const char *text_of(const InfoItem *d, const char *name)
 {
     const InfoItem *i = info_get(d, name);
@@ -179,7 +142,7 @@ static void print_info(BlockNode *bn, const InfoItem *d)
     }
     if (data && data->items->len) {
         printf("Format specific information:\n");
-        dump_items(data, 1);
+        img_print_items(data, 1);
     }
 }
 

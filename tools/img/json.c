@@ -127,3 +127,40 @@ char *img_json_text(const InfoItem *item)
     add_item(s, item, 0);
     return g_string_free(s, FALSE);
 }
+
+/* ---- for people -------------------------------------------------------------------- */
+
+static void dump_value(const InfoItem *v, int indent)
+{
+    switch (v->kind) {
+    case INFO_BOOL:
+        printf(" %s\n", v->u ? "true" : "false");
+        break;
+    case INFO_INT:
+        printf(" %" PRId64 "\n", (int64_t)v->u);
+        break;
+    case INFO_STR:
+        printf(" %s\n", v->str ? v->str : "");
+        break;
+    case INFO_DICT:
+    case INFO_LIST:
+        printf("\n");
+        img_print_items(v, indent + 1);
+        break;
+    }
+}
+
+void img_print_items(const InfoItem *items, int indent)
+{
+    g_autoptr(GPtrArray) order = img_json_order(items);
+
+    for (guint i = 0; i < order->len; i++) {
+        const InfoItem *v = order->pdata[i];
+        g_autofree char *key = items->kind == INFO_LIST
+                                   ? g_strdup_printf("[%u]", i)
+                                   : g_strdelimit(g_strdup(v->name), "-", ' ');
+
+        printf("%*s%s:", indent * 4, "", key);
+        dump_value(v, indent);
+    }
+}
