@@ -323,7 +323,6 @@ int main(int argc, char **argv)
         ret = 1;
     }
     g_array_unref(args.opts);
-    secret_clear();
     img_finish();
     return ret;
 }

@@ -271,6 +271,5 @@ int main(int argc, char **argv)
     if (io.blk) {
         blk_free(io.blk);
     }
-    secret_clear();
     return ret;
 }
