@@ -90,6 +90,27 @@ check "nographic" 0 "$hello" "$RHEA" -nographic \
     -flat file=$G/hi16.bin,addr=0x1000,mode=real
 }
 
+# logged NAME PATTERN ITEMS: a line of the log of a guest that prints Hi!
+logged()
+{
+    test_no=$((test_no + 1))
+    rm -f "$TMP/d.log"
+    # shellcheck disable=SC2086
+    if timeout 60 "$RHEA" $hi -d "$3" -D "$TMP/d.log" >/dev/null 2>"$TMP/err" </dev/null &&
+        grep -qE -- "$2" "$TMP/d.log"; then
+        echo "ok $test_no $1"
+    else
+        echo "not ok $test_no $1"
+        echo "# no line like $2 with -d $3"
+        failed=$((failed + 1))
+    fi
+}
+logged "log: instructions" '^0x00001000: +[0-9a-f ]+ mov' in_asm
+logged "log: blocks" '^Trace 0: ' exec
+logged "log: registers" '^EIP=00001000 ' cpu,nochain
+logged "log: reset" '^CPU Reset' cpu_reset
+check_err "log file that cannot be" '/nosuch/dir/log' "$RHEA" -D /nosuch/dir/log -version
+
 # The terminal, the process: signals, pidfile, log file.
 test_no=$((test_no + 1))
 "$RHEA" -display none -S -pidfile "$TMP/pid" -flat "file=$G/hi16.bin,addr=0x1000,mode=real" \
