@@ -180,8 +180,8 @@ static void G_GNUC_NORETURN help(void)
 
 static void G_GNUC_NORETURN version(void)
 {
-    printf("%s version %s (compatible with qemu-img 7.2)\n", log_progname(),
-           RHEA_VERSION);
+    /* Programs cut the number out of "qemu-img version X.Y.Z". */
+    printf("qemu-img version 7.2.0 (Rhea " RHEA_VERSION ")\n");
     exit(0);
 }
 
