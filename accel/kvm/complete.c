@@ -35,6 +35,20 @@ static const BurstRule on_interpreter = {
     .late = 20 * NS_PER_SEC,
 };
 
+/* AVX-512 that CPUID shows and nobody here executes. */
+static void complete_warn_evex(KvmCpu *kc)
+{
+    KvmAccel *a = kc->kvm;
+
+    if (!a->probe.adds_cpuid || a->probe.warned) {
+        return;
+    }
+    a->probe.warned = true;
+    warn_report("kvm: this host's KVM shows guests AVX-512, which neither it "
+                "nor the software CPU executes; Linux guests want "
+                "clearcpuid=304 in -append, or use -accel tcg");
+}
+
 /* The mnemonic at cs:rip, for the count. */
 static const char *complete_mnemonic(KvmCpu *kc)
 {
@@ -54,6 +68,9 @@ static const char *complete_mnemonic(KvmCpu *kc)
     }
     if (decode_insn(bytes, sizeof(bytes), c->mode.code_bits, &in) !=
         DECODE_OK) {
+        if (bytes[0] == 0x62) {
+            complete_warn_evex(kc);
+        }
         return "(no instruction)";
     }
     return insn_rows[in.id].name;

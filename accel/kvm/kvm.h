@@ -47,6 +47,7 @@ typedef struct KvmProbe {
     bool done;
     bool adds_cpuid; /* guests see features that we did not give them */
     bool interprets; /* so slowly that it is no hardware */
+    bool warned;     /* of what CPUID shows in vain */
     uint64_t insns_per_sec;
     uint32_t answer[KVM_PROBE_LEAVES][4];
 } KvmProbe;
