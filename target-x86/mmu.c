@@ -384,6 +384,13 @@ static uint64_t mmu_tour_load(MmuTour *t, hwaddr addr)
     return mmu_entry(&t->w, addr);
 }
 
+static bool mmu_tour_large(const MmuTour *t, unsigned level, uint64_t e)
+{
+    bool pse = t->w.entry_size == 8 || t->w.s->cr4 & CR4_PSE;
+
+    return (e & PTE_PS) && level < 3 && pse;
+}
+
 static bool mmu_tour_level(MmuTour *t, hwaddr table, unsigned level,
                            uint64_t lin, uint64_t rights)
 {
@@ -401,7 +408,7 @@ static bool mmu_tour_level(MmuTour *t, hwaddr table, unsigned level,
             at |= ~UINT64_C(0) << t->top_bits;
         }
         r = (rights & (e | PTE_NX)) | (e & PTE_NX);
-        if (level == 0 || (e & PTE_PS && level < 3)) {
+        if (level == 0 || mmu_tour_large(t, level, e)) {
             hwaddr phys = (wide ? e & PTE_ADDR : e & 0xfffff000) &
                           ~((UINT64_C(1) << shift) - 1);
 

@@ -23,7 +23,7 @@ enum {
     TB_SLOW_WRITES = 64,
     TB_ALIGN = 16,
     /* Conditional jumps up to here do not end a block. */
-    PASS_MAX = 24,
+    PASS_MAX = 48,
 };
 /* The key of a dead block that no lookup is to find again. */
 #define TB_LOST UINT32_MAX

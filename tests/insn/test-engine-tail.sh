@@ -1,0 +1,20 @@
+#!/bin/sh
+# The last act of a handler is a jump to the next one, not a call: else the
+# stack grows with every instruction of the guest. Looks at the object code.
+B=${BUILD:-build}
+
+command -v objdump >/dev/null || { echo "no objdump here"; exit 77; }
+if nm "$B/obj/accel/tcg/interp.o" | grep -q '__asan\|__tsan'; then
+    echo "a sanitizer's build uses the trampoline"
+    exit 77
+fi
+bad=0
+for f in interp-int interp-flow interp-simd; do
+    o=$B/obj/accel/tcg/$f.o
+    [ -e "$o" ] || { echo "$o is missing"; exit 1; }
+    calls=$(objdump -d "$o" | grep -cE 'call[q]? +\*')
+    jumps=$(objdump -d "$o" | grep -cE 'jmp[q]? +\*')
+    echo "$f: $jumps jumps to handlers, $calls calls"
+    [ "$calls" = 0 ] && [ "$jumps" -gt 10 ] || bad=1
+done
+exit $bad
