@@ -11,7 +11,8 @@ typedef struct CreateParams {
     bool v3, lazy, ext_l2, data_file_raw;
     uint8_t compression;
     const char *prealloc, *backing, *backing_fmt, *data_file;
-    const char *encrypt;
+    const char *encrypt, *key_secret;
+    uint64_t iter_ms;
 } CreateParams;
 
 /* ---- options ---------------------------------------------------------------------- */
@@ -51,6 +52,10 @@ static bool parse_params(KeyVal *o, CreateParams *p, GError **errp)
     p->data_file = keyval_get(o, "data_file");
     p->encrypt = keyval_get(o, "encrypt.format");
     p->encrypt = p->encrypt ? p->encrypt : enc ? "aes" : NULL;
+    p->key_secret = keyval_get(o, "encrypt.key-secret");
+    if (!keyval_u64(o, "encrypt.iter-time", 2000, &p->iter_ms, errp)) {
+        return false;
+    }
     if (comp && strcmp(comp, "zstd") == 0) {
         p->compression = COMPRESSION_ZSTD;
     } else if (comp && strcmp(comp, "zlib") != 0) {
@@ -140,8 +145,21 @@ static bool check_params(const CreateParams *p, GError **errp)
         error_setg(errp, "this build lacks zstd (libzstd-dev)");
         return false;
     }
-    if (p->encrypt) {
-        error_setg(errp, "creating encrypted images is not supported yet");
+    if (p->encrypt && strcmp(p->encrypt, "luks") != 0) {
+        error_setg(errp,
+                   "encrypt.format must be luks, not '%s' (the old aes "
+                   "is only read)",
+                   p->encrypt);
+        return false;
+    }
+    if (p->encrypt && !p->key_secret) {
+        error_setg(errp, "Parameter 'encrypt.key-secret' is required for "
+                         "cipher");
+        return false;
+    }
+    if (p->encrypt && p->data_file_raw) {
+        error_setg(errp, "Encryption and data-file-raw cannot be used at the "
+                         "same time");
         return false;
     }
     return check_v3_only(p, errp);
@@ -154,18 +172,19 @@ static bool check_params(const CreateParams *p, GError **errp)
  * blocks cover themselves, so their number is found by trying.
  */
 typedef struct Layout {
-    uint64_t table_at, blocks_at, l1_at, end; /* clusters */
+    uint64_t table_at, blocks_at, l1_at, crypto_at, end; /* clusters */
     uint64_t l1_entries;
 } Layout;
 
 static void plan_layout(const Qcow2State *s, Layout *l)
 {
     uint64_t per_table = s->cluster_size / 8, blocks = 1, tables = 1, l1;
+    uint64_t crypto = to_clusters(s, s->crypto_hdr.len);
 
     l->l1_entries = s->h.size ? (s->h.size - 1) / qcow2_l2_range(s) + 1 : 0;
     l1 = MAX(to_clusters(s, l->l1_entries * 8), 1);
     for (;;) {
-        uint64_t total = 1 + tables + blocks + l1;
+        uint64_t total = 1 + tables + blocks + l1 + crypto;
         uint64_t b = (total >> s->refblock_bits) + 1;
         uint64_t t = (b + per_table - 1) / per_table;
 
@@ -178,7 +197,8 @@ static void plan_layout(const Qcow2State *s, Layout *l)
     l->table_at = 1;
     l->blocks_at = 1 + tables;
     l->l1_at = l->blocks_at + blocks;
-    l->end = l->l1_at + l1;
+    l->crypto_at = l->l1_at + l1;
+    l->end = l->crypto_at + crypto;
 }
 
 static int write_layout(BlockNode *bn, const Layout *l)
@@ -216,6 +236,7 @@ static void fill_header(Qcow2Header *h, const CreateParams *p)
     h->version = p->v3 ? 3 : 2;
     h->cluster_bits = (unsigned)g_bit_nth_lsf(p->cluster_size, -1);
     h->size = p->size;
+    h->crypt_method = p->encrypt ? CRYPT_LUKS : CRYPT_NONE;
     h->refcount_order = (unsigned)g_bit_nth_lsf(p->refcount_bits, -1);
     h->compression_type = p->compression;
     h->incompatible = (p->ext_l2 ? INCOMPAT_EXTL2 : 0) |
@@ -235,7 +256,9 @@ static bool create_image(BlockNode *file, const CreateParams *p, GError **errp)
 
     fill_header(&s.h, p);
     qcow2_set_geometry(&s);
+    s.crypto_hdr.len = p->encrypt ? qcow2_crypto_header_size() : 0;
     plan_layout(&s, &l);
+    s.crypto_hdr.off = l.crypto_at << s.cluster_bits;
     if (l.l1_entries * 8 > QCOW2_MAX_L1_BYTES) {
         error_setg(errp, "The image size is too large for file format 'qcow2' "
                          "(try using a larger cluster size)");
@@ -259,7 +282,10 @@ static bool create_image(BlockNode *file, const CreateParams *p, GError **errp)
                                           "too long for a cluster)"
                                         : "Could not write qcow2 header");
     }
-    return ret == 0;
+    return ret == 0 &&
+           (!p->encrypt ||
+            qcow2_crypto_create(file, s.crypto_hdr.off, p->key_secret,
+                                p->iter_ms, errp));
 }
 
 static bool create_data_file(const char *filename, const CreateParams *p,
@@ -295,8 +321,9 @@ bool qcow2_create(const char *filename, KeyVal *opts, GError **errp)
     if (!ok || strcmp(p.prealloc, "off") == 0) {
         return ok;
     }
-    bn = block_open(filename, "qcow2", NULL,
-                    BLOCK_RDWR | BLOCK_NO_BACKING | BLOCK_NO_FLUSH, errp);
+    bn = block_open(
+        filename, "qcow2", NULL,
+        BLOCK_RDWR | BLOCK_NO_BACKING | BLOCK_NO_FLUSH | BLOCK_NO_IO, errp);
     ok = bn && qcow2_preallocate(bn, 0, p.size, p.prealloc, errp);
     return block_close(bn, ok ? errp : NULL) && ok;
 }
@@ -313,6 +340,10 @@ const CreateOpt qcow2_create_opts[] = {
       "The external data file must stay valid as a raw image", true },
     { "encrypt.format", OPT_STR,
       "Encrypt the image, format choices: 'aes', 'luks'", false },
+    { "encrypt.iter-time", OPT_NUM, "Time to spend in PBKDF in milliseconds",
+      false },
+    { "encrypt.key-secret", OPT_STR,
+      "ID of the secret that provides the keyslot key", false },
     { "encryption", OPT_BOOL,
       "Encrypt the image with format 'aes'. (Deprecated in favor of "
       "encrypt.format=aes)",

@@ -313,6 +313,133 @@ static bool luks_open(BlockNode *bn, Qcow2Crypto *c, GBytes *pass,
     return cipher_init(&c->cipher, key, l.key_len, l.xts);
 }
 
+/* ---- a new header ------------------------------------------------------------------ */
+
+enum {
+    NEW_KEY = 64, /* two AES-256 keys */
+    NEW_MATERIAL_AT = 4096,
+    NEW_MATERIAL = (NEW_KEY * LUKS_STRIPES + 4095) / 4096 * 4096,
+    TRIAL_ITERATIONS = 20000,
+    MIN_ITERATIONS = 1000,
+};
+
+uint64_t qcow2_crypto_header_size(void)
+{
+    return NEW_MATERIAL_AT + (uint64_t)LUKS_SLOTS * NEW_MATERIAL;
+}
+
+static bool random_bytes(uint8_t *p, size_t len, GError **errp)
+{
+    if (getentropy(p, MIN(len, 256)) < 0) {
+        error_setg_errno(errp, errno, "no random numbers for the key");
+        return false;
+    }
+    return len <= 256 || random_bytes(p + 256, len - 256, errp);
+}
+
+/* As many as take @ms here. */
+static uint32_t iterations_for(const Hash *h, GBytes *pass, uint64_t ms)
+{
+    uint8_t salt[LUKS_SALT] = { 0 }, out[NEW_KEY];
+    int64_t start = g_get_monotonic_time(), took;
+    gsize n;
+    const uint8_t *p = g_bytes_get_data(pass, &n);
+    uint64_t count;
+
+    derive(h, p, n, salt, TRIAL_ITERATIONS, out, sizeof(out));
+    took = MAX(g_get_monotonic_time() - start, 1);
+    count = (uint64_t)TRIAL_ITERATIONS * ms * 1000 / (uint64_t)took;
+    return (uint32_t)MAX(MIN(count, MAX_ITERATIONS), MIN_ITERATIONS);
+}
+
+/* The splitter forwards: @out becomes @stripes pieces that merge to @key. */
+static bool af_split(const Hash *h, const uint8_t *key, uint8_t *out,
+                     GError **errp)
+{
+    size_t last = (size_t)NEW_KEY * (LUKS_STRIPES - 1);
+    uint8_t sum[MAX_KEY];
+
+    if (!random_bytes(out, 256, errp)) {
+        return false;
+    }
+    for (size_t at = 256; at < last; at += 256) {
+        if (!random_bytes(out + at, MIN(last - at, 256), errp)) {
+            return false;
+        }
+    }
+    /* The last piece is what the merge of the others leaves of the key. */
+    memset(out + last, 0, NEW_KEY);
+    af_merge(h, out, LUKS_STRIPES, sum, NEW_KEY);
+    for (size_t i = 0; i < NEW_KEY; i++) {
+        out[last + i] = sum[i] ^ key[i];
+    }
+    return true;
+}
+
+static void put_slot(uint8_t *head, unsigned i, bool active,
+                     uint32_t iterations, const uint8_t *salt)
+{
+    uint8_t *slot = head + LUKS_SLOT_AT + (size_t)i * LUKS_SLOT_SIZE;
+
+    st_be32(slot, active ? LUKS_ACTIVE : 0x0000dead);
+    st_be32(slot + 4, iterations);
+    if (salt) {
+        memcpy(slot + 8, salt, LUKS_SALT);
+    }
+    st_be32(slot + 40, (NEW_MATERIAL_AT + i * NEW_MATERIAL) / SECTOR);
+    st_be32(slot + 44, LUKS_STRIPES);
+}
+
+bool qcow2_crypto_create(BlockNode *file, uint64_t off, const char *secret,
+                         uint64_t iter_ms, GError **errp)
+{
+    const Hash *h = find_hash("sha256");
+    g_autofree uint8_t *head = g_malloc0(NEW_MATERIAL_AT + NEW_MATERIAL);
+    g_autofree char *uuid = g_uuid_string_random();
+    uint8_t key[NEW_KEY], kek[NEW_KEY], salts[2 * LUKS_SALT];
+    uint8_t *material = head + NEW_MATERIAL_AT;
+    GBytes *pass = secret_get(secret, errp);
+    const uint8_t *p;
+    uint32_t slot_it, digest_it;
+    gsize n;
+    Cipher c;
+    int ret;
+
+    if (!pass || !random_bytes(key, sizeof(key), errp) ||
+        !random_bytes(salts, sizeof(salts), errp) ||
+        !af_split(h, key, material, errp)) {
+        g_clear_pointer(&pass, g_bytes_unref);
+        return false;
+    }
+    p = g_bytes_get_data(pass, &n);
+    slot_it = iterations_for(h, pass, iter_ms);
+    digest_it = MAX(slot_it / 8, MIN_ITERATIONS);
+    derive(h, p, n, salts, slot_it, kek, sizeof(kek));
+    cipher_init(&c, kek, sizeof(kek), true);
+    cipher_run(&c, true, 0, material, (size_t)NEW_KEY * LUKS_STRIPES);
+    memcpy(head, "LUKS\xba\xbe", 6);
+    st_be16(head + 6, 1);
+    memcpy(head + 8, "aes", 3);
+    memcpy(head + 40, "xts-plain64", 11);
+    memcpy(head + 72, "sha256", 6);
+    st_be32(head + 104, (uint32_t)(qcow2_crypto_header_size() / SECTOR));
+    st_be32(head + 108, NEW_KEY);
+    memcpy(head + 132, salts + LUKS_SALT, LUKS_SALT);
+    derive(h, key, sizeof(key), salts + LUKS_SALT, digest_it, head + 112,
+           LUKS_DIGEST);
+    st_be32(head + 164, digest_it);
+    g_strlcpy((char *)head + 168, uuid, 40);
+    for (unsigned i = 0; i < LUKS_SLOTS; i++) {
+        put_slot(head, i, i == 0, i ? 0 : slot_it, i ? NULL : salts);
+    }
+    ret = block_pwrite(file, off, head, NEW_MATERIAL_AT + NEW_MATERIAL);
+    g_bytes_unref(pass);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "Could not write the LUKS header");
+    }
+    return ret == 0;
+}
+
 static bool aes_open(Qcow2Crypto *c, GBytes *pass)
 {
     uint8_t key[16] = { 0 };
@@ -397,6 +524,19 @@ bool qcow2_crypto_open(BlockNode *bn, KeyVal *options, GError **errp)
         return true;
     }
     error_setg(errp, "the image is encrypted, and this build lacks nettle "
+                     "(nettle-dev)");
+    return false;
+}
+
+uint64_t qcow2_crypto_header_size(void)
+{
+    return 0;
+}
+
+bool qcow2_crypto_create(BlockNode *file, uint64_t off, const char *secret,
+                         uint64_t iter_ms, GError **errp)
+{
+    error_setg(errp, "encryption needs nettle, which this build lacks "
                      "(nettle-dev)");
     return false;
 }

@@ -144,7 +144,7 @@ typedef struct Qcow2State {
     bool lazy;          /* refcounts wait for close; the dirty bit is on */
     bool unsynced;      /* something was written since the last fsync */
     bool discard_freed; /* freed clusters are discarded in the file */
-    bool flush_failed; /* and the caller was told */
+    bool flush_failed;  /* and the caller was told */
     bool broken;        /* metadata contradicts itself: no more writes */
 
     Qcow2Snapshot *snapshots; /* h.nb_snapshots of them */
@@ -345,6 +345,11 @@ int qcow2_discard_range(BlockNode *bn, uint64_t off, uint64_t len, bool full);
 
 bool qcow2_crypto_open(BlockNode *bn, KeyVal *options, GError **errp);
 void qcow2_crypto_close(Qcow2State *s);
+/* A new LUKS header at @off, qcow2_crypto_header_size() bytes; one key slot,
+ * whose key takes @iter_ms to derive. */
+uint64_t qcow2_crypto_header_size(void);
+bool qcow2_crypto_create(BlockNode *file, uint64_t off, const char *secret,
+                         uint64_t iter_ms, GError **errp);
 /* In place; @off: the guest's for AES, the host's for LUKS. Any thread. */
 int qcow2_crypto_run(const Qcow2State *s, bool encrypt, uint64_t guest,
                      uint64_t host, void *buf, size_t len);

@@ -443,7 +443,7 @@ static void test_encrypted(void)
 {
     g_autofree char *path = path_of("enc"), *raw = path_of("enc.raw");
     static const char object[] = "--object secret,id=k,data=pass1234";
-    static const char *const formats[] = { "luks", "aes" };
+    static const char *const formats[] = { "luks", "aes", "luks" };
     g_autoptr(GError) err = NULL;
     g_autoptr(KeyVal) kv = keyval_parse("id=k,data=pass1234", NULL, NULL);
     g_autoptr(KeyVal) bad = keyval_parse("id=bad,data=wrong", NULL, NULL);
@@ -462,9 +462,13 @@ static void test_encrypted(void)
         GRand *r = g_rand_new_with_seed(g_test_rand_int());
         BlockNode *bn;
 
-        if (run("qemu-img create -q -f qcow2 %s -o encrypt.format=%s,"
-                "encrypt.key-secret=k%s %s 3M",
-                object, formats[i], i ? "" : ",encrypt.iter-time=10", path)) {
+        if (i == 2) { /* ours */
+            create(path, "size=3M,encrypt.format=luks,encrypt.key-secret=k,"
+                         "encrypt.iter-time=10");
+        } else if (run("qemu-img create -q -f qcow2 %s -o encrypt.format=%s,"
+                       "encrypt.key-secret=k%s %s 3M",
+                       object, formats[i], i ? "" : ",encrypt.iter-time=10",
+                       path)) {
             continue; /* without the old cipher */
         }
         bn = block_open(path, "qcow2", NULL, 0, &err);
