@@ -59,6 +59,7 @@ typedef struct BlockExtent {
                         Not for encrypted data: it must be transformed */
     bool in_place;   /* an overwrite may go straight to host_offset */
     bool allocated;  /* takes space in this layer (also preallocated zeroes) */
+    bool recurse;    /* preallocated: holes of @file read as zeroes here too */
     uint64_t len;    /* bytes, at least 1 */
     uint64_t host_offset; /* in @file */
     BlockNode *file;      /* the node host_offset is in; not owned */

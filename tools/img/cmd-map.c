@@ -12,6 +12,25 @@ typedef struct MapEntry {
     BlockNode *file;
 } MapEntry;
 
+/* Preallocated space is data that may be a hole of the file below. */
+static int look_below(MapEntry *e)
+{
+    BlockExtent x;
+    int ret;
+
+    if (e->offset >= e->file->size) {
+        e->zero = true;
+        return 0;
+    }
+    ret = block_map(e->file, e->offset, MIN(e->len, e->file->size - e->offset),
+                    0, &x);
+    if (ret == 0) {
+        e->len = x.len;
+        e->zero = x.kind == EXTENT_ZERO || x.kind == EXTENT_HOLE;
+    }
+    return ret;
+}
+
 static int get_entry(BlockNode *bn, uint64_t off, uint64_t len, MapEntry *e)
 {
     BlockNode *owner;
@@ -37,7 +56,7 @@ static int get_entry(BlockNode *bn, uint64_t off, uint64_t len, MapEntry *e)
     e->has_offset = x.has_offset;
     e->offset = x.host_offset;
     e->file = x.file;
-    return 0;
+    return e->data && x.recurse && x.has_offset ? look_below(e) : 0;
 }
 
 static bool merges(const MapEntry *a, const MapEntry *b)
