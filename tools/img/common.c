@@ -66,13 +66,14 @@ bool img_join_options(const ImgArgs *a, char **out)
 
 void img_usage(const char *fmt, ...)
 {
-    g_autofree char *text = NULL;
+    char *text;
     va_list ap;
 
     va_start(ap, fmt);
     text = g_strdup_vprintf(fmt, ap);
     va_end(ap);
     error_report("%s", text);
+    g_free(text); /* exit() runs no clean-up */
     fprintf(stderr, "Try '%s --help' for more information\n", log_progname());
     exit(1);
 }
