@@ -3,7 +3,7 @@
  * state and the same memory.
  *
  * The first failure costs one instruction. Where they come in clusters, the
- * way there and back costs more than the instruction, so the burst doubles
+ * way there and back costs more than the instruction, so the burst grows
  * with every failure that follows soon and shrinks when KVM ran on for a
  * while. Interrupts are taken in a burst as the software CPU always takes
  * them; with several processors a burst stays short, because code that
@@ -16,13 +16,15 @@
 
 typedef struct BurstRule {
     uint64_t max, max_smp; /* instructions */
-    int64_t soon, late;    /* ns: longer bursts below, one again above */
+    unsigned growth;
+    int64_t soon, late; /* ns: longer bursts below, one again above */
 } BurstRule;
 
 /* A burst on hardware should cost no more than the way there and back. */
 static const BurstRule on_hardware = {
     .max = 1 << 14,
     .max_smp = 1 << 12,
+    .growth = 2,
     .soon = 2 * 1000 * 1000,
     .late = 50 * 1000 * 1000,
 };
@@ -31,8 +33,9 @@ static const BurstRule on_hardware = {
 static const BurstRule on_interpreter = {
     .max = 1 << 26,
     .max_smp = 1 << 14,
-    .soon = 2 * NS_PER_SEC,
-    .late = 20 * NS_PER_SEC,
+    .growth = 8,
+    .soon = 60 * NS_PER_SEC,
+    .late = 600 * NS_PER_SEC,
 };
 
 /* AVX-512 that CPUID shows and nobody here executes. */
@@ -86,7 +89,7 @@ static void complete_adapt(KvmCpu *kc)
     if (!kc->burst_end || ran > r->late) {
         kc->burst = 1;
     } else if (ran < r->soon) {
-        kc->burst = MIN(kc->burst * 2, max);
+        kc->burst = MIN(kc->burst * r->growth, max);
     }
 }
 
