@@ -127,8 +127,12 @@ static void model_host_identity(const KvmAccel *a, CpuModel *cm)
 
 /* ---- to the kernel ------------------------------------------------------------------ */
 
-typedef struct CpuidList {
-    struct kvm_cpuid2 head;
+G_STATIC_ASSERT(sizeof(struct kvm_cpuid2) == 8);
+
+typedef struct CpuidList { /* struct kvm_cpuid2, with room */
+    struct {
+        uint32_t nent, padding;
+    } head;
     struct kvm_cpuid_entry2 entry[CPUID_MAX];
 } CpuidList;
 
@@ -242,7 +246,7 @@ static void model_add_seen(KvmAccel *a, CpuModel *cm)
     c->model = cm;
     c->s.apic_base = 1 << 11;
     cpuid_list(list, c);
-    kvm_probe_guest(a->fd, a->run_size, &list->head, &a->probe);
+    kvm_probe_guest(a->fd, a->run_size, (struct kvm_cpuid2 *)list, &a->probe);
     for (unsigned f = 1; f < FEAT_COUNT; f++) {
         const FeatureRow *row = &feature_rows[f];
         const uint32_t *seen = kvm_probe_leaf(&a->probe, row->leaf, row->sub);

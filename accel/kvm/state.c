@@ -561,8 +561,12 @@ static const StateMsr state_msrs[] = {
 #undef F
 /* clang-format on */
 
-typedef struct MsrList {
-    struct kvm_msrs head;
+G_STATIC_ASSERT(sizeof(struct kvm_msrs) == 8);
+
+typedef struct MsrList { /* struct kvm_msrs, with room */
+    struct {
+        uint32_t nmsrs, padding;
+    } head;
     struct kvm_msr_entry entry[KVM_MSRS_MAX];
 } MsrList;
 
