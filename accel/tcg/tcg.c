@@ -582,7 +582,9 @@ static bool tcg_set_debug(X86Cpu *c, const hwaddr *breakpoints, unsigned n,
     if (n > BREAKPOINTS_MAX) {
         return false;
     }
-    memcpy(tc->breakpoint, breakpoints, n * sizeof(breakpoints[0]));
+    for (unsigned i = 0; i < n; i++) {
+        tc->breakpoint[i] = breakpoints[i];
+    }
     tc->n_breakpoints = n;
     tc->single_step = single_step;
     return true;
