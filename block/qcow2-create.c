@@ -282,10 +282,9 @@ static bool create_image(BlockNode *file, const CreateParams *p, GError **errp)
                                           "too long for a cluster)"
                                         : "Could not write qcow2 header");
     }
-    return ret == 0 &&
-           (!p->encrypt ||
-            qcow2_crypto_create(file, s.crypto_hdr.off, p->key_secret,
-                                p->iter_ms, errp));
+    return ret == 0 && (!p->encrypt ||
+                        qcow2_crypto_create(file, s.crypto_hdr.off,
+                                            p->key_secret, p->iter_ms, errp));
 }
 
 static bool create_data_file(const char *filename, const CreateParams *p,
