@@ -271,7 +271,8 @@ InsnFn *interp_generic(Insn *op, bool slow)
     if (attr & IA_JUMP) {
         return slow ? op_sem_jump_stop : op_sem_jump;
     }
-    if (attr & (IA_END | IA_SHADOW | IA_IO)) {
+    if ((attr & (IA_END | IA_SHADOW | IA_IO)) ||
+        insn_rows[op->id].sem == sem_CPUID) {
         return slow ? op_sem_end_stop : op_sem_end;
     }
     if ((attr & IA_ALIGN) && op->is_mem && interp_align_mask(op)) {

@@ -332,6 +332,13 @@ static void tb_fall_back(const TcgCpu *tc, Insn *in)
     }
 }
 
+/* What others wrote to the code has been seen after it: requests are served
+ * before it goes on. SDM 3A, 8.1.3 and 8.3; the others are IA_END already. */
+static bool tb_serializes(const Insn *in)
+{
+    return insn_rows[in->id].sem == sem_CPUID;
+}
+
 /* One more operation, of a block at @host. false: the block ends with it. */
 static bool tb_draft_add(const TcgCpu *tc, TbDraft *d, const uint8_t *host,
                          uint32_t key, DecodeResult result)
@@ -352,7 +359,7 @@ static bool tb_draft_add(const TcgCpu *tc, TbDraft *d, const uint8_t *host,
         interp_make_fault(in, vector);
         return false;
     }
-    if (!(insn_rows[in->id].attr & ends)) {
+    if (!(insn_rows[in->id].attr & ends) && !tb_serializes(in)) {
         return true;
     }
     return d->n < PASS_MAX && host && interp_passes(in, host, key);

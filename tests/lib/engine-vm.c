@@ -1,12 +1,13 @@
 /* See engine-vm.h. */
 #include "util/osdep.h"
 #include "tests/lib/engine-vm.h"
+#include "accel/cpus.h"
 #include "accel/tcg/tcg.h"
 #include "target-x86/cpuid.h"
 #include "target-x86/seg.h"
 #include "util/bits.h"
 
-static const MachineClass evm_class = { .name = "engine test", .max_cpus = 1 };
+static const MachineClass evm_class = { .name = "engine test", .max_cpus = 8 };
 
 enum { STUB_SIZE = 16, PTE = 0x7 };
 
@@ -182,7 +183,8 @@ Evm *evm_new(EvmMode mode)
     return vm;
 }
 
-Evm *evm_new_on(EvmMode mode, const char *engine)
+/* The machine, without processors. NULL: there is no such engine here. */
+static Evm *evm_machine(const char *engine)
 {
     const AccelOps *ops = accel_find(engine);
     Evm *vm;
@@ -202,6 +204,57 @@ Evm *evm_new_on(EvmMode mode, const char *engine)
     if (ops->limit_model) {
         ops->limit_model(vm->m->accel, vm->model);
     }
+    return vm;
+}
+
+static void evm_on_halt(X86Cpu *c)
+{
+    Evm *vm = c->machine->board;
+
+    __atomic_fetch_or(&vm->halted, 1u << c->index, __ATOMIC_SEQ_CST);
+}
+
+Evm *evm_new_smp(EvmMode mode, unsigned ncpus)
+{
+    Evm *vm = evm_machine("tcg");
+    GError *err = NULL;
+
+    vm->smp = true;
+    vm->m->board = vm;
+    vm->m->on_halt = evm_on_halt;
+    vm->m->ncpus = ncpus;
+    g_assert_true(cpus_create(vm->m, &err));
+    for (unsigned i = ncpus; i-- > 0;) {
+        vm->c = vm->m->cpu[i];
+        evm_mode(vm, mode);
+    }
+    return vm;
+}
+
+bool evm_run_all(Evm *vm, unsigned seconds)
+{
+    unsigned all = (1u << vm->m->ncpus) - 1;
+
+    cpus_resume(vm->m);
+    for (unsigned i = 0; i < seconds * 1000; i++) {
+        if (__atomic_load_n(&vm->halted, __ATOMIC_SEQ_CST) == all) {
+            break;
+        }
+        g_usleep(1000);
+    }
+    cpus_pause(vm->m);
+    return vm->halted == all;
+}
+
+Evm *evm_new_on(EvmMode mode, const char *engine)
+{
+    const AccelOps *ops = accel_find(engine);
+    Evm *vm = evm_machine(engine);
+    GError *err = NULL;
+
+    if (!vm) {
+        return NULL;
+    }
     vm->c = g_malloc0(ops->cpu_size);
     vm->c->model = vm->m->cpu_model;
     vm->c->machine = vm->m;
@@ -214,7 +267,12 @@ Evm *evm_new_on(EvmMode mode, const char *engine)
 
 void evm_free(Evm *vm)
 {
-    vm->m->accel->ops->cpu_exit(vm->c);
+    if (vm->smp) {
+        cpus_destroy(vm->m);
+        vm->c = NULL;
+    } else {
+        vm->m->accel->ops->cpu_exit(vm->c);
+    }
     accel_close(vm->m);
     as_unmap(&vm->ram);
     region_fini(&vm->ram);

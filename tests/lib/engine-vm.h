@@ -30,10 +30,17 @@ typedef struct Evm {
     Machine *m;
     X86Cpu *c;
     CpuModel *model;
+    bool smp;
+    unsigned halted; /* atomic: set of CPU indexes */
     Region ram;
 } Evm;
 
 Evm *evm_new(EvmMode mode);
+/* With @ncpus vCPU threads, paused, all in @mode at EVM_CODE; for evm_run_all().
+ * vm->c is the first one. */
+Evm *evm_new_smp(EvmMode mode, unsigned ncpus);
+/* Runs until all have halted, or @seconds have passed: false. */
+bool evm_run_all(Evm *vm, unsigned seconds);
 /* Of one engine, or NULL if this host has it not. */
 Evm *evm_new_on(EvmMode mode, const char *engine);
 /* One instruction: CPU_EXIT_DEBUG, or what else came of it. */
