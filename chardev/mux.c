@@ -211,6 +211,7 @@ bool mux_set_base(Chardev *c, Chardev *base, GError **errp)
     Mux *m = container_of(c, Mux, c);
 
     m->base = base;
+    g_free(c->where);
     c->where = g_strdup_printf("mux:%s", base->where);
     return chardev_attach(base, &mux_client, m, errp);
 }
