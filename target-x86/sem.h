@@ -107,18 +107,15 @@ static inline bool host_cas(void *p, uint64_t *old, uint64_t v, unsigned size)
 
 static inline uint64_t host_load(const void *p, unsigned size)
 {
-    uint64_t v = 0;
-
     switch (size) {
     case 1:
-        return *(const volatile uint8_t *)p;
+        return __atomic_load_n((const uint8_t *)p, __ATOMIC_RELAXED);
     case 2:
-        return *(const volatile uint16_t *)p;
+        return __atomic_load_n((const uint16_t *)p, __ATOMIC_RELAXED);
     case 4:
-        return *(const volatile uint32_t *)p;
+        return __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED);
     default:
-        v = *(const volatile uint64_t *)p;
-        return v;
+        return __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED);
     }
 }
 

@@ -140,7 +140,7 @@ void tcg_set_limit(X86Cpu *c, uint64_t n)
 
 static void tcg_queue_inval(TcgCpu *tc, const uint8_t *host, uint64_t len)
 {
-    g_mutex_lock(&tc->inval_lock);
+    pthread_mutex_lock(&tc->inval_lock);
     if (tc->inval_n == INVAL_QUEUE) {
         tc->inval_all = true;
     } else {
@@ -148,7 +148,7 @@ static void tcg_queue_inval(TcgCpu *tc, const uint8_t *host, uint64_t len)
         tc->inval[tc->inval_n].len = len;
         tc->inval_n++;
     }
-    g_mutex_unlock(&tc->inval_lock);
+    pthread_mutex_unlock(&tc->inval_lock);
     cpu_raise(&tc->cpu, CPU_FLUSH);
 }
 
@@ -170,7 +170,7 @@ static bool tcg_serve_inval(TcgCpu *tc)
 {
     bool some;
 
-    g_mutex_lock(&tc->inval_lock);
+    pthread_mutex_lock(&tc->inval_lock);
     some = tc->inval_n || tc->inval_all;
     if (tc->inval_all) {
         tb_flush(tc);
@@ -180,7 +180,7 @@ static bool tcg_serve_inval(TcgCpu *tc)
     }
     tc->inval_n = 0;
     tc->inval_all = false;
-    g_mutex_unlock(&tc->inval_lock);
+    pthread_mutex_unlock(&tc->inval_lock);
     return some;
 }
 
@@ -617,10 +617,13 @@ static bool tcg_translate(X86Cpu *c, uint64_t lin, hwaddr *phys)
 static Accel *tcg_open(Machine *m, KeyVal *options, GError **errp)
 {
     TcgAccel *a = g_new0(TcgAccel, 1);
+    Insn in;
 
+    /* The decoder's tables are there before there are threads. */
+    decode_insn((const uint8_t *)"\x90", 1, 64, &in);
     a->accel.ops = &tcg_accel;
     a->accel.machine = m;
-    g_mutex_init(&a->lock);
+    pthread_mutex_init(&a->lock, NULL);
     a->op_class = interp_classify();
     return &a->accel;
 }
@@ -632,7 +635,7 @@ static void tcg_close(Accel *accel)
     for (unsigned i = 0; i < a->n_ram; i++) {
         g_free(a->ram[i].page);
     }
-    g_mutex_clear(&a->lock);
+    pthread_mutex_destroy(&a->lock);
     g_free(a->op_class);
     g_free(a);
 }
@@ -642,7 +645,7 @@ bool tcg_embedded_cpu_init(X86Cpu *c, TcgAccel *a, GError **errp)
     TcgCpu *tc = tcg_cpu(c);
 
     tc->accel = a;
-    g_mutex_init(&tc->inval_lock);
+    pthread_mutex_init(&tc->inval_lock, NULL);
     if (!tlb_init(tc) || !tb_init(tc)) {
         error_setg_errno(errp, errno, "no memory for decoded code");
         return false;
@@ -666,7 +669,7 @@ void tcg_embedded_cpu_exit(X86Cpu *c)
 
     tlb_fini(tc);
     tb_fini(tc);
-    g_mutex_clear(&tc->inval_lock);
+    pthread_mutex_destroy(&tc->inval_lock);
 }
 
 /* ---- inside another engine ----------------------------------------------------------------------- */

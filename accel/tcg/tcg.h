@@ -10,6 +10,8 @@
 #ifndef ACCEL_TCG_TCG_H
 #define ACCEL_TCG_TCG_H
 
+#include <pthread.h>
+
 #include "accel/accel.h"
 #include "target-x86/insn.h"
 #include "target-x86/mmu.h"
@@ -112,7 +114,7 @@ enum { TCG_RAMS_MAX = 256 };
 
 struct TcgAccel {
     Accel accel;
-    GMutex lock;    /* over adding to ram[] */
+    pthread_mutex_t lock; /* over adding to ram[] */
     unsigned n_ram; /* atomic; ram[] below it never changes */
     TcgRam ram[TCG_RAMS_MAX];
     uint16_t *op_class; /* of interp.c: by row of insn.def */
@@ -181,7 +183,7 @@ struct TcgCpu {
     /* Requests from other threads, with CPU_FLUSH; lock over the queue. */
     bool flush_map; /* atomic: the memory map changed */
     bool inval_all;
-    GMutex inval_lock;
+    pthread_mutex_t inval_lock;
     unsigned inval_n;
     struct {
         const uint8_t *host;

@@ -82,7 +82,7 @@ TcgPage *tcg_page_add(TcgAccel *a, uint8_t *ram, uint64_t size,
     if (page) {
         return page;
     }
-    g_mutex_lock(&a->lock);
+    pthread_mutex_lock(&a->lock);
     if (!tcg_page(a, host)) {
         TcgRam *r = &a->ram[a->n_ram];
 
@@ -92,7 +92,7 @@ TcgPage *tcg_page_add(TcgAccel *a, uint8_t *ram, uint64_t size,
         r->page = g_new0(TcgPage, (size + PAGE_SIZE - 1) >> PAGE_SHIFT);
         __atomic_store_n(&a->n_ram, a->n_ram + 1, __ATOMIC_RELEASE);
     }
-    g_mutex_unlock(&a->lock);
+    pthread_mutex_unlock(&a->lock);
     return tcg_page(a, host);
 }
 
