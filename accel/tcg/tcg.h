@@ -115,7 +115,7 @@ enum { TCG_RAMS_MAX = 256 };
 struct TcgAccel {
     Accel accel;
     pthread_mutex_t lock; /* over adding to ram[] */
-    unsigned n_ram; /* atomic; ram[] below it never changes */
+    unsigned n_ram;       /* atomic; ram[] below it never changes */
     TcgRam ram[TCG_RAMS_MAX];
     uint16_t *op_class; /* of interp.c: by row of insn.def */
 };
