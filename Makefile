@@ -50,7 +50,9 @@ SANFLAGS_tsan := -fsanitize=thread $(if $(findstring gcc,$(CC)),-Wno-tsan)
 SANFLAGS_fuzz := -fsanitize=fuzzer-no-link,address,undefined \
 	-fno-sanitize-recover=undefined -fno-sanitize=alignment
 SANFLAGS_coverage := --coverage -fprofile-update=atomic
-SANFLAGS := $(if $(SAN),$(or $(SANFLAGS_$(SAN)),$(error SAN=$(SAN): asan, ubsan or tsan)))
+# These do not make jumps of calls in tail position: the interpreter must not
+# rely on it.
+SANFLAGS := $(if $(SAN),$(or $(SANFLAGS_$(SAN)),$(error SAN=$(SAN): asan, ubsan or tsan)) -DINTERP_TRAMPOLINE=1)
 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LIB := $(B)/librhea.a

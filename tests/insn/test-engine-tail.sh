@@ -4,10 +4,12 @@
 B=${BUILD:-build}
 
 command -v objdump >/dev/null || { echo "no objdump here"; exit 77; }
-if nm "$B/obj/accel/tcg/interp.o" | grep -q '__asan\|__tsan'; then
+case $B in
+*/asan | */tsan | */ubsan | */coverage)
     echo "a sanitizer's build uses the trampoline"
     exit 77
-fi
+    ;;
+esac
 bad=0
 for f in interp-int interp-flow interp-simd; do
     o=$B/obj/accel/tcg/$f.o
