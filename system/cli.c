@@ -807,7 +807,6 @@ static Cli *cli_new(void)
     cli->accels = g_string_new(NULL);
     cli->chardevs = g_ptr_array_new_with_free_func(g_free);
     cli->devices = g_ptr_array_new_with_free_func(g_free);
-    cli->objects = g_ptr_array_new_with_free_func(g_free);
     cli->serials = g_ptr_array_new_with_free_func(port_free);
     cli->monitors = g_ptr_array_new_with_free_func(port_free);
     cli->cfg.ram_size = 128 * MIB;
@@ -842,7 +841,6 @@ void cli_free(Cli *cli)
     g_string_free(cli->accels, TRUE);
     g_ptr_array_unref(cli->chardevs);
     g_ptr_array_unref(cli->devices);
-    g_ptr_array_unref(cli->objects);
     g_ptr_array_unref(cli->serials);
     g_ptr_array_unref(cli->monitors);
     g_free(cli->accel_options);

@@ -14,8 +14,8 @@ struct Cli {
     KeyVal *machine;     /* all -machine options, the last value winning */
     GString *accels;     /* "kvm:tcg", in the order given */
     char *accel_options; /* of the last -accel that had any */
-    GPtrArray *chardevs, *devices, *objects; /* of char * */
-    GPtrArray *serials, *monitors;           /* of CliPort */
+    GPtrArray *chardevs, *devices; /* of char * */
+    GPtrArray *serials, *monitors; /* of CliPort */
     char *debugcon, *pidfile;
     MachineConfig cfg;
     int echr;
