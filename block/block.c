@@ -7,6 +7,7 @@
  */
 #include "util/osdep.h"
 #include "block/block.h"
+#include "block/graph.h"
 
 #include "util/error.h"
 #include "util/log.h"
@@ -114,11 +115,12 @@ static bool options_to_flags(KeyVal *kv, unsigned *flags, GError **errp)
 
 /* ---- one node ------------------------------------------------------------------- */
 
-static BlockNode *open_options(KeyVal *opts, unsigned flags, bool as_file,
-                               unsigned depth, GError **errp);
+static BlockNode *open_options(BlockGraph *g, KeyVal *opts, unsigned flags,
+                               bool as_file, unsigned depth, GError **errp);
 
 static void node_free(BlockNode *bn)
 {
+    block_graph_forget(bn);
     if (bn->backing) {
         block_close(bn->backing, NULL);
     }
@@ -143,6 +145,7 @@ BlockNode *block_node_new(const BlockDriver *drv, unsigned flags)
 
     bn->drv = drv;
     bn->s = g_malloc0(MAX(drv->size, 1));
+    bn->refs = 1;
     bn->flags = flags;
     bn->read_only = !(flags & BLOCK_RDWR);
     bn->align = 1;
@@ -164,16 +167,20 @@ static unsigned child_flags(unsigned flags, const BlockDriver *drv)
     return f;
 }
 
-static BlockNode *open_file_child(KeyVal *opts, unsigned flags, unsigned depth,
-                                  GError **errp)
+static BlockNode *open_file_child(BlockGraph *g, KeyVal *opts, unsigned flags,
+                                  unsigned depth, GError **errp)
 {
     g_autoptr(KeyVal) sub = block_sub_options(opts, "file.");
     const char *filename = keyval_get(opts, "filename");
     const char *ref = keyval_get(opts, "file");
 
-    if (ref) {
-        error_setg(errp, "Cannot find device='' nor node-name='%s'", ref);
+    if (ref && (filename || !options_empty(sub))) {
+        error_setg(errp, "Cannot reference an existing block device with "
+                         "additional options or a new filename");
         return NULL;
+    }
+    if (ref) {
+        return block_open_ref(g, ref, errp);
     }
     if (filename && keyval_get(sub, "filename")) {
         error_setg(errp, "Cannot specify 'filename' and 'file.filename' at the "
@@ -187,14 +194,14 @@ static BlockNode *open_file_child(KeyVal *opts, unsigned flags, unsigned depth,
         error_setg(errp, "A block device must be specified for \"file\"");
         return NULL;
     }
-    return open_options(sub, flags, true, depth, errp);
+    return open_options(g, sub, flags, true, depth, errp);
 }
 
 static BlockNode *finish_open(BlockNode *bn, KeyVal *opts, unsigned depth,
                               GError **errp);
 
 /* @drv's node over @file (taken; NULL for protocols). */
-static BlockNode *open_node(const BlockDriver *drv, KeyVal *opts,
+static BlockNode *open_node(BlockGraph *g, const BlockDriver *drv, KeyVal *opts,
                             unsigned flags, BlockNode *file, bool probed,
                             unsigned depth, GError **errp)
 {
@@ -203,7 +210,11 @@ static BlockNode *open_node(const BlockDriver *drv, KeyVal *opts,
 
     bn->file = file;
     bn->probed = probed;
-    if (name) {
+    if (g && !block_graph_add(g, bn, name, errp)) {
+        node_free(bn);
+        return NULL;
+    }
+    if (!g && name) {
         g_free(bn->name);
         bn->name = g_strdup(name);
     }
@@ -254,7 +265,7 @@ static bool open_backing_depth(BlockNode *bn, KeyVal *options, unsigned depth,
         !(path && g_str_has_prefix(path, "json:"))) {
         keyval_set(sub, "driver", bn->backing_fmt);
     }
-    bn->backing = open_options(sub, flags, false, depth + 1, &err);
+    bn->backing = open_options(bn->graph, sub, flags, false, depth + 1, &err);
     if (!bn->backing) {
         g_propagate_prefixed_error(errp, err, "Could not open backing file: ");
         return false;
@@ -275,12 +286,17 @@ static BlockNode *finish_open(BlockNode *bn, KeyVal *opts, unsigned depth,
     const char *backing = keyval_get(opts, "backing");
     bool ok = true;
 
-    if (backing && backing[0]) {
-        error_setg(errp, "Cannot find device='' nor node-name='%s'", backing);
-        ok = false;
-    } else if (!options_empty(sub) && !bn->drv->has_backing) {
+    if ((!options_empty(sub) || (backing && backing[0])) &&
+        !bn->drv->has_backing) {
         error_setg(errp, "Driver doesn't support backing files");
         ok = false;
+    } else if (backing && !options_empty(sub)) {
+        error_setg(errp, "Cannot reference an existing block device with "
+                         "additional options or a new filename");
+        ok = false;
+    } else if (backing && backing[0]) {
+        bn->backing = block_open_ref(bn->graph, backing, errp);
+        ok = bn->backing != NULL;
     }
     ok = ok && block_options_used(opts, bn->drv->name, errp);
     if (ok && !backing && !(bn->flags & BLOCK_NO_BACKING)) {
@@ -294,14 +310,14 @@ static BlockNode *finish_open(BlockNode *bn, KeyVal *opts, unsigned depth,
     return bn;
 }
 
-static BlockNode *open_probed(KeyVal *opts, unsigned flags, unsigned depth,
-                              GError **errp)
+static BlockNode *open_probed(BlockGraph *g, KeyVal *opts, unsigned flags,
+                              unsigned depth, GError **errp)
 {
     const BlockDriver *drv;
     /* Whether it is to be shared is known once the format is: take the
      * stricter, a raw image gives way again. */
     unsigned f = child_flags(flags, block_find_driver("raw"));
-    BlockNode *file = open_file_child(opts, f, depth, errp);
+    BlockNode *file = open_file_child(g, opts, f, depth, errp);
 
     if (!file) {
         return NULL;
@@ -309,7 +325,7 @@ static BlockNode *open_probed(KeyVal *opts, unsigned flags, unsigned depth,
     drv = block_probe(file);
     if (strcmp(drv->name, "raw") != 0) {
         block_close(file, NULL);
-        file = open_file_child(opts, child_flags(flags, drv), depth, errp);
+        file = open_file_child(g, opts, child_flags(flags, drv), depth, errp);
         if (!file) {
             return NULL;
         }
@@ -324,7 +340,7 @@ static BlockNode *open_probed(KeyVal *opts, unsigned flags, unsigned depth,
                 "the restrictions.\n",
                 file->filename);
     }
-    return open_node(drv, opts, flags, file, true, depth, errp);
+    return open_node(g, drv, opts, flags, file, true, depth, errp);
 }
 
 static void copy_but_filename(const char *key, const char *value, void *opaque)
@@ -335,8 +351,9 @@ static void copy_but_filename(const char *key, const char *value, void *opaque)
 }
 
 /* The options in the name, under those given beside it. */
-static BlockNode *open_json(KeyVal *opts, const char *json, unsigned flags,
-                            bool as_file, unsigned depth, GError **errp)
+static BlockNode *open_json(BlockGraph *g, KeyVal *opts, const char *json,
+                            unsigned flags, bool as_file, unsigned depth,
+                            GError **errp)
 {
     g_autoptr(KeyVal) kv = keyval_parse(json + strlen("json:"), NULL, errp);
 
@@ -344,12 +361,12 @@ static BlockNode *open_json(KeyVal *opts, const char *json, unsigned flags,
         return NULL;
     }
     keyval_foreach(opts, copy_but_filename, kv);
-    return open_options(kv, flags, as_file, depth + 1, errp);
+    return open_options(g, kv, flags, as_file, depth + 1, errp);
 }
 
 /* Takes nothing; @as_file: the child of a format, never guessed. */
-static BlockNode *open_options(KeyVal *opts, unsigned flags, bool as_file,
-                               unsigned depth, GError **errp)
+static BlockNode *open_options(BlockGraph *g, KeyVal *opts, unsigned flags,
+                               bool as_file, unsigned depth, GError **errp)
 {
     const char *filename = keyval_get(opts, "filename");
     const char *name = keyval_get(opts, "driver");
@@ -361,7 +378,7 @@ static BlockNode *open_options(KeyVal *opts, unsigned flags, bool as_file,
         return NULL;
     }
     if (filename && g_str_has_prefix(filename, "json:")) {
-        return open_json(opts, filename, flags, as_file, depth, errp);
+        return open_json(g, opts, filename, flags, as_file, depth, errp);
     }
     if (!options_to_flags(opts, &flags, errp)) {
         return NULL;
@@ -382,20 +399,20 @@ static BlockNode *open_options(KeyVal *opts, unsigned flags, bool as_file,
             return NULL;
         }
     } else {
-        return open_probed(opts, flags, depth, errp);
+        return open_probed(g, opts, flags, depth, errp);
     }
     if (!drv->is_format) {
-        return open_node(drv, opts, flags, NULL, false, depth, errp);
+        return open_node(g, drv, opts, flags, NULL, false, depth, errp);
     }
-    file = open_file_child(opts, child_flags(flags, drv), depth + 1, errp);
+    file = open_file_child(g, opts, child_flags(flags, drv), depth + 1, errp);
     if (!file) {
         return NULL;
     }
-    return open_node(drv, opts, flags, file, false, depth, errp);
+    return open_node(g, drv, opts, flags, file, false, depth, errp);
 }
 
-BlockNode *block_open(const char *filename, const char *fmt, KeyVal *options,
-                      unsigned flags, GError **errp)
+BlockNode *block_open_in(BlockGraph *g, const char *filename, const char *fmt,
+                         KeyVal *options, unsigned flags, GError **errp)
 {
     g_autoptr(KeyVal) opts = keyval_new();
 
@@ -408,7 +425,13 @@ BlockNode *block_open(const char *filename, const char *fmt, KeyVal *options,
     if (fmt) {
         keyval_set(opts, "driver", fmt);
     }
-    return open_options(opts, flags, false, 0, errp);
+    return open_options(g, opts, flags, false, 0, errp);
+}
+
+BlockNode *block_open(const char *filename, const char *fmt, KeyVal *options,
+                      unsigned flags, GError **errp)
+{
+    return block_open_in(NULL, filename, fmt, options, flags, errp);
 }
 
 BlockNode *block_open_over(BlockNode *file, const char *fmt, KeyVal *options,
@@ -425,14 +448,14 @@ BlockNode *block_open_over(BlockNode *file, const char *fmt, KeyVal *options,
     if (options) {
         keyval_merge(opts, options);
     }
-    return open_node(drv, opts, flags, file, false, 0, errp);
+    return open_node(file->graph, drv, opts, flags, file, false, 0, errp);
 }
 
 bool block_close(BlockNode *bn, GError **errp)
 {
     int ret = 0;
 
-    if (!bn) {
+    if (!bn || __atomic_sub_fetch(&bn->refs, 1, __ATOMIC_ACQ_REL)) {
         return true;
     }
     if (!bn->read_only) {

@@ -25,6 +25,7 @@
 
 typedef struct BlockNode BlockNode;
 typedef struct BlockDriver BlockDriver;
+typedef struct BlockGraph BlockGraph;
 
 /* How to open. Options of the same meaning, when given, win over flags. */
 enum {
@@ -257,7 +258,9 @@ typedef struct BlockGate {
 struct BlockNode {
     const BlockDriver *drv;
     void *s;
-    char *name;     /* node-name; generated "#block123" if none was given */
+    unsigned refs;     /* parents and other holders; block_close() drops one */
+    BlockGraph *graph; /* where its name is known; NULL: nowhere */
+    char *name;        /* node-name; generated "#block123" if none was given */
     char *filename; /* as QEMU shows it; "json:{...}" when there is no better */
     uint64_t size;  /* what the guest sees */
     uint32_t align; /* requests to this node best are multiples of it */
@@ -265,7 +268,7 @@ struct BlockNode {
     bool read_only;
     bool probed;               /* the format was guessed */
     bool growable;             /* writes past the end extend it (files) */
-    BlockNode *file, *backing; /* owned; may be NULL */
+    BlockNode *file, *backing; /* one reference each; may be NULL */
     char *backing_name, *backing_fmt; /* as stored in the image, or NULL */
     char *backing_options_json;       /* what -blockdev overrode, or NULL */
     BlockGate gate;
@@ -275,6 +278,32 @@ extern const BlockDriver *const block_drivers[]; /* NULL-terminated */
 const BlockDriver *block_find_driver(const char *name);
 /* The protocol of @filename by its prefix, else "file". */
 const BlockDriver *block_find_protocol(const char *filename, GError **errp);
+
+/* ---- the graph --------------------------------------------------------------- */
+
+/*
+ * The nodes of one machine by name. Whatever is opened with a graph is found in
+ * it until it is closed; options then may name a node that is open already:
+ * "file=NODE", "backing=NODE", which gets one more reference ("backing=" or, in
+ * JSON, null: none). Main thread.
+ */
+BlockGraph *block_graph_new(void);
+/* Nodes that are still open live on without their names. */
+void block_graph_free(BlockGraph *g);
+/* NULL if there is none. Not a new reference. */
+BlockNode *block_graph_find(BlockGraph *g, const char *node_name);
+/* All of them, in the order of opening; the array alone is the caller's. */
+GPtrArray *block_graph_nodes(BlockGraph *g);
+/* As block_open(), with all nodes of the chain in @g (may be NULL). */
+BlockNode *block_open_in(BlockGraph *g, const char *filename, const char *fmt,
+                         KeyVal *options, unsigned flags, GError **errp);
+/* Puts @bn into @g under @name (NULL: the one it has). */
+bool block_graph_add(BlockGraph *g, BlockNode *bn, const char *name,
+                     GError **errp);
+/* The node for "file=NAME" and the like, with one more reference. */
+BlockNode *block_open_ref(BlockGraph *g, const char *name, GError **errp);
+/* One more reference; block_close() drops it. Any thread. */
+BlockNode *block_ref(BlockNode *bn);
 
 /* ---- opening ------------------------------------------------------------- */
 
@@ -295,8 +324,9 @@ BlockNode *block_open_over(BlockNode *file, const char *fmt, KeyVal *options,
 BlockNode *block_node_new(const BlockDriver *drv, unsigned flags);
 /* -snapshot: a temporary overlay in $TMPDIR over @bn, which it takes. */
 BlockNode *block_open_snapshot(BlockNode *bn, GError **errp);
-/* Flushes, closes and frees the node and all below it. NULL is fine. False: the
- * flush failed and @errp says so; the node is gone all the same. */
+/* Drops a reference; with the last one, flushes, closes and frees the node and
+ * drops those to the nodes below it. NULL is fine. False: the flush failed and
+ * @errp says so; the node is gone all the same. */
 bool block_close(BlockNode *bn, GError **errp);
 /* Switches between reading and writing. */
 bool block_reopen(BlockNode *bn, bool rdwr, GError **errp);

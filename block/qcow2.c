@@ -113,11 +113,16 @@ static bool open_data_file(BlockNode *bn, KeyVal *options, GError **errp)
 {
     Qcow2State *s = bn->s;
     g_autoptr(KeyVal) sub = block_sub_options(options, "data-file.");
+    const char *ref = keyval_get(options, "data-file");
     g_autofree char *path = NULL;
 
     s->data = bn->file;
     if (!(s->h.incompatible & INCOMPAT_DATA_FILE)) {
         return true;
+    }
+    if (ref) {
+        s->data_file = s->data = block_open_ref(bn->graph, ref, errp);
+        return s->data_file != NULL;
     }
     if (!keyval_get(sub, "filename") && !keyval_get(sub, "driver")) {
         if (!s->data_file_name) {
@@ -126,8 +131,9 @@ static bool open_data_file(BlockNode *bn, KeyVal *options, GError **errp)
         }
         path = block_combine_path(bn->filename, s->data_file_name);
     }
-    s->data_file = block_open(path, keyval_get(sub, "driver") ? NULL : "file",
-                              sub, bn->file->flags | BLOCK_RESIZE, errp);
+    s->data_file = block_open_in(bn->graph, path,
+                                 keyval_get(sub, "driver") ? NULL : "file", sub,
+                                 bn->file->flags | BLOCK_RESIZE, errp);
     s->data = s->data_file;
     return s->data_file != NULL;
 }

@@ -637,6 +637,81 @@ static void test_amend(void)
     g_rand_free(r);
 }
 
+static BlockNode *open_in(BlockGraph *g, const char *opts, const char *error)
+{
+    g_autoptr(GError) err = NULL;
+    g_autoptr(KeyVal) kv = keyval_parse(opts, NULL, &err);
+    BlockNode *bn;
+
+    g_assert_no_error(err);
+    bn = block_open_in(g, NULL, NULL, kv, BLOCK_RDWR, &err);
+    if (error) {
+        g_assert_null(bn);
+        g_assert_cmpstr(err->message, ==, error);
+    } else {
+        g_assert_no_error(err);
+    }
+    return bn;
+}
+
+/* Nodes by name: shared, counted, and gone with the last reference. */
+static void test_graph(void)
+{
+    BlockGraph *g = block_graph_new();
+    g_autofree char *base = path_of("gr-base"), *top = path_of("gr-top");
+    g_autofree char *a = g_strdup_printf("driver=file,filename=%s,"
+                                         "node-name=bfile",
+                                         base);
+    g_autofree char *b =
+        g_strdup_printf("driver=file,filename=%s,node-name=tfile", top);
+    g_autoptr(GPtrArray) nodes = NULL;
+    BlockNode *bfile, *tfile, *mid, *bn;
+    uint8_t buf[512];
+
+    create("gr-base", "qcow2", "size=1M");
+    create("gr-top", "qcow2", "size=1M");
+    bfile = open_in(g, a, NULL);
+    tfile = open_in(g, b, NULL);
+    open_in(g, a, "Duplicate nodes with node-name='bfile'");
+    open_in(g, "driver=qcow2,file=nobody",
+            "Cannot find device='nobody' nor node-name='nobody'");
+    open_in(g, "driver=qcow2,file=tfile,backing=nobody",
+            "Cannot find device='nobody' nor node-name='nobody'");
+    open_in(g, "driver=qcow2,file=tfile,node-name=1x",
+            "Invalid node-name: '1x'");
+    open_in(g, "driver=qcow2,file=tfile,filename=/x",
+            "Cannot reference an existing block device with additional "
+            "options or a new filename");
+    g_assert_cmpuint(tfile->refs, ==, 1);
+    mid = open_in(g, "driver=qcow2,file=bfile,node-name=mid", NULL);
+    memset(buf, 0x5a, sizeof(buf));
+    g_assert_cmpint(block_pwrite(mid, 4096, buf, sizeof(buf)), ==, 0);
+    bn = open_in(g,
+                 "{\"driver\": \"qcow2\", \"file\": \"tfile\", "
+                 "\"backing\": \"mid\", \"node-name\": \"top\"}",
+                 NULL);
+    g_assert_true(bn->backing == mid && bn->file == tfile);
+    g_assert_true(block_graph_find(g, "top") == bn);
+    nodes = block_graph_nodes(g);
+    g_assert_cmpuint(nodes->len, ==, 4);
+    memset(buf, 0, sizeof(buf));
+    g_assert_cmpint(block_pread(bn, 4096, buf, sizeof(buf)), ==, 0);
+    g_assert_cmphex(buf[511], ==, 0x5a);
+    close_bn(bfile);
+    close_bn(tfile);
+    g_assert_cmpuint(mid->refs, ==, 2);
+    close_bn(mid);
+    g_assert_true(block_graph_find(g, "mid") == mid);
+    close_bn(bn);
+    g_assert_null(block_graph_find(g, "mid"));
+    g_assert_null(block_graph_find(g, "bfile"));
+    bn = open_in(g, a, NULL);
+    block_graph_free(g); /* an open node loses its name, no more */
+    close_bn(bn);
+    remove_file("gr-base");
+    remove_file("gr-top");
+}
+
 int main(int argc, char **argv)
 {
     int ret;
@@ -645,6 +720,7 @@ int main(int argc, char **argv)
     dir = g_dir_make_tmp("rhea-block-XXXXXX", NULL);
     g_test_add_func("/block/paths", test_paths);
     g_test_add_func("/block/options", test_options);
+    g_test_add_func("/block/graph", test_graph);
     g_test_add_func("/block/probe", test_probe);
     g_test_add_func("/block/locks", test_locks);
     g_test_add_func("/block/async", test_async);
