@@ -30,10 +30,7 @@ void hmp_help(Monitor *mon, const Args *args)
 
 void hmp_quit(Monitor *mon, const Args *args)
 {
-    Machine *m = mon_machine(mon);
-
-    m->cfg.no_shutdown = false;
-    machine_request_shutdown(m, 0);
+    machine_request_quit(mon_machine(mon), "host-qmp-quit");
 }
 
 void hmp_stop(Monitor *mon, const Args *args)

@@ -495,7 +495,10 @@ OPT_FN(action)
     if (v) {
         cli->cfg.no_shutdown = !strcmp(v, "pause");
     }
-    keyval_get(kv, "panic");
+    v = keyval_get(kv, "panic");
+    if (v && !panic_action_parse(v, &cli->cfg.panic_action, errp)) {
+        return false;
+    }
     keyval_get(kv, "watchdog");
     return refuse_unused(kv, "action", keys, errp);
 }

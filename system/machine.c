@@ -24,6 +24,7 @@ enum {
     REQ_RESET = 1 << 2,
     REQ_POWERDOWN = 1 << 3,
     REQ_RECLAIM = 1 << 4, /* too many old flat maps */
+    REQ_PANIC = 1 << 5,
 };
 
 enum { OLD_MAPS_MAX = 500 };
@@ -36,6 +37,7 @@ typedef struct Requests {
     unsigned what; /* REQ_* */
     ResetCause cause;
     int exit_code;
+    const char *reason; /* of the shutdown */
     RunState why;
 } Requests;
 
@@ -54,6 +56,26 @@ static const char *const run_state_names[] = {
 const char *run_state_name(RunState state)
 {
     return run_state_names[state];
+}
+
+static const char *const panic_action_names[] = {
+    [PANIC_SHUTDOWN] = "shutdown",
+    [PANIC_PAUSE] = "pause",
+    [PANIC_EXIT_FAILURE] = "exit-failure",
+    [PANIC_NONE] = "none",
+};
+
+bool panic_action_parse(const char *text, PanicAction *out, GError **errp)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(panic_action_names); i++) {
+        if (!strcmp(text, panic_action_names[i])) {
+            *out = (PanicAction)i;
+            return true;
+        }
+    }
+    error_setg(errp, "panic=%s: must be shutdown, pause, exit-failure or none",
+               text);
+    return false;
 }
 
 /* ---- the lock ---------------------------------------------------------------- */
@@ -91,11 +113,12 @@ void machine_relock(Machine *m, unsigned held)
 
 /* ---- starting, stopping, reset ------------------------------------------------- */
 
-static void machine_event(Machine *m, const char *event, const char *reason)
+/* SHUTDOWN and RESET say who wanted it. */
+static void emit_cause(Machine *m, const char *event, const char *reason)
 {
-    if (m->on_event) {
-        m->on_event(m, event, reason, m->on_event_opaque);
-    }
+    machine_emit(m, event,
+                 EVENT_BOOL("guest", g_str_has_prefix(reason, "guest-")),
+                 EVENT_STR("reason", reason));
 }
 
 /* After these the guest cannot go on where it was. */
@@ -115,12 +138,21 @@ bool machine_start(Machine *m, GError **errp)
         return false;
     }
     m->state = RUN_RUNNING;
-    machine_event(m, "RESUME", NULL);
+    machine_emit(m, "RESUME");
     clock_start(m->vclock);
     if (m->cpus_resume) {
         m->cpus_resume(m);
     }
     return true;
+}
+
+static void halt(Machine *m, RunState why)
+{
+    clock_stop(m->vclock);
+    if (m->cpus_pause) {
+        m->cpus_pause(m);
+    }
+    m->state = why;
 }
 
 void machine_stop(Machine *m, RunState why)
@@ -131,12 +163,8 @@ void machine_stop(Machine *m, RunState why)
         }
         return;
     }
-    clock_stop(m->vclock);
-    if (m->cpus_pause) {
-        m->cpus_pause(m);
-    }
-    m->state = why;
-    machine_event(m, "STOP", NULL);
+    halt(m, why);
+    machine_emit(m, "STOP");
 }
 
 /* Nobody looks things up while the vCPUs are paused. */
@@ -179,13 +207,39 @@ void machine_reset(Machine *m)
 
 /* ---- requests ------------------------------------------------------------------ */
 
+/* Nobody hears of a STOP when the process ends: as in QEMU. */
 static void act_shutdown(Machine *m, int exit_code, const char *reason)
 {
-    machine_stop(m, RUN_SHUTDOWN);
-    machine_event(m, "SHUTDOWN", reason);
-    if (!m->cfg.no_shutdown) {
-        m->exit_code = exit_code;
-        mainloop_quit();
+    emit_cause(m, "SHUTDOWN", reason);
+    if (m->cfg.no_shutdown) {
+        machine_stop(m, RUN_SHUTDOWN);
+        return;
+    }
+    if (m->state == RUN_RUNNING) {
+        halt(m, RUN_SHUTDOWN);
+    } else {
+        machine_stop(m, RUN_SHUTDOWN);
+    }
+    m->exit_code = exit_code;
+    mainloop_quit();
+}
+
+/* What a guest's kernel asks for with pvpanic. */
+static void act_panic(Machine *m)
+{
+    PanicAction action = m->cfg.panic_action;
+    bool pause = action == PANIC_PAUSE ||
+                 (action == PANIC_SHUTDOWN && m->cfg.no_shutdown);
+
+    if (action == PANIC_NONE) {
+        machine_emit(m, "GUEST_PANICKED", EVENT_STR("action", "run"));
+        return;
+    }
+    machine_emit(m, "GUEST_PANICKED",
+                 EVENT_STR("action", pause ? "pause" : "poweroff"));
+    machine_stop(m, RUN_GUEST_PANICKED);
+    if (!pause) {
+        act_shutdown(m, action == PANIC_EXIT_FAILURE, "guest-panic");
     }
 }
 
@@ -205,7 +259,7 @@ static void act_reset(Machine *m, ResetCause cause)
     if (m->state != RUN_RUNNING) {
         m->state = RUN_PRELAUNCH;
     }
-    machine_event(m, "RESET", reset_reason(cause));
+    emit_cause(m, "RESET", reset_reason(cause));
 }
 
 static void act_reclaim(Machine *m)
@@ -227,14 +281,17 @@ static void act(Machine *m, const Requests *r)
         act_reclaim(m);
     }
     if (r->what & REQ_SHUTDOWN) {
-        act_shutdown(m, r->exit_code, "guest-shutdown");
+        act_shutdown(m, r->exit_code, r->reason);
         return;
+    }
+    if (r->what & REQ_PANIC) {
+        act_panic(m);
     }
     if (r->what & REQ_RESET) {
         act_reset(m, r->cause);
     }
     if (r->what & REQ_POWERDOWN) {
-        machine_event(m, "POWERDOWN", NULL);
+        machine_emit(m, "POWERDOWN");
         irq_pulse(&m->power_button);
     }
     if (r->what & REQ_STOP) {
@@ -302,8 +359,33 @@ void machine_request_shutdown(Machine *m, int exit_code)
     pthread_mutex_lock(&r->lock);
     if (!(r->what & REQ_SHUTDOWN)) { /* the first one's status counts */
         r->exit_code = exit_code;
+        r->reason = "guest-shutdown";
     }
     request_locked(r, REQ_SHUTDOWN);
+    pthread_mutex_unlock(&r->lock);
+    hold_current_cpu(m);
+}
+
+void machine_request_quit(Machine *m, const char *reason)
+{
+    Requests *r = m->requests;
+
+    m->cfg.no_shutdown = false;
+    pthread_mutex_lock(&r->lock);
+    if (!(r->what & REQ_SHUTDOWN)) {
+        r->exit_code = 0;
+        r->reason = reason;
+    }
+    request_locked(r, REQ_SHUTDOWN);
+    pthread_mutex_unlock(&r->lock);
+}
+
+void machine_request_panic(Machine *m)
+{
+    Requests *r = m->requests;
+
+    pthread_mutex_lock(&r->lock);
+    request_locked(r, REQ_PANIC);
     pthread_mutex_unlock(&r->lock);
     hold_current_cpu(m);
 }
@@ -428,6 +510,7 @@ void machine_free(Machine *m)
         m->cls->unbuild(m);
     }
     g_hash_table_unref(m->chardevs);
+    g_slist_free_full(m->watchers, g_free);
     requests_leave(m->requests);
     as_free(m->mem);
     as_free(m->io);

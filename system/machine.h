@@ -10,6 +10,7 @@
 #define SYSTEM_MACHINE_H
 
 #include "system/device.h"
+#include "system/event.h"
 #include "system/irq.h"
 #include "system/memory.h"
 
@@ -50,6 +51,14 @@ typedef enum ResetCause {
 
 enum { MACHINE_GSIS = 24, MACHINE_SERIALS = 4, MACHINE_MAX_CPUS = 255 };
 
+/* What a panic that the guest reports leads to. */
+typedef enum PanicAction {
+    PANIC_SHUTDOWN, /* or a pause, with -no-shutdown */
+    PANIC_PAUSE,
+    PANIC_EXIT_FAILURE,
+    PANIC_NONE,
+} PanicAction;
+
 /* What the command line says; strings are owned by the Machine. */
 typedef struct MachineConfig {
     uint64_t ram_size;
@@ -61,6 +70,7 @@ typedef struct MachineConfig {
     bool no_reboot;    /* -no-reboot, -action reboot=shutdown */
     bool no_shutdown;  /* -no-shutdown, -action shutdown=pause */
     bool start_paused; /* -S */
+    PanicAction panic_action;
     bool no_acpi, no_hpet;
     int64_t rtc_offset_sec; /* -rtc base=: guest clock minus host UTC */
     bool rtc_local;
@@ -106,10 +116,7 @@ struct Machine {
     /* In a vCPU's thread, lock not held: it executed HLT and nothing pending
      * would wake it. May be NULL. */
     void (*on_halt)(X86Cpu *cpu);
-    /* Called when a reset, pause or shutdown was done: monitors' events. */
-    void (*on_event)(Machine *m, const char *event, const char *reason,
-                     void *opaque);
-    void *on_event_opaque;
+    GSList *watchers; /* of event.c */
     /* Power button, wired by build(). */
     IrqLine power_button;
 };
@@ -149,6 +156,11 @@ void machine_relock(Machine *m, unsigned held);
 void machine_request_reset(Machine *m, ResetCause cause);
 /* @exit_code of the process, unless -no-shutdown. */
 void machine_request_shutdown(Machine *m, int exit_code);
+/* Ends the process with status 0, -no-shutdown or not. @reason is a constant
+ * of QMP: "host-qmp-quit", "host-signal", "host-ui". Main thread. */
+void machine_request_quit(Machine *m, const char *reason);
+/* The guest says that it panicked: what cfg.panic_action says. */
+void machine_request_panic(Machine *m);
 /* Stops the vCPUs in state @why (RUN_PAUSED, RUN_DEBUG, RUN_INTERNAL_ERROR). */
 void machine_request_stop(Machine *m, RunState why);
 void machine_request_powerdown(Machine *m);
@@ -159,6 +171,7 @@ void machine_stop(Machine *m, RunState why);
 /* Processors, then devices, then cls->reset(), which may set up the boot
  * processor. Pauses running vCPUs meanwhile. */
 void machine_reset(Machine *m);
+bool panic_action_parse(const char *text, PanicAction *out, GError **errp);
 const char *run_state_name(RunState state); /* "running", "prelaunch" */
 
 #endif

@@ -58,8 +58,7 @@ static bool on_signal_pipe(int fd, GIOCondition cond, void *opaque)
     } else {
         error_report("terminating on signal %d", msg[0]);
     }
-    m->cfg.no_shutdown = false;
-    machine_request_shutdown(m, 0);
+    machine_request_quit(m, "host-signal");
     return true;
 }
 
@@ -85,8 +84,7 @@ static void on_quit_key(void *opaque)
 {
     Machine *m = opaque;
 
-    m->cfg.no_shutdown = false;
-    machine_request_shutdown(m, 0);
+    machine_request_quit(m, "host-ui");
 }
 
 static int fail(GError *err)

@@ -8,7 +8,7 @@ extern const DeviceClass debugexit_class, pc_testdev_class;
 static unsigned resets;
 static char last_event[32];
 
-static void on_event(Machine *m, const char *event, const char *reason,
+static void on_event(Machine *m, const char *event, const EventValue *values,
                      void *opaque)
 {
     g_strlcpy(last_event, event, sizeof(last_event));
@@ -20,7 +20,7 @@ static void start(QTest *q)
     qtest_start(q);
     resets = 0;
     last_event[0] = 0;
-    q->m->on_event = on_event;
+    machine_watch(q->m, on_event, NULL);
 }
 
 static unsigned count_resets(void)

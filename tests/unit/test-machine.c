@@ -32,11 +32,22 @@ static void cpus_reset(Machine *m)
     say("cpus");
 }
 
-static void on_event(Machine *m, const char *event, const char *reason,
+static void on_event(Machine *m, const char *event, const EventValue *values,
                      void *opaque)
 {
-    g_string_append_printf(story, "%s%s%s ", event, reason ? ":" : "",
-                           reason ? reason : "");
+    const EventValue *reason = event_value(values, "reason");
+    const EventValue *guest = event_value(values, "guest");
+    const EventValue *action = event_value(values, "action");
+
+    g_string_append(story, event);
+    if (reason) {
+        g_assert_cmpint(guest->i, ==, g_str_has_prefix(reason->s, "guest"));
+        g_string_append_printf(story, ":%s", reason->s);
+    }
+    if (action) {
+        g_string_append_printf(story, ":%s", action->s);
+    }
+    g_string_append_c(story, ' ');
 }
 
 static void dev_reset(Device *dev)
@@ -72,7 +83,7 @@ static Machine *start(void)
     m->cpus_pause = cpus_pause;
     m->cpus_resume = cpus_resume;
     m->cpus_reset = cpus_reset;
-    m->on_event = on_event;
+    machine_watch(m, on_event, NULL);
     m->power_button = (IrqLine) { power_button, NULL, 0 };
     add_device(m, "a");
     add_device(m, "b");
@@ -158,7 +169,7 @@ static void test_shutdown(void)
     machine_request_shutdown(m, 33);
     machine_request_shutdown(m, 1);
     mainloop_run();
-    expect("RESUME resume pause STOP SHUTDOWN:guest-shutdown ");
+    expect("RESUME resume SHUTDOWN:guest-shutdown pause ");
     g_assert_cmpint(m->exit_code, ==, 33);
     g_assert_cmpint(m->state, ==, RUN_SHUTDOWN);
     end(m);
@@ -173,7 +184,7 @@ static void test_no_shutdown(void)
     machine_start(m, NULL);
     machine_request_shutdown(m, 5);
     loop();
-    expect("RESUME resume pause STOP SHUTDOWN:guest-shutdown ");
+    expect("RESUME resume SHUTDOWN:guest-shutdown pause STOP ");
     g_assert_cmpint(m->exit_code, ==, 0);
     g_assert_false(machine_start(m, &err));
     g_assert_cmpstr(err->message, ==,
@@ -195,9 +206,61 @@ static void test_no_reboot(void)
     machine_start(m, NULL);
     machine_request_reset(m, RESET_TRIPLE_FAULT);
     mainloop_run();
-    expect("RESUME resume pause STOP SHUTDOWN:guest-reset ");
+    expect("RESUME resume SHUTDOWN:guest-reset pause ");
     g_assert_cmpint(m->exit_code, ==, 0);
     end(m);
+}
+
+static void test_quit(void)
+{
+    Machine *m = start();
+
+    m->cfg.no_shutdown = true;
+    machine_start(m, NULL);
+    machine_request_quit(m, "host-signal");
+    mainloop_run();
+    expect("RESUME resume SHUTDOWN:host-signal pause ");
+    machine_unwatch(m, on_event, NULL);
+    machine_emit(m, "STOP");
+    expect("");
+    end(m);
+}
+
+static void test_panic(void)
+{
+    static const struct {
+        PanicAction action;
+        bool no_shutdown;
+        RunState state;
+        const char *story;
+    } cases[] = {
+        { PANIC_NONE, false, RUN_RUNNING, "GUEST_PANICKED:run " },
+        { PANIC_PAUSE, false, RUN_GUEST_PANICKED,
+          "GUEST_PANICKED:pause pause STOP " },
+        { PANIC_SHUTDOWN, true, RUN_GUEST_PANICKED,
+          "GUEST_PANICKED:pause pause STOP " },
+        { PANIC_SHUTDOWN, false, RUN_GUEST_PANICKED,
+          "GUEST_PANICKED:poweroff pause STOP SHUTDOWN:guest-panic " },
+        { PANIC_EXIT_FAILURE, false, RUN_GUEST_PANICKED,
+          "GUEST_PANICKED:poweroff pause STOP SHUTDOWN:guest-panic " },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        Machine *m = start();
+
+        m->cfg.panic_action = cases[i].action;
+        m->cfg.no_shutdown = cases[i].no_shutdown;
+        machine_start(m, NULL);
+        expect("RESUME resume ");
+        machine_request_panic(m);
+        loop();
+        expect(cases[i].story);
+        g_assert_cmpint(m->state, ==, cases[i].state);
+        g_assert_cmpint(m->exit_code, ==,
+                        cases[i].action == PANIC_EXIT_FAILURE);
+        take_quit();
+        end(m);
+    }
 }
 
 static void test_stop_request(void)
@@ -336,6 +399,8 @@ int main(int argc, char **argv)
     g_test_add_func("/machine/shutdown", test_shutdown);
     g_test_add_func("/machine/no-shutdown", test_no_shutdown);
     g_test_add_func("/machine/no-reboot", test_no_reboot);
+    g_test_add_func("/machine/quit", test_quit);
+    g_test_add_func("/machine/panic", test_panic);
     g_test_add_func("/machine/stop-request", test_stop_request);
     g_test_add_func("/machine/reclaim", test_reclaim);
     g_test_add_func("/machine/request-outlives", test_request_outlives);
