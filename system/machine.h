@@ -99,6 +99,10 @@ struct Machine {
     Chardev *debugcon;
     GPtrArray *devices;   /* in realize order; owned */
     GHashTable *chardevs; /* id -> Chardev */
+    GPtrArray *objects;   /* -object; of Device *, see system/object.h */
+    GPtrArray *drives;    /* of hw/block/drive.c */
+    GPtrArray *netdevs;   /* -netdev; of NetPort * */
+    GPtrArray *pci_buses; /* of hw/pci/bus.c */
     GList *monitors;      /* of monitor.c */
     RunState state;
     int exit_code;

@@ -1,0 +1,212 @@
+/*
+ * virtio 1.2: what a device kind writes, and what a transport does for it.
+ *
+ * A device kind (blk.c, net.c, rng.c ...) fills a VirtioOps, and its instance
+ * begins with a VirtioDevice. The same instance serves two device classes: NAME
+ * "-pci" with bus "PCI" and NAME "-device" with bus "virtio-bus" (an mmio
+ * slot); virtio_realize() looks at the class and takes the transport.
+ *
+ * Queue handlers run in the main loop with the machine lock held, never in a
+ * vCPU's thread: a notification schedules them once. Rings and descriptors are
+ * the guest's and hostile: a broken ring sets NEEDS_RESET, and virtq_pop()
+ * returns NULL from then on.
+ */
+#ifndef HW_VIRTIO_VIRTIO_H
+#define HW_VIRTIO_VIRTIO_H
+
+#include "hw/pci/pci.h"
+#include "system/device.h"
+
+typedef struct VirtioDevice VirtioDevice;
+typedef struct VirtQueue VirtQueue;
+typedef struct VirtioOps VirtioOps;
+typedef struct VirtioTransport VirtioTransport;
+
+/* Device status, 2.1. */
+enum {
+    VIRTIO_S_ACKNOWLEDGE = 1,
+    VIRTIO_S_DRIVER = 2,
+    VIRTIO_S_DRIVER_OK = 4,
+    VIRTIO_S_FEATURES_OK = 8,
+    VIRTIO_S_NEEDS_RESET = 64,
+    VIRTIO_S_FAILED = 128,
+};
+
+/* Feature bits that belong to the rings and transports, 6. */
+enum {
+    VIRTIO_F_NOTIFY_ON_EMPTY = 24, /* legacy */
+    VIRTIO_F_ANY_LAYOUT = 27,      /* legacy */
+    VIRTIO_F_INDIRECT_DESC = 28,
+    VIRTIO_F_EVENT_IDX = 29,
+    VIRTIO_F_VERSION_1 = 32,
+    VIRTIO_F_ACCESS_PLATFORM = 33,
+    VIRTIO_F_RING_RESET = 40,
+};
+
+enum { VIRTQ_MAX_SIZE = 1024, VIRTIO_MAX_QUEUES = 1024 };
+#define VIRTIO_NO_VECTOR 0xffff
+
+/* One request: buffers the device reads (out), then those it writes (in), as
+ * host memory. Allocated by virtq_pop() with room for the device's own struct
+ * around it; freed by virtq_push() or virtq_unpop(). */
+typedef struct VirtElem {
+    unsigned head; /* index of its first descriptor */
+    int n_out, n_in;
+    struct iovec *out, *in;
+    hwaddr *in_addr; /* guest addresses of in[], to mark what was written */
+    size_t out_len, in_len;
+} VirtElem;
+
+struct VirtioOps {
+    const char *name;   /* "virtio-blk" */
+    uint16_t id;        /* 5: device ID */
+    uint32_t pci_class; /* class code for the pci transport */
+    size_t config_size;
+    /* Offered features of the device kind, bits 0-23 and 50-127; the ring's and
+     * the transport's are added. */
+    uint64_t (*features)(VirtioDevice *v);
+    /* Optional: called when FEATURES_OK is set; false: refuses the set. */
+    bool (*set_features)(VirtioDevice *v, uint64_t features);
+    /* Fills @config (config_size bytes, zeroed before). */
+    void (*get_config)(VirtioDevice *v, uint8_t *config);
+    /* Optional: the guest wrote; @config has the new bytes. */
+    void (*set_config)(VirtioDevice *v, const uint8_t *config);
+    /* Optional: v->status changed from @old (DRIVER_OK came or went; machine
+     * runs or stops do not come here). */
+    void (*status_changed)(VirtioDevice *v, uint8_t old);
+    /* Everything back to power-on; requests in flight are the device's to
+     * drain or to forget. The rings are already reset. */
+    void (*reset)(VirtioDevice *v);
+};
+
+struct VirtioDevice {
+    PciDevice pci; /* first; with an mmio transport only pci.dev is used */
+    const VirtioOps *ops;
+    const VirtioTransport *transport;
+    void *transport_state; /* of mmio.c or pci.c */
+    /* Properties of every virtio device, see VIRTIO_PROPS. */
+    bool prop_indirect, prop_event_idx, prop_iommu_platform;
+    /* ... and of those on PCI, see VIRTIO_PCI_PROPS. */
+    bool disable_modern;
+    char *disable_legacy; /* "on", "off", "auto" */
+    uint32_t vectors;
+    bool prop_ioeventfd;
+
+    uint8_t status;
+    uint64_t offered, features; /* the guest's choice */
+    bool broken;
+    uint8_t isr;
+    uint8_t config_generation;
+    uint16_t config_vector;
+    unsigned n_queues;
+    VirtQueue **queue;
+};
+
+typedef void VirtqHandler(VirtioDevice *v, VirtQueue *vq);
+
+/* ---- for device kinds ---------------------------------------------------------- */
+
+/* clang-format off */
+#define VIRTIO_PROPS \
+    { "indirect_desc", PROP_BOOL, offsetof(VirtioDevice, prop_indirect), 1, \
+      "offer indirect descriptors" }, \
+    { "event_idx", PROP_BOOL, offsetof(VirtioDevice, prop_event_idx), 1, \
+      "offer event indices" }, \
+    { "iommu_platform", PROP_BOOL, \
+      offsetof(VirtioDevice, prop_iommu_platform), 0, \
+      "offer VIRTIO_F_ACCESS_PLATFORM" }
+#define VIRTIO_PCI_PROPS \
+    { "disable-modern", PROP_BOOL, offsetof(VirtioDevice, disable_modern), 0, \
+      "no virtio 1.x interface" }, \
+    { "disable-legacy", PROP_STRING, \
+      offsetof(VirtioDevice, disable_legacy), (uintptr_t)"auto", \
+      "no virtio 0.9 interface (on, off, auto)" }, \
+    { "vectors", PROP_U32, offsetof(VirtioDevice, vectors), UINT32_MAX, \
+      "MSI-X vectors; 0: INTx only" }, \
+    { "ioeventfd", PROP_BOOL, offsetof(VirtioDevice, prop_ioeventfd), 1, \
+      "notifications without leaving the kernel, under kvm" }, \
+    PCI_PROPS
+/* clang-format on */
+
+/* First the queues, then this. Takes the transport that the class names. */
+bool virtio_realize(VirtioDevice *v, const VirtioOps *ops, GError **errp);
+void virtio_unrealize(VirtioDevice *v);
+void virtio_reset(VirtioDevice *v); /* the class's reset */
+/* Status, features, rings, transport: one VM_SUB row of the device's table. */
+extern const VMState vmstate_virtio;
+
+/* Before virtio_realize(). @size: what the device offers, a power of two. */
+VirtQueue *virtio_add_queue(VirtioDevice *v, unsigned size,
+                            VirtqHandler *handler);
+unsigned virtq_index(const VirtQueue *vq);
+bool virtq_ready(const VirtQueue *vq); /* enabled, and the ring is sane */
+
+/* The next request, or NULL: none, or the device is broken. @size: of the
+ * struct that begins with a VirtElem. */
+void *virtq_pop(VirtQueue *vq, size_t size);
+/* Gives it back unconsumed: the next pop returns it again. */
+void virtq_unpop(VirtQueue *vq, VirtElem *e);
+/* Done; @written bytes of the in buffers are valid. Frees @e. Not yet seen by
+ * the guest's interrupt: virtq_notify() after one or several. */
+void virtq_push(VirtQueue *vq, VirtElem *e, size_t written);
+/* Interrupts the guest unless it asked not to be. */
+void virtq_notify(VirtQueue *vq);
+bool virtq_empty(VirtQueue *vq);
+/* Asks the guest to notify or not to. Turning it on returns true when something
+ * came meanwhile and must be looked at first. */
+bool virtq_want_notify(VirtQueue *vq, bool on);
+/* Runs the handler from the main loop as if the guest had notified. */
+void virtq_schedule(VirtQueue *vq);
+/* Bytes of in and out buffers that wait, counted up to the two limits. */
+void virtq_available(VirtQueue *vq, size_t *in, size_t *out, size_t in_max,
+                     size_t out_max);
+
+static inline bool virtio_has(const VirtioDevice *v, unsigned bit)
+{
+    return v->features >> bit & 1;
+}
+
+/* The config space changed: generation and interrupt. */
+void virtio_config_changed(VirtioDevice *v);
+/* The guest broke the rules: NEEDS_RESET, one LOG_GUEST_ERROR line. */
+void virtio_broken(VirtioDevice *v, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+
+/* ---- for transports ------------------------------------------------------------- */
+
+struct VirtioTransport {
+    const char *bus; /* DeviceClass.bus it serves */
+    bool (*realize)(VirtioDevice *v, GError **errp);
+    void (*unrealize)(VirtioDevice *v);
+    void (*reset)(VirtioDevice *v);
+    /* Interrupts with v->isr already set. @vector: VIRTIO_NO_VECTOR, or the
+     * queue's or the configuration's. */
+    void (*interrupt)(VirtioDevice *v, uint16_t vector);
+    bool (*may_dma)(VirtioDevice *v); /* NULL: always */
+    const VMState *vmstate;
+};
+
+extern const VirtioTransport virtio_pci_transport, virtio_mmio_transport;
+
+/* Writes to the status register: 0 resets. Handles DRIVER_OK, FEATURES_OK. */
+void virtio_set_status(VirtioDevice *v, uint8_t status);
+uint64_t virtio_offered(VirtioDevice *v);
+void virtio_set_driver_features(VirtioDevice *v, uint64_t features);
+void virtio_config_read(VirtioDevice *v, unsigned off, void *buf, unsigned n);
+void virtio_config_write(VirtioDevice *v, unsigned off, const void *buf,
+                         unsigned n);
+void virtio_notified(VirtioDevice *v, unsigned queue); /* by the guest */
+
+/* Ring registers. Addresses may be set while the queue is not enabled. */
+typedef struct VirtqSetup {
+    unsigned max_size, size;
+    hwaddr desc, avail, used;
+    bool enabled;
+    uint16_t vector;
+} VirtqSetup;
+VirtqSetup *virtq_setup(VirtioDevice *v, unsigned queue); /* NULL: no such */
+/* Legacy: one page number, layout by @align. 0 disables the queue. */
+void virtq_set_legacy(VirtioDevice *v, unsigned queue, hwaddr base,
+                      unsigned align);
+void virtq_set_enabled(VirtioDevice *v, unsigned queue, bool on);
+
+#endif
