@@ -5,6 +5,7 @@
  */
 #include "util/osdep.h"
 #include "block/block.h"
+#include "block/vmstream.h"
 #include "util/error.h"
 #include "util/secret.h"
 
@@ -318,6 +319,69 @@ static void test_snapshots(gconstpointer data)
     g_unlink(path);
 }
 
+/* VM state as a stream: any piece sizes, twice, and back after apply(). */
+static void test_vmstream(void)
+{
+    enum { LEN = 9 * 1000 * 1000 + 7 };
+    g_autofree char *path = path_of("vmstream");
+    g_autofree uint8_t *state = g_malloc(LEN), *back = g_malloc(LEN);
+    SnapshotInfo one = { .name = "one" }, two = { .name = "two" };
+    g_autoptr(GError) err = NULL;
+    GRand *r = g_rand_new_with_seed(g_test_rand_int());
+    BlockNode *bn;
+
+    for (size_t i = 0; i < LEN; i++) {
+        state[i] = (uint8_t)(i * 7 + i / 4096);
+    }
+    create(path, "size=1M,cluster_size=4k");
+    bn = open_rw(path);
+    for (int round = 0; round < 2; round++) {
+        SnapshotInfo *info = round ? &two : &one;
+        size_t len = round ? LEN / 3 : LEN;
+        VmStream *v = vmstream_writer(bn, &err);
+
+        g_assert_no_error(err);
+        for (size_t at = 0; at < len;) {
+            size_t n = (size_t)g_rand_int_range(r, 1, 300000);
+
+            n = MIN(n, len - at);
+            g_assert_cmpint(vmstream_write(v, state + at, n), ==, 0);
+            at += n;
+        }
+        info->vm_state_size = vmstream_tell(v);
+        g_assert_cmpuint(info->vm_state_size, ==, len);
+        g_assert_cmpint(vmstream_close(v), ==, 0);
+        bn->drv->snapshots->create(bn, info, &err);
+        g_assert_no_error(err);
+        expect_clean(bn, info->name);
+    }
+    for (int round = 0; round < 2; round++) {
+        SnapshotInfo *info = round ? &one : &two;
+        size_t len = info->vm_state_size;
+        VmStream *v;
+
+        bn->drv->snapshots->apply(bn, info->name, &err);
+        g_assert_no_error(err);
+        v = vmstream_reader(bn, len, &err);
+        g_assert_no_error(err);
+        memset(back, 0, LEN);
+        for (size_t at = 0; at < len;) {
+            size_t n = (size_t)g_rand_int_range(r, 1, 300000);
+
+            n = MIN(n, len - at);
+            g_assert_cmpint(vmstream_read(v, back + at, n), ==, 0);
+            at += n;
+        }
+        g_assert_true(memcmp(back, state, len) == 0);
+        g_assert_cmpint(vmstream_read(v, back, 1), ==, -EIO);
+        g_assert_cmpint(vmstream_close(v), ==, 0);
+    }
+    expect_clean(bn, "applied");
+    close_bn(bn);
+    g_rand_free(r);
+    g_unlink(path);
+}
+
 static void test_backing(void)
 {
     g_autofree char *base = path_of("base"), *top = path_of("top");
@@ -529,6 +593,7 @@ int main(int argc, char **argv)
         g_test_add_data_func(a, &variants[i], test_random);
         g_test_add_data_func(b, &variants[i], test_snapshots);
     }
+    g_test_add_func("/qcow2/vmstream", test_vmstream);
     g_test_add_func("/qcow2/backing", test_backing);
     g_test_add_func("/qcow2/resize", test_resize);
     g_test_add_func("/qcow2/growth", test_growth);
