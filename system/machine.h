@@ -19,6 +19,7 @@ typedef struct Accel Accel;
 typedef struct Chardev Chardev;
 typedef struct KeyVal KeyVal;
 typedef struct CpuModel CpuModel;
+typedef struct HostKernel HostKernel;
 
 typedef struct MachineClass {
     const char *name;  /* "pc", "q35", "microvm", "none" */
@@ -92,7 +93,8 @@ struct Machine {
     unsigned ncpus;
     X86Cpu **cpu;
     Accel *accel;
-    void *cpus;                /* of accel/cpus.c */
+    HostKernel *host; /* system/host-kernel.h; of the accelerator, or NULL */
+    void *cpus;       /* of accel/cpus.c */
     const CpuModel *cpu_model; /* resolved, before cpus_create() */
     IrqLine gsi[MACHINE_GSIS]; /* legacy interrupt inputs, wired by build() */
     Chardev *serial[MACHINE_SERIALS]; /* host ends of COM1-4, may be NULL */

@@ -146,6 +146,58 @@ void region_fini(Region *r)
     r->ram_owned = false;
 }
 
+static void as_tell(AddressSpace *as);
+
+void region_add_event(Region *r, hwaddr offset, unsigned size, bool match,
+                      uint64_t value, int fd)
+{
+    RegionEvent e = { offset, size, match, match ? value : 0, fd };
+
+    if (!r->events) {
+        r->events = g_array_new(false, false, sizeof(RegionEvent));
+    }
+    g_array_append_val(r->events, e);
+    if (r->as) {
+        as_tell(r->as);
+    }
+}
+
+static bool event_is(const RegionEvent *e, hwaddr offset, unsigned size,
+                     bool match, uint64_t value, int fd)
+{
+    return e->offset == offset && e->size == size && e->match == match &&
+           (!match || e->value == value) && e->fd == fd;
+}
+
+void region_del_event(Region *r, hwaddr offset, unsigned size, bool match,
+                      uint64_t value, int fd)
+{
+    for (guint i = 0; r->events && i < r->events->len; i++) {
+        if (event_is(&g_array_index(r->events, RegionEvent, i), offset, size,
+                     match, value, fd)) {
+            g_array_remove_index(r->events, i);
+            break;
+        }
+    }
+    if (r->events && !r->events->len) {
+        g_array_unref(r->events);
+        r->events = NULL;
+    }
+    if (r->as) {
+        as_tell(r->as);
+    }
+}
+
+void region_set_coalesced(Region *r, bool on)
+{
+    if (r->coalesced != on) {
+        r->coalesced = on;
+        if (r->as) {
+            as_tell(r->as);
+        }
+    }
+}
+
 /* ---- the flat map ---------------------------------------------------------- */
 
 static hwaddr range_last(const FlatRange *f)
@@ -299,6 +351,15 @@ void as_reclaim(AddressSpace *as)
     g_array_append_val(as->maps, current);
 }
 
+static void as_tell(AddressSpace *as)
+{
+    for (guint i = 0; i < as->watchers->len; i++) {
+        const Watcher *w = &g_array_index(as->watchers, Watcher, i);
+
+        w->changed(w->opaque, as->flat);
+    }
+}
+
 static void as_rebuild(AddressSpace *as)
 {
     FlatMap *map;
@@ -311,11 +372,7 @@ static void as_rebuild(AddressSpace *as)
         return;
     }
     __atomic_store_n(&as->flat, map, __ATOMIC_RELEASE);
-    for (guint i = 0; i < as->watchers->len; i++) {
-        const Watcher *w = &g_array_index(as->watchers, Watcher, i);
-
-        w->changed(w->opaque, map);
-    }
+    as_tell(as);
 }
 
 const FlatMap *as_flat(AddressSpace *as)

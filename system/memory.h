@@ -37,6 +37,15 @@ typedef enum RegionKind {
     REGION_ALIAS, /* a window onto another region */
 } RegionKind;
 
+/* See region_add_event(). */
+typedef struct RegionEvent {
+    hwaddr offset;
+    unsigned size; /* 1, 2, 4, 8; 0: any */
+    bool match;    /* only when @value is written */
+    uint64_t value;
+    int fd;
+} RegionEvent;
+
 struct Region {       /* embedded in the device that owns it */
     const char *name; /* shown by "info mtree" */
     RegionKind kind;
@@ -47,6 +56,9 @@ struct Region {       /* embedded in the device that owns it */
     bool ram_owned;
     Region *target; /* REGION_ALIAS */
     hwaddr target_offset;
+    GArray *events; /* of RegionEvent; NULL: none */
+    bool coalesced; /* see region_set_coalesced() */
+    bool in_kernel; /* the host's kernel answers; ops only for us */
 
     AddressSpace *as; /* these three belong to as_map() */
     hwaddr base;
@@ -61,6 +73,22 @@ bool region_init_rom(Region *r, const char *name, hwaddr size, GError **errp);
 void region_init_alias(Region *r, const char *name, Region *target,
                        hwaddr offset, hwaddr size);
 void region_fini(Region *r);
+
+/*
+ * For REGION_IO: a write of @size bytes (0: of any size) at @offset, of @value
+ * only if @match, may make the eventfd @fd readable instead of calling
+ * ops->write. Whether it does is the accelerator's choice, write by write; see
+ * system/host-kernel.h. Each one added must be deleted, with the same values,
+ * before its fd is closed. Machine lock held.
+ */
+void region_add_event(Region *r, hwaddr offset, unsigned size, bool match,
+                      uint64_t value, int fd);
+void region_del_event(Region *r, hwaddr offset, unsigned size, bool match,
+                      uint64_t value, int fd);
+/* Writes may reach ops->write late, in their order, but before any other access
+ * of the guest to a device does: frame buffers, registers without an effect
+ * that the guest waits for. */
+void region_set_coalesced(Region *r, bool on);
 
 /* @lock: taken around RegionOps; NULL: none. @size: of the space in bytes
  * (65536 for ports); 0 is 2^64. */
@@ -108,7 +136,8 @@ typedef struct FlatMap {
 const FlatMap *as_flat(AddressSpace *as);
 /* The range that holds @addr, or NULL: nothing there. */
 const FlatRange *as_find(AddressSpace *as, hwaddr addr);
-/* @changed runs after every change: KVM programs slots, TCG drops its TLBs. */
+/* @changed runs after every change, also of regions' events: KVM programs slots,
+ * TCG drops its TLBs. */
 void as_watch(AddressSpace *as,
               void (*changed)(void *opaque, const FlatMap *map), void *opaque);
 /* Maps that were replaced and are kept for who may still look at them. */

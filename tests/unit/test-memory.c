@@ -316,6 +316,34 @@ static void test_changes(void)
     g_assert_null(a.as);
 }
 
+/* Events are the accelerator's business; here they are only kept and told. */
+static void test_events(void)
+{
+    AddressSpace *as = as_new("memory", 0, NULL);
+    unsigned changes = 0;
+    Region a;
+
+    region_init_io(&a, "a", 16, &ops_default, NULL);
+    region_add_event(&a, 4, 2, false, 0, 7); /* before it is mapped */
+    as_watch(as, count_change, &changes);
+    as_map(as, 0, &a, 0);
+    g_assert_cmpuint(changes, ==, 1);
+    region_add_event(&a, 8, 0, true, 5, 8);
+    g_assert_cmpuint(changes, ==, 2);
+    g_assert_cmpuint(a.events->len, ==, 2);
+    region_del_event(&a, 8, 0, true, 6, 8); /* another one's value */
+    g_assert_cmpuint(a.events->len, ==, 2);
+    region_del_event(&a, 8, 0, true, 5, 8);
+    region_del_event(&a, 4, 2, false, 0, 7);
+    g_assert_null(a.events);
+    region_del_event(&a, 4, 2, false, 0, 7);
+    changes = 0;
+    region_set_coalesced(&a, true);
+    region_set_coalesced(&a, true);
+    g_assert_cmpuint(changes, ==, 1);
+    as_free(as);
+}
+
 static void test_dump(void)
 {
     AddressSpace *as = as_new("memory", 0, NULL);
@@ -421,6 +449,7 @@ int main(int argc, char **argv)
     g_test_add_func("/memory/whole-space", test_whole_space);
     g_test_add_func("/memory/ram-rom-hook", test_ram_rom_and_hook);
     g_test_add_func("/memory/changes", test_changes);
+    g_test_add_func("/memory/events", test_events);
     g_test_add_func("/memory/dump", test_dump);
     g_test_add_func("/memory/ram-errors", test_ram_errors);
     g_test_add_func("/memory/flip", test_flip_under_readers);
