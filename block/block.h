@@ -172,7 +172,9 @@ typedef struct BlockInfo {
     uint32_t cluster_size; /* 0: has none */
     bool dirty;            /* dirty-flag */
     bool corrupt;
-    bool encrypted, compressed_only;
+    bool encrypted;
+    bool
+        compressed_only; /* takes whole clusters, compressed: convert does so */
     uint64_t vm_state_offset;
 } BlockInfo;
 

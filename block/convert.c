@@ -13,6 +13,19 @@ static uint64_t cluster_of(BlockNode *bn)
     return info.cluster_size ? info.cluster_size : 65536;
 }
 
+/* Streams: written compressed, and in the order of the disk unless -W says that
+ * it does not matter. */
+static void look_at_target(CopyOpts *c, const ConvertOpts *o)
+{
+    BlockInfo info;
+
+    block_get_info(o->dst, &info);
+    if (info.compressed_only) {
+        c->compress = true;
+        c->workers = o->out_of_order ? c->workers : 1;
+    }
+}
+
 bool block_convert(const ConvertOpts *o, const BlockJob *job, GError **errp)
 {
     CopyOpts c = {
@@ -26,6 +39,7 @@ bool block_convert(const ConvertOpts *o, const BlockJob *job, GError **errp)
         .workers = o->compress && !o->workers ? worker_cpus() : o->workers,
     };
 
+    look_at_target(&c, o);
     for (unsigned i = 0; i < o->nsrc; i++) {
         c.total += o->src[i]->size;
     }

@@ -7,6 +7,7 @@
 extern const BlockDriver block_raw;
 extern const BlockDriver block_qcow2;
 extern const BlockDriver block_vdi;
+extern const BlockDriver block_vmdk;
 extern const BlockDriver block_file;
 extern const BlockDriver block_host_device;
 extern const BlockDriver block_null;      /* null-co:// */
