@@ -332,17 +332,18 @@ void cpus_reset(Machine *m)
 }
 
 /* Machine.cpus_hold */
-static void cpus_hold(Machine *m)
+static bool cpus_hold(Machine *m)
 {
     CpuThread *t = current;
 
     if (!t || t->all->m != m) {
-        return;
+        return false;
     }
     pthread_mutex_lock(&t->all->lock);
     t->hold = true;
     pthread_mutex_unlock(&t->all->lock);
     cpu_kick(t->cpu);
+    return true;
 }
 
 void cpu_run_on(X86Cpu *cpu, void (*fn)(X86Cpu *cpu, void *opaque),
@@ -581,7 +582,8 @@ void cpus_destroy(Machine *m)
         }
         cpu_delete(&all->thread[i]);
     }
-    m->cpus_pause = m->cpus_resume = m->cpus_reset = m->cpus_hold = NULL;
+    m->cpus_pause = m->cpus_resume = m->cpus_reset = NULL;
+    m->cpus_hold = NULL;
     m->cpus = NULL;
     g_free(m->cpu);
     m->cpu = NULL;

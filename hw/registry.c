@@ -29,6 +29,7 @@ extern const DeviceClass port92_class;
 extern const DeviceClass cf9_class;
 extern const DeviceClass port80_class;
 extern const DeviceClass fw_cfg_class;
+extern const DeviceClass virtio_mmio_class;
 
 const DeviceClass *const device_classes[] = {
     &isa_serial_class,
@@ -48,6 +49,7 @@ const DeviceClass *const device_classes[] = {
     &cf9_class,
     &port80_class,
     &fw_cfg_class,
+    &virtio_mmio_class,
     NULL,
 };
 

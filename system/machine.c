@@ -426,6 +426,36 @@ static void machine_map_changed(void *opaque, const FlatMap *map)
     hold_current_cpu(m);
 }
 
+typedef struct Deferred {
+    Machine *m;
+    void (*fn)(void *opaque);
+    void *opaque;
+} Deferred;
+
+static void deferred_run(void *opaque)
+{
+    Deferred *d = opaque;
+
+    d->fn(d->opaque);
+    if (d->m->state == RUN_RUNNING && d->m->cpus_resume) {
+        d->m->cpus_resume(d->m);
+    }
+    g_free(d);
+}
+
+bool machine_defer(Machine *m, void (*fn)(void *opaque), void *opaque)
+{
+    Deferred *d;
+
+    if (!m->cpus_hold || !m->cpus_hold(m)) {
+        return false;
+    }
+    d = g_new(Deferred, 1);
+    *d = (Deferred) { m, fn, opaque };
+    mainloop_call(deferred_run, d);
+    return true;
+}
+
 static Requests *requests_new(Machine *m)
 {
     Requests *r = g_new0(Requests, 1);

@@ -116,9 +116,9 @@ struct Machine {
     void (*cpus_pause)(Machine *m);
     void (*cpus_resume)(Machine *m);
     void (*cpus_reset)(Machine *m);
-    /* In a vCPU's thread: it waits before its next instruction until the main
-     * loop has acted. Elsewhere: nothing. */
-    void (*cpus_hold)(Machine *m);
+    /* In a vCPU's thread: it waits before its next instruction until
+     * cpus_resume(), true. Elsewhere: nothing, false. */
+    bool (*cpus_hold)(Machine *m);
     /* In a vCPU's thread, lock not held: it executed HLT and nothing pending
      * would wake it. May be NULL. */
     void (*on_halt)(X86Cpu *cpu);
@@ -170,6 +170,11 @@ void machine_request_panic(Machine *m);
 /* Stops the vCPUs in state @why (RUN_PAUSED, RUN_DEBUG, RUN_INTERNAL_ERROR). */
 void machine_request_stop(Machine *m, RunState why);
 void machine_request_powerdown(Machine *m);
+
+/* Calls @fn from the main loop; a vCPU that asks executes nothing more until
+ * then. False, and nothing is done: this is the main thread, call it yourself.
+ * Machine lock held. */
+bool machine_defer(Machine *m, void (*fn)(void *opaque), void *opaque);
 
 /* Main thread. */
 bool machine_start(Machine *m, GError **errp); /* cont */

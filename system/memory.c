@@ -35,7 +35,8 @@ struct AddressSpace {
     char *name;
     hwaddr last; /* highest address */
     GRecMutex *lock;
-    FlatMap *flat;      /* atomic; also the newest of maps */
+    FlatMap *flat; /* atomic; also the newest of maps */
+    uint64_t generation;
     GPtrArray *regions; /* in order of precedence */
     GArray *maps;       /* of OldMap: the current one and old ones; owned */
     GArray *watchers;
@@ -378,6 +379,11 @@ static void as_rebuild(AddressSpace *as)
 const FlatMap *as_flat(AddressSpace *as)
 {
     return __atomic_load_n(&as->flat, __ATOMIC_ACQUIRE);
+}
+
+uint64_t as_generation(const AddressSpace *as)
+{
+    return as->generation;
 }
 
 /* The range that holds @addr, or NULL and in *@gap how far the hole goes. */

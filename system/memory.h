@@ -111,8 +111,8 @@ void as_store(AddressSpace *as, hwaddr addr, uint64_t value, unsigned size);
 bool as_write_rom(AddressSpace *as, hwaddr addr, const void *buf, size_t len);
 
 /* Host pointer to @len bytes of RAM at @addr, or NULL if any of it is not RAM
- * (or is ROM and @for_write). The only way for a device to get one; after
- * writing through it call as_ram_written(). */
+ * (or is ROM and @for_write). The only way for a device to get one; to keep it,
+ * see as_generation(); after writing through it call as_ram_written(). */
 void *as_ram(AddressSpace *as, hwaddr addr, hwaddr len, bool for_write);
 void as_ram_written(AddressSpace *as, hwaddr addr, hwaddr len);
 /* @hook hears of every as_write()/as_store()/as_ram_written() to RAM, after
@@ -140,6 +140,9 @@ const FlatRange *as_find(AddressSpace *as, hwaddr addr);
  * TCG drops its TLBs. */
 void as_watch(AddressSpace *as,
               void (*changed)(void *opaque, const FlatMap *map), void *opaque);
+/* Grows with every change of the map: a pointer from as_ram() may be kept while
+ * it stands still. Machine lock held. */
+uint64_t as_generation(const AddressSpace *as);
 /* Maps that were replaced and are kept for who may still look at them. */
 unsigned as_old_maps(const AddressSpace *as);
 /* Frees those; no other thread uses the address space now. */

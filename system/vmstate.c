@@ -56,9 +56,17 @@ static void put_be(GByteArray *out, uint64_t v, uint32_t size)
     g_byte_array_append(out, buf + 8 - size, size);
 }
 
-static void *field_element(const VMField *f, void *obj, uint32_t i)
+uint32_t vmstate_count(const VMField *f, const void *obj)
 {
-    return (char *)obj + f->offset + (size_t)i * f->size;
+    return f->by_pointer ? *(const unsigned *)((const char *)obj + f->count_at)
+                         : f->count;
+}
+
+void *vmstate_element(const VMField *f, void *obj, uint32_t i)
+{
+    char *field = (char *)obj + f->offset;
+
+    return f->by_pointer ? (*(void ***)field)[i] : field + (size_t)i * f->size;
 }
 
 /* ---- save ------------------------------------------------------------------ */
@@ -66,8 +74,8 @@ static void *field_element(const VMField *f, void *obj, uint32_t i)
 static bool save_field(GByteArray *out, const VMField *f, void *obj,
                        GError **errp)
 {
-    for (uint32_t i = 0; i < f->count; i++) {
-        void *p = field_element(f, obj, i);
+    for (uint32_t i = 0, n = vmstate_count(f, obj); i < n; i++) {
+        void *p = vmstate_element(f, obj, i);
 
         switch (f->kind) {
         case VM_UINT:
@@ -198,8 +206,8 @@ static bool load_element(Reader *r, const VMState *desc, const VMField *f,
 static bool load_field(Reader *r, const VMState *desc, const VMField *f,
                        void *obj, GError **errp)
 {
-    for (uint32_t i = 0; i < f->count; i++) {
-        void *p = field_element(f, obj, i);
+    for (uint32_t i = 0, n = vmstate_count(f, obj); i < n; i++) {
+        void *p = vmstate_element(f, obj, i);
 
         if (!(f->kind == VM_STRUCT ? load_section(r, f->sub, p, errp)
                                    : load_element(r, desc, f, p, errp))) {
@@ -298,19 +306,19 @@ static void dump_field(GString *out, const VMField *f, void *obj,
                        unsigned indent)
 {
     if (f->kind == VM_STRUCT) {
-        for (uint32_t i = 0; i < f->count; i++) {
+        for (uint32_t i = 0, n = vmstate_count(f, obj); i < n; i++) {
             g_string_append_printf(out, "%*s%s", (int)indent, "", f->name);
-            if (f->count > 1) {
+            if (n > 1) {
                 g_string_append_printf(out, "[%u]", i);
             }
             g_string_append(out, ":\n");
-            dump_section(out, f->sub, field_element(f, obj, i), indent + 2);
+            dump_section(out, f->sub, vmstate_element(f, obj, i), indent + 2);
         }
         return;
     }
     g_string_append_printf(out, "%*s%s =", (int)indent, "", f->name);
-    for (uint32_t i = 0; i < f->count; i++) {
-        void *p = field_element(f, obj, i);
+    for (uint32_t i = 0, n = vmstate_count(f, obj); i < n; i++) {
+        void *p = vmstate_element(f, obj, i);
 
         g_string_append_c(out, ' ');
         if (f->kind == VM_BYTES) {

@@ -35,6 +35,8 @@ typedef struct VMField {
     uint32_t count;     /* elements in the array; 1 for a scalar */
     uint16_t since;     /* first section version that has the field */
     const VMState *sub; /* VM_STRUCT */
+    bool by_pointer;    /* VM_STRUCT: the field is an array of pointers to */
+    size_t count_at;    /* structs, as many as the unsigned here says */
 } VMField;
 
 struct VMState {
@@ -95,6 +97,14 @@ struct VMState {
         .name = #f, .kind = VM_STRUCT, .offset = offsetof(S, f), \
         .size = sizeof(((S *)0)->f[0]), .count = (n), .sub = &(desc) \
     }
+/* S **f, as many as unsigned @n of the object says; the stream must have as
+ * many. */
+#define VM_SUB_PTRS(S, f, n, desc) \
+    { \
+        .name = #f, .kind = VM_STRUCT, .offset = offsetof(S, f), \
+        .sub = &(desc), .by_pointer = true, \
+        .count_at = offsetof(S, n) + VM_TYPE_CHECK(S, n, unsigned) \
+    }
 /* A struct Timer: armed or not, and when. Re-armed on load. */
 #define VM_TIMER_FIELD(S, f) \
     { \
@@ -112,6 +122,9 @@ bool vmstate_save(GByteArray *out, const VMState *desc, void *obj,
 /* Consumes one section from the front of @in, from *@pos on. */
 bool vmstate_load(GByteArray *in, size_t *pos, const VMState *desc, void *obj,
                   GError **errp);
+/* How many elements the field of @obj has, and where the @i-th is. */
+uint32_t vmstate_count(const VMField *f, const void *obj);
+void *vmstate_element(const VMField *f, void *obj, uint32_t i);
 /* As indented text, for people and for comparing two machines. */
 void vmstate_dump(GString *out, const VMState *desc, void *obj);
 

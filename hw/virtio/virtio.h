@@ -7,9 +7,24 @@
  * slot); virtio_realize() looks at the class and takes the transport.
  *
  * Queue handlers run in the main loop with the machine lock held, never in a
- * vCPU's thread: a notification schedules them once. Rings and descriptors are
- * the guest's and hostile: a broken ring sets NEEDS_RESET, and virtq_pop()
- * returns NULL from then on.
+ * vCPU's thread, and not while the machine is stopped: a notification schedules
+ * them once. Rings and descriptors are the guest's and hostile: a broken ring
+ * sets NEEDS_RESET, and virtq_pop() returns NULL from then on.
+ *
+ * A handler takes what is there and leaves:
+ *
+ *     while ((r = virtq_pop(vq, sizeof(*r)))) {
+ *         ... fill r->elem.in ...
+ *         virtq_push(vq, &r->elem, written);
+ *     }
+ *     virtq_notify(vq);
+ *
+ * virtq_pop() returns NULL only after it has asked the guest to notify again
+ * (unless virtq_want_notify() said otherwise), so nothing is missed.
+ *
+ * The state that is saved names the requests that were taken and not given
+ * back. After loading, virtq_pop() returns those first: a device starts them
+ * once more and keeps no list of them itself.
  */
 #ifndef HW_VIRTIO_VIRTIO_H
 #define HW_VIRTIO_VIRTIO_H
@@ -21,6 +36,7 @@ typedef struct VirtioDevice VirtioDevice;
 typedef struct VirtQueue VirtQueue;
 typedef struct VirtioOps VirtioOps;
 typedef struct VirtioTransport VirtioTransport;
+typedef struct VirtioWork VirtioWork; /* of virtio.c */
 
 /* Device status, 2.1. */
 enum {
@@ -43,14 +59,22 @@ enum {
     VIRTIO_F_RING_RESET = 40,
 };
 
+#define VIRTIO_BIT(n) (UINT64_C(1) << (n))
+
+/* Causes in v->isr, 4.1.4.5. */
+enum { VIRTIO_ISR_QUEUE = 1, VIRTIO_ISR_CONFIG = 2 };
+
 enum { VIRTQ_MAX_SIZE = 1024, VIRTIO_MAX_QUEUES = 1024 };
+enum { VIRTIO_CONFIG_MAX = 256 };
 #define VIRTIO_NO_VECTOR 0xffff
 
 /* One request: buffers the device reads (out), then those it writes (in), as
  * host memory. Allocated by virtq_pop() with room for the device's own struct
  * around it; freed by virtq_push() or virtq_unpop(). */
 typedef struct VirtElem {
-    unsigned head; /* index of its first descriptor */
+    uint16_t head;  /* index of its first descriptor */
+    bool again;     /* it was in flight when the state was saved */
+    uint32_t epoch; /* of the queue; another one since: it was reset */
     int n_out, n_in;
     struct iovec *out, *in;
     hwaddr *in_addr; /* guest addresses of in[], to mark what was written */
@@ -61,11 +85,11 @@ struct VirtioOps {
     const char *name;   /* "virtio-blk" */
     uint16_t id;        /* 5: device ID */
     uint32_t pci_class; /* class code for the pci transport */
-    size_t config_size;
+    size_t config_size; /* at most VIRTIO_CONFIG_MAX */
     /* Offered features of the device kind, bits 0-23 and 50-127; the ring's and
-     * the transport's are added. */
+     * the transport's are added. Asked once, by virtio_realize(). */
     uint64_t (*features)(VirtioDevice *v);
-    /* Optional: called when FEATURES_OK is set; false: refuses the set. */
+    /* Optional: FEATURES_OK is set (legacy: DRIVER_OK); false: refuses. */
     bool (*set_features)(VirtioDevice *v, uint64_t features);
     /* Fills @config (config_size bytes, zeroed before). */
     void (*get_config)(VirtioDevice *v, uint8_t *config);
@@ -74,8 +98,13 @@ struct VirtioOps {
     /* Optional: v->status changed from @old (DRIVER_OK came or went; machine
      * runs or stops do not come here). */
     void (*status_changed)(VirtioDevice *v, uint8_t old);
+    /* Optional: requests are on their way whose end touches guest memory. Then
+     * reset() is called in the main loop, and the vCPU that asked waits. */
+    bool (*busy)(VirtioDevice *v);
     /* Everything back to power-on; requests in flight are the device's to
-     * drain or to forget. The rings are already reset. */
+     * drain (when in the main loop) or to forget with virtq_push(), which does
+     * nothing but free them once the rings are reset, right after this. May be
+     * NULL. */
     void (*reset)(VirtioDevice *v);
 };
 
@@ -93,13 +122,16 @@ struct VirtioDevice {
     bool prop_ioeventfd;
 
     uint8_t status;
-    uint64_t offered, features; /* the guest's choice */
+    uint64_t kind_features;   /* what ops->features() said */
+    uint64_t driver_features; /* as the driver wrote them */
+    uint64_t features;        /* both sides have them */
     bool broken;
-    uint8_t isr;
+    uint8_t isr; /* VIRTIO_ISR_*; the transport shows and clears it */
     uint8_t config_generation;
     uint16_t config_vector;
     unsigned n_queues;
     VirtQueue **queue;
+    VirtioWork *work; /* queues that were notified */
 };
 
 typedef void VirtqHandler(VirtioDevice *v, VirtQueue *vq);
@@ -126,25 +158,32 @@ typedef void VirtqHandler(VirtioDevice *v, VirtQueue *vq);
     { "ioeventfd", PROP_BOOL, offsetof(VirtioDevice, prop_ioeventfd), 1, \
       "notifications without leaving the kernel, under kvm" }, \
     PCI_PROPS
+#define VIRTIO_MMIO_PROPS \
+    { "bus", PROP_STRING, offsetof(VirtioDevice, pci.bus_prop), 0, \
+      "slot to sit in (virtio-mmio-bus.0); else the first free one" }
 /* clang-format on */
 
-/* First the queues, then this. Takes the transport that the class names. */
+/* First the queues, then this. Takes the transport that the class names. On
+ * failure, and after virtio_unrealize(), the queues are gone. */
 bool virtio_realize(VirtioDevice *v, const VirtioOps *ops, GError **errp);
 void virtio_unrealize(VirtioDevice *v);
 void virtio_reset(VirtioDevice *v); /* the class's reset */
-/* Status, features, rings, transport: one VM_SUB row of the device's table. */
+/* Status, features, rings: one VM_SUB row of the table of the "-device" class;
+ * that of the "-pci" class has vmstate_virtio_pci instead, which includes it. */
 extern const VMState vmstate_virtio;
 
 /* Before virtio_realize(). @size: what the device offers, a power of two. */
 VirtQueue *virtio_add_queue(VirtioDevice *v, unsigned size,
                             VirtqHandler *handler);
 unsigned virtq_index(const VirtQueue *vq);
-bool virtq_ready(const VirtQueue *vq); /* enabled, and the ring is sane */
+/* Enabled, the ring is sane, and the driver is ready for it to be used. */
+bool virtq_ready(VirtQueue *vq);
 
 /* The next request, or NULL: none, or the device is broken. @size: of the
- * struct that begins with a VirtElem. */
+ * struct that begins with a VirtElem; what is behind that is not initialized.
+ */
 void *virtq_pop(VirtQueue *vq, size_t size);
-/* Gives it back unconsumed: the next pop returns it again. */
+/* Gives back unconsumed what was popped last: the next pop returns it again. */
 void virtq_unpop(VirtQueue *vq, VirtElem *e);
 /* Done; @written bytes of the in buffers are valid. Frees @e. Not yet seen by
  * the guest's interrupt: virtq_notify() after one or several. */
@@ -152,8 +191,8 @@ void virtq_push(VirtQueue *vq, VirtElem *e, size_t written);
 /* Interrupts the guest unless it asked not to be. */
 void virtq_notify(VirtQueue *vq);
 bool virtq_empty(VirtQueue *vq);
-/* Asks the guest to notify or not to. Turning it on returns true when something
- * came meanwhile and must be looked at first. */
+/* Asks the guest to notify or, while a handler is at work, not to. Turning it
+ * on returns true when something came meanwhile and must be looked at first. */
 bool virtq_want_notify(VirtQueue *vq, bool on);
 /* Runs the handler from the main loop as if the guest had notified. */
 void virtq_schedule(VirtQueue *vq);
@@ -168,7 +207,8 @@ static inline bool virtio_has(const VirtioDevice *v, unsigned bit)
 
 /* The config space changed: generation and interrupt. */
 void virtio_config_changed(VirtioDevice *v);
-/* The guest broke the rules: NEEDS_RESET, one LOG_GUEST_ERROR line. */
+/* The guest broke the rules: NEEDS_RESET, one LOG_GUEST_ERROR line (which gets
+ * the device's name in front and a newline behind). */
 void virtio_broken(VirtioDevice *v, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 
 /* ---- for transports ------------------------------------------------------------- */
@@ -177,26 +217,34 @@ struct VirtioTransport {
     const char *bus; /* DeviceClass.bus it serves */
     bool (*realize)(VirtioDevice *v, GError **errp);
     void (*unrealize)(VirtioDevice *v);
+    /* After a reset by register or of the machine: interrupts down, registers
+     * as at power-on. */
     void (*reset)(VirtioDevice *v);
     /* Interrupts with v->isr already set. @vector: VIRTIO_NO_VECTOR, or the
      * queue's or the configuration's. */
     void (*interrupt)(VirtioDevice *v, uint16_t vector);
     bool (*may_dma)(VirtioDevice *v); /* NULL: always */
-    const VMState *vmstate;
 };
 
 extern const VirtioTransport virtio_pci_transport, virtio_mmio_transport;
 
-/* Writes to the status register: 0 resets. Handles DRIVER_OK, FEATURES_OK. */
+/* Writes to the status register: 0 resets, perhaps later (then the vCPU waits
+ * for it). Handles DRIVER_OK, FEATURES_OK. */
 void virtio_set_status(VirtioDevice *v, uint8_t status);
-uint64_t virtio_offered(VirtioDevice *v);
+/* What the device offers, to a legacy driver (low 32 bits, with the bits that
+ * are only its) or a modern one. */
+uint64_t virtio_offered(const VirtioDevice *v, bool legacy);
+/* Refused (a guest error) after FEATURES_OK. */
 void virtio_set_driver_features(VirtioDevice *v, uint64_t features);
+/* Outside of the config space: all ones, or nothing happens. */
 void virtio_config_read(VirtioDevice *v, unsigned off, void *buf, unsigned n);
 void virtio_config_write(VirtioDevice *v, unsigned off, const void *buf,
                          unsigned n);
 void virtio_notified(VirtioDevice *v, unsigned queue); /* by the guest */
+/* The same in the main loop: an ioeventfd was signalled. Runs the handler. */
+void virtio_run_queue(VirtioDevice *v, unsigned queue);
 
-/* Ring registers. Addresses may be set while the queue is not enabled. */
+/* Ring registers. Those of a queue that is enabled do not change. */
 typedef struct VirtqSetup {
     unsigned max_size, size;
     hwaddr desc, avail, used;
@@ -204,9 +252,12 @@ typedef struct VirtqSetup {
     uint16_t vector;
 } VirtqSetup;
 VirtqSetup *virtq_setup(VirtioDevice *v, unsigned queue); /* NULL: no such */
-/* Legacy: one page number, layout by @align. 0 disables the queue. */
+/* Sizes that cannot be are a guest error and ignored. */
+void virtq_set_size(VirtioDevice *v, unsigned queue, unsigned size);
+/* Legacy: one address, layout by @align (a power of two). 0 disables. */
 void virtq_set_legacy(VirtioDevice *v, unsigned queue, hwaddr base,
                       unsigned align);
+/* Off: the queue is reset alone. */
 void virtq_set_enabled(VirtioDevice *v, unsigned queue, bool on);
 
 #endif

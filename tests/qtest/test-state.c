@@ -69,8 +69,8 @@ static void randomize_element(const VMField *f, void *p, unsigned one_in)
 static void randomize(const VMState *desc, void *obj, unsigned one_in)
 {
     for (const VMField *f = desc->fields; f->kind != VM_END; f++) {
-        for (uint32_t i = 0; i < f->count; i++) {
-            void *p = (char *)obj + f->offset + (size_t)i * f->size;
+        for (uint32_t i = 0; i < vmstate_count(f, obj); i++) {
+            void *p = vmstate_element(f, obj, i);
 
             if (f->kind == VM_STRUCT ||
                 g_test_rand_int_range(0, (int)one_in) == 0) {
