@@ -223,8 +223,8 @@ $(B)/tools/%: $(B)/obj/tools/%.o $(LIB)
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $< -Wl,--start-group $(LIB) -Wl,--end-group $(LIBS_ALL)
 
 bench: all
-	$(Q)if [ -x tests/bench/run ]; then tests/bench/run B=$(B) $(T); \
-	else echo "there is no tests/bench/run yet"; exit 1; fi
+	$(Q)tests/bench/run B=$(B) $(T)
+	$(Q)tests/bench/run-block B=$(B) $(T)
 
 format:
 	clang-format -i $(C_FILES)

@@ -94,7 +94,10 @@ static void req_finish(BlkReq *r)
 
     if (r->running) {
         blk->running--;
-        blk_unblock(blk);
+        /* Nobody waits for a transfer in place. */
+        if (!r->gated || r->planned || !blk->running) {
+            blk_unblock(blk);
+        }
     }
     if (ret == 0) {
         st->ops++;

@@ -12,15 +12,24 @@
 #include "util/worker.h"
 
 enum {
-    CHUNK = 2 << 20,
+    CHUNK = 512 << 10,
     DEFAULT_WORKERS = 8,
     PROGRESS_EVERY = 16 << 20,
     SECTOR = 512,
+    BUFFER_ALIGN = 4096,
 };
 
 typedef struct Chunk {
     uint64_t off, len; /* in the source */
 } Chunk;
+
+/* A buffer for a chunk; threads leave them to one another, since fresh memory
+ * costs as much as the copy. */
+typedef struct Buffer {
+    struct Buffer *next;
+    size_t size;
+    uint8_t *data;
+} Buffer;
 
 typedef struct Copy {
     const CopyOpts *o;
@@ -34,7 +43,80 @@ typedef struct Copy {
     gint stop; /* atomic: an error; what is queued is skipped */
     int64_t start;
     uint64_t moved; /* bytes, for the rate */
+    Buffer *spare;  /* under lock */
+    bool one_writer;
+    GMutex writer; /* of the target: see one_writer() */
 } Copy;
+
+/* ---- buffers ---------------------------------------------------------------------- */
+
+/* Of at least @size bytes, or NULL. */
+static Buffer *buffer_get(Copy *c, size_t size)
+{
+    Buffer *b;
+
+    g_mutex_lock(&c->lock);
+    b = c->spare;
+    if (b) {
+        c->spare = b->next;
+    }
+    g_mutex_unlock(&c->lock);
+    if (!b) {
+        b = g_new0(Buffer, 1);
+    }
+    if (b->size < size) {
+        free(b->data);
+        b->size = size;
+        if (posix_memalign((void **)&b->data, BUFFER_ALIGN, size)) {
+            g_free(b);
+            return NULL;
+        }
+    }
+    return b;
+}
+
+static void buffer_put(Copy *c, Buffer *b)
+{
+    g_mutex_lock(&c->lock);
+    b->next = c->spare;
+    c->spare = b;
+    g_mutex_unlock(&c->lock);
+}
+
+static void buffers_free(Copy *c)
+{
+    while (c->spare) {
+        Buffer *b = c->spare;
+
+        c->spare = b->next;
+        free(b->data);
+        g_free(b);
+    }
+}
+
+/* Writes to the page cache of one file exclude each other in the kernel, where
+ * those who wait burn time: ours sleep, and the others read meanwhile. */
+static bool one_writer(const BlockNode *bn)
+{
+    while (bn->file) {
+        bn = bn->file;
+    }
+    return bn->drv->fd && !(bn->flags & BLOCK_DIRECT);
+}
+
+static int write_data(Copy *c, uint64_t off, void *buf, size_t len)
+{
+    int ret;
+
+    if (c->one_writer) {
+        g_mutex_lock(&c->writer);
+    }
+    ret = block_pwrite(c->o->dst, c->o->dst_off + off, buf, len);
+    if (c->one_writer) {
+        g_mutex_unlock(&c->writer);
+    }
+    return ret;
+}
 
 /* ---- zeroes --------------------------------------------------------------------- */
 
@@ -136,14 +218,14 @@ static int write_sparse(Copy *c, uint64_t off, uint8_t *buf, size_t len)
         return write_packed(c, off, buf, len);
     }
     if (!o->min_sparse) {
-        return block_pwrite(o->dst, o->dst_off + off, buf, len);
+        return write_data(c, off, buf, len);
     }
     for (size_t at = 0; at < len && ret == 0;) {
         bool zero;
         size_t n = same_kind(buf + at, len - at, o->min_sparse, &zero);
 
         ret = zero ? write_zero(c, off + at, n)
-                   : block_pwrite(o->dst, o->dst_off + off + at, buf + at, n);
+                   : write_data(c, off + at, buf + at, n);
         at += n;
     }
     return ret;
@@ -189,10 +271,9 @@ static int write_differing(Copy *c, uint64_t off, uint8_t *buf, size_t len)
         size_t n = MIN(unit, len - at);
 
         if (!same_below(c, off + at, buf + at, n)) {
-            ret =
-                o->compress && n == o->cluster
-                    ? write_packed(c, off + at, buf + at, n)
-                    : block_pwrite(o->dst, o->dst_off + off + at, buf + at, n);
+            ret = o->compress && n == o->cluster
+                      ? write_packed(c, off + at, buf + at, n)
+                      : write_data(c, off + at, buf + at, n);
         }
     }
     return ret;
@@ -202,21 +283,24 @@ static void copy_chunk(void *item, void *opaque)
 {
     Copy *c = opaque;
     Chunk *k = item;
-    g_autofree uint8_t *buf = NULL;
+    Buffer *b = NULL;
     int ret;
 
     if (!g_atomic_int_get(&c->stop)) {
-        buf = g_try_malloc(k->len);
-        ret = buf ? read_salvaging(c, k->off, buf, k->len) : -ENOMEM;
+        b = buffer_get(c, k->len);
+        ret = b ? read_salvaging(c, k->off, b->data, k->len) : -ENOMEM;
         if (ret < 0) {
             copy_failed(c, ret, k->off, "reading");
         } else {
-            ret = c->o->compare ? write_differing(c, k->off, buf, k->len)
-                                : write_sparse(c, k->off, buf, k->len);
+            ret = c->o->compare ? write_differing(c, k->off, b->data, k->len)
+                                : write_sparse(c, k->off, b->data, k->len);
             if (ret < 0) {
                 copy_failed(c, ret, k->off, "writing");
             }
         }
+    }
+    if (b) {
+        buffer_put(c, b);
     }
     g_mutex_lock(&c->lock);
     c->done += k->len;
@@ -346,6 +430,8 @@ bool block_copy_range(const CopyOpts *o, const BlockJob *job, GError **errp)
     bool ok;
 
     g_mutex_init(&c.lock);
+    g_mutex_init(&c.writer);
+    c.one_writer = one_writer(o->dst);
     if (!o->workers) {
         n = MIN(n, MAX(worker_cpus(), 2));
     }
@@ -360,6 +446,8 @@ bool block_copy_range(const CopyOpts *o, const BlockJob *job, GError **errp)
                          c.bad_what, c.bad_off);
         ok = false;
     }
+    buffers_free(&c);
+    g_mutex_clear(&c.writer);
     g_mutex_clear(&c.lock);
     return ok && copy_step(&c, errp);
 }

@@ -721,7 +721,8 @@ static void cut_at_conflict(const Qcow2State *s, uint64_t off, uint64_t *len)
     for (const GList *l = s->allocs.head; l; l = l->next) {
         const Qcow2Write *a = l->data;
 
-        if (a->end <= start_of_cluster(s, off) || a->start >= off + *len) {
+        if (a->linked || a->end <= start_of_cluster(s, off) ||
+            a->start >= off + *len) {
             continue;
         }
         *len = a->start > off ? a->start - off : 0;
@@ -729,6 +730,43 @@ static void cut_at_conflict(const Qcow2State *s, uint64_t off, uint64_t *len)
             return;
         }
     }
+}
+
+static Qcow2Write *alloc_of(const Qcow2State *s, uint64_t off)
+{
+    for (GList *l = s->allocs.head; l; l = l->next) {
+        Qcow2Write *a = l->data;
+
+        if (off >= a->start && off < a->end) {
+            return a;
+        }
+    }
+    return NULL;
+}
+
+/*
+ * Small writes one after the other meet in a cluster that is on its way. Where
+ * it reads as zeroes until written they need not wait: all write their part and
+ * the first that is done links it. Of a run of clusters that would link some
+ * which are behind the end of the file still.
+ */
+static bool write_join(BlockNode *bn, uint64_t off, uint64_t len, Qcow2Write *w)
+{
+    Qcow2State *s = bn->s;
+    Qcow2Write *a = alloc_of(s, off);
+
+    if (!a || !a->fresh || a->linked || a->keep || s->ext_l2 ||
+        a->end - a->start != s->cluster_size || len > a->end - off) {
+        return false;
+    }
+    memset(w, 0, sizeof(*w));
+    w->off = w->cow_from = off;
+    w->len = len;
+    w->cow_to = off + len;
+    w->host = a->host - (a->off - a->start) + (off - a->start);
+    w->joins = a->joined = true;
+    qcow2_bitmaps_mark(s, off, len);
+    return true;
 }
 
 static bool needs_new(const Qcow2State *s, uint64_t entry)
@@ -876,6 +914,9 @@ int qcow2_write_begin(BlockNode *bn, uint64_t off, uint64_t len, bool nowait,
     }
     cut_at_conflict(s, off, &cut);
     while (!cut) {
+        if (write_join(bn, off, len, w)) {
+            return 0;
+        }
         if (nowait) {
             return -EBUSY;
         }
@@ -976,11 +1017,24 @@ int qcow2_write_end(BlockNode *bn, Qcow2Write *w, int ret)
     Qcow2State *s = bn->s;
 
     s->unsynced = true;
+    if (w->joins) {
+        Qcow2Write *a = alloc_of(s, w->off);
+
+        if (a && ret == 0 && !a->linked) { /* else it is linked already */
+            ret = link_clusters(bn, a);
+            a->linked = ret == 0;
+        }
+        return ret;
+    }
     if (w->start == w->end) {
         return ret;
     }
-    if (ret == 0) {
-        ret = link_clusters(bn, w);
+    if (w->linked) {
+        /* nothing is left to do */
+    } else if (ret == 0 || w->joined) {
+        int linked = link_clusters(bn, w);
+
+        ret = ret ? ret : linked;
     } else if (!w->keep && !s->data_file) {
         qcow2_free_now(bn, w->host - (w->off - w->start), w->end - w->start);
     }

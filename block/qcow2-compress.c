@@ -15,101 +15,206 @@
 
 enum { WINDOW_BITS = -12, MEM_LEVEL = 9 };
 
-/* ---- packing ------------------------------------------------------------------------ */
+/* ---- codecs ------------------------------------------------------------------------- */
 
-static ssize_t zlib_pack(void *out, size_t out_len, const void *in, size_t len)
+/* What packing and unpacking needs besides the data. To make it anew costs as
+ * much as a small cluster, so threads hand it on. */
+struct Qcow2Codec {
+    Qcow2Codec *next;
+    z_stream deflate, inflate;
+    bool can_deflate, can_inflate;
+#if CONFIG_LIBZSTD
+    ZSTD_CCtx *zstd_pack;
+    ZSTD_DCtx *zstd_unpack;
+#endif
+    uint8_t *packed, *plain; /* a cluster each */
+};
+
+static Qcow2Codec *codec_get(Qcow2State *s)
 {
-    z_stream z = { 0 };
-    ssize_t ret;
+    Qcow2Codec *c;
 
-    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, WINDOW_BITS,
-                     MEM_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK) {
-        return -EIO;
+    g_mutex_lock(&s->unpacked_lock);
+    c = s->codecs;
+    if (c) {
+        s->codecs = c->next;
     }
-    z.next_in = (Bytef *)in;
-    z.avail_in = (uInt)len;
-    z.next_out = out;
-    z.avail_out = (uInt)out_len;
-    ret = deflate(&z, Z_FINISH) == Z_STREAM_END
-              ? (ssize_t)(out_len - z.avail_out)
-              : -ENOMEM;
-    deflateEnd(&z);
-    return ret;
+    g_mutex_unlock(&s->unpacked_lock);
+    if (!c) {
+        c = g_new0(Qcow2Codec, 1);
+        /* compressed bytes may begin anywhere in a sector */
+        c->packed = g_malloc(s->cluster_size + 1024);
+        c->plain = g_malloc(s->cluster_size);
+    }
+    return c;
 }
 
-static int zlib_unpack(void *out, size_t out_len, const void *in, size_t len)
+static void codec_put(Qcow2State *s, Qcow2Codec *c)
 {
-    z_stream z = { 0 };
-    int r;
+    g_mutex_lock(&s->unpacked_lock);
+    c->next = s->codecs;
+    s->codecs = c;
+    g_mutex_unlock(&s->unpacked_lock);
+}
 
-    z.next_in = (Bytef *)in;
-    z.avail_in = (uInt)len;
-    z.next_out = out;
-    z.avail_out = (uInt)out_len;
-    if (inflateInit2(&z, WINDOW_BITS) != Z_OK) {
+static void codec_free(Qcow2Codec *c)
+{
+    if (c->can_deflate) {
+        deflateEnd(&c->deflate);
+    }
+    if (c->can_inflate) {
+        inflateEnd(&c->inflate);
+    }
+#if CONFIG_LIBZSTD
+    ZSTD_freeCCtx(c->zstd_pack);
+    ZSTD_freeDCtx(c->zstd_unpack);
+#endif
+    g_free(c->packed);
+    g_free(c->plain);
+    g_free(c);
+}
+
+void qcow2_codecs_free(Qcow2State *s)
+{
+    while (s->codecs) {
+        Qcow2Codec *c = s->codecs;
+
+        s->codecs = c->next;
+        codec_free(c);
+    }
+}
+
+static ssize_t zlib_pack(Qcow2Codec *c, void *out, size_t out_len,
+                         const void *in, size_t len)
+{
+    z_stream *z = &c->deflate;
+
+    if (c->can_deflate) {
+        deflateReset(z);
+    } else if (deflateInit2(z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, WINDOW_BITS,
+                            MEM_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK) {
         return -EIO;
     }
-    r = inflate(&z, Z_FINISH);
-    inflateEnd(&z);
+    c->can_deflate = true;
+    z->next_in = (Bytef *)in;
+    z->avail_in = (uInt)len;
+    z->next_out = out;
+    z->avail_out = (uInt)out_len;
+    return deflate(z, Z_FINISH) == Z_STREAM_END
+               ? (ssize_t)(out_len - z->avail_out)
+               : -ENOMEM;
+}
+
+static int zlib_unpack(Qcow2Codec *c, void *out, size_t out_len, const void *in,
+                       size_t len)
+{
+    z_stream *z = &c->inflate;
+    int r;
+
+    if (c->can_inflate) {
+        inflateReset(z);
+    } else if (inflateInit2(z, WINDOW_BITS) != Z_OK) {
+        return -EIO;
+    }
+    c->can_inflate = true;
+    z->next_in = (Bytef *)in;
+    z->avail_in = (uInt)len;
+    z->next_out = out;
+    z->avail_out = (uInt)out_len;
+    r = inflate(z, Z_FINISH);
     /* The end mark may be missing when the output is full. */
-    return (r == Z_STREAM_END || r == Z_BUF_ERROR) && z.avail_out == 0 ? 0
-                                                                       : -EIO;
+    return (r == Z_STREAM_END || r == Z_BUF_ERROR) && z->avail_out == 0 ? 0
+                                                                        : -EIO;
 }
 
 #if CONFIG_LIBZSTD
-static ssize_t zstd_pack(void *out, size_t out_len, const void *in, size_t len)
+static ssize_t zstd_pack(Qcow2Codec *c, void *out, size_t out_len,
+                         const void *in, size_t len)
 {
-    size_t n = ZSTD_compress(out, out_len, in, len, ZSTD_CLEVEL_DEFAULT);
+    size_t n;
 
+    if (!c->zstd_pack) {
+        c->zstd_pack = ZSTD_createCCtx();
+    }
+    if (!c->zstd_pack) {
+        return -EIO;
+    }
+    n = ZSTD_compressCCtx(c->zstd_pack, out, out_len, in, len,
+                          ZSTD_CLEVEL_DEFAULT);
     return ZSTD_isError(n) ? -ENOMEM : (ssize_t)n;
 }
 
-/* The frame ends before the sector does, so not ZSTD_decompress(). */
-static int zstd_unpack(void *out, size_t out_len, const void *in, size_t len)
+/* Frame after frame, as a stream. */
+static int zstd_unpack_stream(ZSTD_DCtx *d, void *out, size_t out_len,
+                              const void *in, size_t len)
 {
     ZSTD_outBuffer o = { out, out_len, 0 };
     ZSTD_inBuffer i = { in, len, 0 };
-    ZSTD_DCtx *d = ZSTD_createDCtx();
-    int ret = d ? 0 : -ENOMEM;
 
-    while (ret == 0 && o.pos < o.size) {
+    ZSTD_DCtx_reset(d, ZSTD_reset_session_only);
+    while (o.pos < o.size) {
         size_t before = o.pos + i.pos;
         size_t n = ZSTD_decompressStream(d, &o, &i);
 
         if (ZSTD_isError(n) || (o.pos + i.pos == before && o.pos < o.size) ||
             (n == 0 && o.pos < o.size && i.pos == i.size)) {
-            ret = -EIO;
+            return -EIO;
         }
     }
-    ZSTD_freeDCtx(d);
-    return ret;
+    return 0;
+}
+
+/* As a rule there is one frame, that ends before the sector does. */
+static int zstd_unpack(Qcow2Codec *c, void *out, size_t out_len, const void *in,
+                       size_t len)
+{
+    size_t frame = ZSTD_findFrameCompressedSize(in, len), n;
+
+    if (!c->zstd_unpack) {
+        c->zstd_unpack = ZSTD_createDCtx();
+    }
+    if (!c->zstd_unpack) {
+        return -ENOMEM;
+    }
+    if (!ZSTD_isError(frame)) {
+        n = ZSTD_decompressDCtx(c->zstd_unpack, out, out_len, in, frame);
+        if (!ZSTD_isError(n) && n == out_len) {
+            return 0;
+        }
+    }
+    return zstd_unpack_stream(c->zstd_unpack, out, out_len, in, len);
 }
 #else
-static ssize_t zstd_pack(void *out, size_t out_len, const void *in, size_t len)
+static ssize_t zstd_pack(Qcow2Codec *c, void *out, size_t out_len,
+                         const void *in, size_t len)
 {
     return -ENOTSUP; /* refused when the image was opened */
 }
 
-static int zstd_unpack(void *out, size_t out_len, const void *in, size_t len)
+static int zstd_unpack(Qcow2Codec *c, void *out, size_t out_len, const void *in,
+                       size_t len)
 {
     return -ENOTSUP;
 }
 #endif
 
-ssize_t qcow2_pack(const Qcow2State *s, void *out, size_t out_len,
-                   const void *in, size_t len)
+/* A cluster. Bytes packed, or -ENOMEM: it does not get smaller. */
+static ssize_t codec_pack(const Qcow2State *s, Qcow2Codec *c, const void *in)
 {
+    size_t max = s->cluster_size - 1;
+
     return s->h.compression_type == COMPRESSION_ZSTD
-               ? zstd_pack(out, out_len, in, len)
-               : zlib_pack(out, out_len, in, len);
+               ? zstd_pack(c, c->packed, max, in, s->cluster_size)
+               : zlib_pack(c, c->packed, max, in, s->cluster_size);
 }
 
-int qcow2_unpack(const Qcow2State *s, void *out, size_t out_len, const void *in,
-                 size_t len)
+/* Of c->packed. */
+static int codec_unpack(const Qcow2State *s, Qcow2Codec *c, void *out,
+                        size_t len)
 {
     return s->h.compression_type == COMPRESSION_ZSTD
-               ? zstd_unpack(out, out_len, in, len)
-               : zlib_unpack(out, out_len, in, len);
+               ? zstd_unpack(c, out, s->cluster_size, c->packed, len)
+               : zlib_unpack(c, out, s->cluster_size, c->packed, len);
 }
 
 /* ---- reading -------------------------------------------------------------------------- */
@@ -128,69 +233,94 @@ static bool unpacked_have(Qcow2State *s, uint64_t entry, uint64_t off,
     return have;
 }
 
-/* Takes @buf. */
-static void unpacked_keep(Qcow2State *s, uint64_t entry, uint8_t *buf)
+/* A copy of c->plain, for the next piece of the same cluster. */
+static void unpacked_keep(Qcow2State *s, uint64_t entry, Qcow2Codec *c)
 {
     uint8_t *old;
 
     g_mutex_lock(&s->unpacked_lock);
     old = s->unpacked;
-    s->unpacked = buf;
+    s->unpacked = c ? c->plain : NULL;
     s->unpacked_entry = entry;
+    if (c) {
+        c->plain = old;
+        old = NULL;
+    }
     g_mutex_unlock(&s->unpacked_lock);
     g_free(old);
+    if (c && !c->plain) {
+        c->plain = g_malloc(s->cluster_size);
+    }
 }
 
-int qcow2_read_packed(BlockNode *bn, uint64_t entry, uint64_t off_in_cluster,
-                      const struct iovec *iov, int n)
+static int read_codec(BlockNode *bn, Qcow2Codec *c, uint64_t entry,
+                      uint64_t in_cluster, const struct iovec *iov, int n)
 {
     Qcow2State *s = bn->s;
-    g_autofree uint8_t *packed = NULL, *buf = NULL;
+    size_t want = iov_size(iov, n);
+    bool whole = n == 1 && want == s->cluster_size;
     uint64_t off, len;
     int ret;
 
-    if (unpacked_have(s, entry, off_in_cluster, iov, n)) {
-        return 0;
-    }
     qcow2_compressed_range(s, entry, &off, &len);
-    packed = g_try_malloc(len);
-    buf = g_try_malloc(s->cluster_size);
-    if (!packed || !buf) {
-        return -ENOMEM;
+    if (len > s->cluster_size + 1024) {
+        return -EIO;
     }
-    /* With the lock: another write may free and reuse these bytes. Whether the
-     * entry still holds was known when we came here; what is freed is not
-     * reused before a sync, and a mistake shows as unreadable data. */
-    g_mutex_lock(&s->lock);
-    ret = block_pread(bn->file, off, packed, len);
-    g_mutex_unlock(&s->lock);
+    ret = block_pread(bn->file, off, c->packed, len);
     if (ret == 0) {
-        ret = qcow2_unpack(s, buf, s->cluster_size, packed, len);
+        ret = codec_unpack(s, c, whole ? iov->iov_base : c->plain, len);
     }
-    if (ret == 0) {
-        iov_from_buf(iov, n, 0, buf + off_in_cluster, iov_size(iov, n));
-        if (off_in_cluster + iov_size(iov, n) < s->cluster_size) {
-            unpacked_keep(s, entry, g_steal_pointer(&buf));
+    if (ret == 0 && !whole) {
+        iov_from_buf(iov, n, 0, c->plain + in_cluster, want);
+        if (in_cluster + want < s->cluster_size) {
+            unpacked_keep(s, entry, c);
         }
     }
     return ret;
 }
 
-/* ---- writing --------------------------------------------------------------------------- */
-
-/* One cluster that is packed already. */
-static int store_packed(BlockNode *bn, uint64_t off, const uint8_t *data,
-                        size_t len)
+/* Has the cluster been written meanwhile? Then its bytes may be another's. */
+static bool entry_changed(BlockNode *bn, uint64_t guest, uint64_t entry)
 {
     Qcow2State *s = bn->s;
-    uint64_t host, old, sectors;
+    Qcow2Map m;
+    bool changed;
+
+    g_mutex_lock(&s->lock);
+    changed = qcow2_map(bn, guest, 1, false, &m) == 0 &&
+              (m.kind != CLUSTER_COMPRESSED || m.entry != entry);
+    g_mutex_unlock(&s->lock);
+    return changed;
+}
+
+int qcow2_read_packed(BlockNode *bn, uint64_t guest, uint64_t entry,
+                      const struct iovec *iov, int n)
+{
+    Qcow2State *s = bn->s;
+    uint64_t in_cluster = guest & (s->cluster_size - 1);
+    Qcow2Codec *c;
+    int ret;
+
+    if (unpacked_have(s, entry, in_cluster, iov, n)) {
+        return 0;
+    }
+    c = codec_get(s);
+    ret = read_codec(bn, c, entry, in_cluster, iov, n);
+    codec_put(s, c);
+    return entry_changed(bn, guest, entry) ? -EAGAIN : ret;
+}
+
+/* ---- writing --------------------------------------------------------------------------- */
+
+/* Links a cluster whose bytes are in the file. */
+static int link_packed(BlockNode *bn, uint64_t off, uint64_t host, size_t len)
+{
+    Qcow2State *s = bn->s;
+    uint64_t old, sectors = ((host + len - 1) >> 9) - (host >> 9);
     uint8_t *slice;
     unsigned idx;
-    int ret = qcow2_mark_dirty(bn);
+    int ret = qcow2_l2_slice(bn, off, true, false, &slice, &idx);
 
-    if (ret == 0) {
-        ret = qcow2_l2_slice(bn, off, true, false, &slice, &idx);
-    }
     if (ret < 0) {
         return ret;
     }
@@ -198,21 +328,7 @@ static int store_packed(BlockNode *bn, uint64_t off, const uint8_t *data,
     if ((old & OFLAG_COPIED) && !(old & OFLAG_COMPRESSED)) {
         return -EIO; /* as QEMU: compression does not overwrite */
     }
-    ret = qcow2_alloc_bytes(bn, len, &host);
-    if (ret == 0) {
-        ret = block_pwrite(bn->file, host, data, len);
-        if (ret < 0) {
-            qcow2_free_now(bn, host, len);
-        }
-    }
-    if (ret == 0) { /* the slice may have gone */
-        ret = qcow2_l2_slice(bn, off, true, false, &slice, &idx);
-    }
-    if (ret < 0) {
-        return ret;
-    }
     s->unsynced = true;
-    sectors = ((host + len - 1) >> 9) - (host >> 9);
     l2_set(s, slice, idx, OFLAG_COMPRESSED | host | sectors << s->csize_shift,
            0);
     qcow2_cache_dirty(s->l2_cache, slice);
@@ -222,25 +338,51 @@ static int store_packed(BlockNode *bn, uint64_t off, const uint8_t *data,
     return 0;
 }
 
+/* One cluster that is packed already. The lock is not held for the transfer:
+ * others pack and write meanwhile. */
+static int store_packed(BlockNode *bn, uint64_t off, const uint8_t *data,
+                        size_t len)
+{
+    Qcow2State *s = bn->s;
+    uint64_t host;
+    int ret;
+
+    g_mutex_lock(&s->lock);
+    ret = s->broken ? -EIO : qcow2_mark_dirty(bn);
+    if (ret == 0) {
+        ret = qcow2_alloc_bytes(bn, len, &host);
+    }
+    g_mutex_unlock(&s->lock);
+    if (ret < 0) {
+        return ret;
+    }
+    ret = block_pwrite(bn->file, host, data, len);
+    g_mutex_lock(&s->lock);
+    if (ret == 0) {
+        ret = link_packed(bn, off, host, len);
+    }
+    if (ret < 0) {
+        qcow2_free_now(bn, host, len);
+    }
+    g_mutex_unlock(&s->lock);
+    return ret;
+}
+
+/* @len: of @data, a cluster, that is inside the image. */
 static int write_one(BlockNode *bn, uint64_t off, const uint8_t *data,
                      size_t len)
 {
     Qcow2State *s = bn->s;
-    g_autofree uint8_t *out = g_try_malloc(s->cluster_size);
-    ssize_t n =
-        out ? qcow2_pack(s, out, s->cluster_size - 1, data, s->cluster_size)
-            : -ENOMEM;
-    int ret;
+    Qcow2Codec *c = codec_get(s);
+    ssize_t n = codec_pack(s, c, data);
+    int ret = (int)n;
 
-    if (!out || n == -EIO || n == -ENOTSUP) {
-        return (int)n;
+    if (n == -ENOMEM) { /* does not get smaller */
+        ret = qcow2_write_guest(bn, off, data, len);
+    } else if (n >= 0) {
+        ret = store_packed(bn, off, c->packed, (size_t)n);
     }
-    if (n < 0) { /* does not get smaller */
-        return qcow2_write_guest(bn, off, data, len);
-    }
-    g_mutex_lock(&s->lock);
-    ret = store_packed(bn, off, out, (size_t)n);
-    g_mutex_unlock(&s->lock);
+    codec_put(s, c);
     return ret;
 }
 
@@ -259,13 +401,15 @@ int qcow2_write_packed(BlockNode *bn, uint64_t off, const struct iovec *iov,
         ((len & (s->cluster_size - 1)) && off + len != bn->size)) {
         return -EINVAL;
     }
-    buf = g_try_malloc(s->cluster_size);
-    if (!buf) {
-        return -ENOMEM;
-    }
     for (size_t done = 0; done < len && ret == 0; done += s->cluster_size) {
         size_t part = MIN(len - done, s->cluster_size);
 
+        if (n == 1 && part == s->cluster_size) {
+            ret = write_one(bn, off + done, (uint8_t *)iov->iov_base + done,
+                            part);
+            continue;
+        }
+        buf = buf ? buf : g_malloc(s->cluster_size);
         iov_to_buf(iov, n, done, buf, part);
         memset(buf + part, 0, s->cluster_size - part);
         ret = write_one(bn, off + done, buf, part);

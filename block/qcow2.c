@@ -151,6 +151,7 @@ static void state_free(BlockNode *bn)
         g_array_unref(s->pending);
     }
     g_free(s->unpacked);
+    qcow2_codecs_free(s);
     qcow2_free_header(s);
     block_close(s->data_file, NULL);
     g_mutex_clear(&s->lock);
@@ -363,8 +364,6 @@ static int read_data(BlockNode *bn, uint64_t guest, uint64_t host,
 static int read_extent(BlockNode *bn, const Qcow2Map *m, uint64_t off,
                        const struct iovec *iov, int n)
 {
-    Qcow2State *s = bn->s;
-
     switch (m->kind) {
     case CLUSTER_UNALLOCATED:
     case CLUSTER_UNALLOCATED_SC:
@@ -374,8 +373,7 @@ static int read_extent(BlockNode *bn, const Qcow2Map *m, uint64_t off,
         iov_memset(iov, n, 0, 0, m->len);
         return 0;
     case CLUSTER_COMPRESSED:
-        return qcow2_read_packed(bn, m->entry, off & (s->cluster_size - 1), iov,
-                                 n);
+        return qcow2_read_packed(bn, off, m->entry, iov, n);
     default:
         return read_data(bn, off, m->host, iov, n, m->len);
     }
@@ -401,6 +399,9 @@ static int read_ungated(BlockNode *bn, uint64_t off, const struct iovec *iov,
         if (ret == 0) {
             k = iov_slice(iov, n, done, m.len, part);
             ret = read_extent(bn, &m, off + done, part, k);
+        }
+        if (ret == -EAGAIN) {
+            continue;
         }
         if (ret < 0) {
             return ret;

@@ -79,6 +79,7 @@ typedef struct Qcow2Snapshot {
 typedef struct Qcow2Cache Qcow2Cache;
 typedef struct Qcow2Bitmap Qcow2Bitmap;
 typedef struct Qcow2Crypto Qcow2Crypto;
+typedef struct Qcow2Codec Qcow2Codec;
 
 typedef struct Qcow2Range {
     uint64_t off, len;
@@ -155,6 +156,7 @@ typedef struct Qcow2State {
     BlockNode *data;          /* where guest clusters are: bn->file, or ... */
     BlockNode *data_file;     /* ... this, owned */
 
+    Qcow2Codec *codecs; /* spare ones; under unpacked_lock */
     /* The last cluster unpacked: a sequential reader wants it again. */
     GMutex unpacked_lock;
     uint64_t unpacked_entry; /* its L2 entry; 0: none */
@@ -187,6 +189,9 @@ typedef struct Qcow2Write {
     uint64_t start, end; /* clusters that it holds; start == end: in place */
     bool fresh;          /* the new clusters read as zeroes so far */
     bool keep;           /* the clusters had their place already */
+    bool joins;          /* the cluster is another's write, in flight */
+    bool joined;         /* others write to our cluster as well */
+    bool linked;         /* one of them was there first */
     uint64_t cow_from, cow_to; /* what is to be filled around the data */
 } Qcow2Write;
 
@@ -308,16 +313,13 @@ int qcow2_l1_refcounts(BlockNode *bn, const uint64_t *l1, uint32_t n,
 
 /* ---- qcow2-compress.c ------------------------------------------------------------------ */
 
-/* No lock needed. Bytes packed, or -ENOMEM: it does not get smaller. */
-ssize_t qcow2_pack(const Qcow2State *s, void *out, size_t out_len,
-                   const void *in, size_t len);
-int qcow2_unpack(const Qcow2State *s, void *out, size_t out_len, const void *in,
-                 size_t len);
 /* Takes the lock. */
 int qcow2_write_packed(BlockNode *bn, uint64_t off, const struct iovec *iov,
                        int n);
-int qcow2_read_packed(BlockNode *bn, uint64_t entry, uint64_t off_in_cluster,
+/* Of the cluster with L2 entry @entry. -EAGAIN: it was overwritten meanwhile. */
+int qcow2_read_packed(BlockNode *bn, uint64_t guest, uint64_t entry,
                       const struct iovec *iov, int n);
+void qcow2_codecs_free(Qcow2State *s);
 
 /* ---- qcow2-check.c, qcow2-create.c, qcow2-resize.c ----------------------------------------- */
 
