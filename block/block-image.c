@@ -210,6 +210,7 @@ void block_get_info(BlockNode *bn, BlockInfo *out)
 {
     memset(out, 0, sizeof(*out));
     if (bn->drv->get_info) {
+        out->valid = true;
         bn->drv->get_info(bn, out);
     }
 }

@@ -169,6 +169,7 @@ typedef struct MeasureInfo {
 
 /* "info" knows these for every format. */
 typedef struct BlockInfo {
+    bool valid;            /* the format, or the file below raw, tells */
     uint32_t cluster_size; /* 0: has none */
     bool dirty;            /* dirty-flag */
     bool corrupt;

@@ -8,6 +8,9 @@ extern const BlockDriver block_raw;
 extern const BlockDriver block_qcow2;
 extern const BlockDriver block_vdi;
 extern const BlockDriver block_vmdk;
+extern const BlockDriver block_vpc;
+extern const BlockDriver block_vhdx;
+extern const BlockDriver block_parallels;
 extern const BlockDriver block_file;
 extern const BlockDriver block_host_device;
 extern const BlockDriver block_null;      /* null-co:// */

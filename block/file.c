@@ -546,6 +546,11 @@ static bool file_create(const char *filename, KeyVal *opts, GError **errp)
     return ret == 0;
 }
 
+/* Files have no clusters; "info" shows that the file is not dirty. */
+static void file_get_info(BlockNode *bn, BlockInfo *out)
+{
+}
+
 static uint64_t file_allocated(BlockNode *bn)
 {
     const FileState *s = bn->s;
@@ -580,7 +585,8 @@ static const CreateOpt file_create_opts[] = {
     .size = sizeof(FileState), .open = file_open, .close = file_close, \
     .read = file_read, .write = file_write, .zero = file_zero, \
     .discard = file_discard, .flush = file_flush, .map = file_map, \
-    .resize = file_resize, .allocated = file_allocated, .fd = file_fd
+    .resize = file_resize, .get_info = file_get_info, \
+    .allocated = file_allocated, .fd = file_fd
 
 const BlockDriver block_file = {
     .name = "file",

@@ -133,6 +133,11 @@ static bool raw_create(const char *filename, KeyVal *opts, GError **errp)
     return proto->create(filename, opts, errp);
 }
 
+static void raw_get_info(BlockNode *bn, BlockInfo *out)
+{
+    block_get_info(bn->file, out);
+}
+
 static bool raw_measure(KeyVal *opts, BlockNode *in, MeasureInfo *out,
                         GError **errp)
 {
@@ -171,5 +176,6 @@ const BlockDriver block_raw = {
     .discard = raw_discard,
     .map = raw_map,
     .resize = raw_resize,
+    .get_info = raw_get_info,
     .measure = raw_measure,
 };

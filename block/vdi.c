@@ -8,6 +8,7 @@
  */
 #include "util/osdep.h"
 #include "block/drivers.h"
+#include "block/format.h"
 
 #include "util/bits.h"
 #include "util/error.h"
@@ -296,18 +297,6 @@ static void vdi_get_info(BlockNode *bn, BlockInfo *out)
 
 /* ---- check ------------------------------------------------------------------------------ */
 
-static G_GNUC_PRINTF(2, 3) void note(CheckResult *res, const char *fmt, ...)
-{
-    va_list ap;
-
-    res->corruptions++;
-    if (res->messages) {
-        va_start(ap, fmt);
-        g_string_append_vprintf(res->messages, fmt, ap);
-        va_end(ap);
-    }
-}
-
 static bool vdi_check(BlockNode *bn, CheckResult *res, unsigned fix,
                       GError **errp)
 {
@@ -315,8 +304,7 @@ static bool vdi_check(BlockNode *bn, CheckResult *res, unsigned fix,
     g_autofree uint8_t *used = NULL;
     uint64_t count = 0;
 
-    if (fix) {
-        error_setg(errp, "This image format does not support repair");
+    if (!format_no_repair(fix, errp)) {
         return false;
     }
     used = g_try_malloc0((size_t)s->blocks / 8 + 1);
@@ -332,37 +320,29 @@ static bool vdi_check(BlockNode *bn, CheckResult *res, unsigned fix,
         }
         count++;
         if (e >= s->allocated || e >= s->blocks) {
-            note(res,
-                 "ERROR: block index %" PRIu32 " out of range, is %" PRIu32
-                 "\n",
-                 i, e);
+            format_corrupt(res,
+                           "ERROR: block index %" PRIu32
+                           " out of range, is %" PRIu32 "\n",
+                           i, e);
         } else if (used[e / 8] & (1 << e % 8)) {
-            note(res,
-                 "ERROR: block index %" PRIu32 " also used by %" PRIu32 "\n", e,
-                 i);
+            format_corrupt(res,
+                           "ERROR: block index %" PRIu32
+                           " also used by %" PRIu32 "\n",
+                           e, i);
         } else {
             used[e / 8] |= (uint8_t)(1 << e % 8);
         }
     }
     if (count != s->allocated) {
-        note(res,
-             "ERROR: allocated blocks mismatch, is %" PRIu64
-             ", should be %" PRIu32 "\n",
-             count, s->allocated);
+        format_corrupt(res,
+                       "ERROR: allocated blocks mismatch, is %" PRIu64
+                       ", should be %" PRIu32 "\n",
+                       count, s->allocated);
     }
     return true;
 }
 
 /* ---- create ------------------------------------------------------------------------------- */
-
-static void random_uuid(uint8_t *out)
-{
-    for (unsigned i = 0; i < 16; i += 4) {
-        st_le32(out + i, g_random_int());
-    }
-    out[6] = (out[6] & 0x0f) | 0x40;
-    out[8] = (out[8] & 0x3f) | 0x80;
-}
 
 static void fill_header(uint8_t *h, uint64_t size, uint32_t blocks,
                         uint64_t map_len, bool fixed)
@@ -381,8 +361,8 @@ static void fill_header(uint8_t *h, uint64_t size, uint32_t blocks,
     st_le32(h + H_BLOCK_SIZE, VDI_BLOCK);
     st_le32(h + H_BLOCKS, blocks);
     st_le32(h + H_ALLOCATED, fixed ? blocks : 0);
-    random_uuid(h + H_UUIDS);
-    random_uuid(h + H_UUIDS + 16);
+    format_random_uuid(h + H_UUIDS);
+    format_random_uuid(h + H_UUIDS + 16);
 }
 
 static bool write_image(BlockNode *f, uint64_t size, bool fixed, GError **errp)

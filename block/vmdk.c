@@ -11,6 +11,7 @@
  */
 #include "util/osdep.h"
 #include "block/drivers.h"
+#include "block/format.h"
 #include "block/vmdk.h"
 
 #include "util/bits.h"
@@ -730,18 +731,6 @@ static InfoItem *vmdk_specific(BlockNode *bn)
 
 /* ---- check ------------------------------------------------------------------------- */
 
-static G_GNUC_PRINTF(2, 3) void note(CheckResult *res, const char *fmt, ...)
-{
-    va_list ap;
-
-    res->corruptions++;
-    if (res->messages) {
-        va_start(ap, fmt);
-        g_string_append_vprintf(res->messages, fmt, ap);
-        va_end(ap);
-    }
-}
-
 /* The first fault ends it, as in QEMU: a table that is wrong is wrong a
  * thousand times. Tables that are not there cost nothing. */
 static void check_extent(VmdkExtent *e, CheckResult *res)
@@ -759,24 +748,27 @@ static void check_extent(VmdkExtent *e, CheckResult *res)
         }
         kind = look_up(e, g, &gte);
         if (kind < 0) {
-            note(res,
-                 "ERROR: could not get cluster_offset for sector %" PRIu64 "\n",
-                 sector);
+            format_corrupt(
+                res,
+                "ERROR: could not get cluster_offset for sector %" PRIu64 "\n",
+                sector);
             return;
         }
         if (kind == GRAIN_BAD) {
-            note(res,
-                 "ERROR: cluster offset inside the tables for sector %" PRIu64
-                 "\n",
-                 sector);
+            format_corrupt(
+                res,
+                "ERROR: cluster offset inside the tables for sector %" PRIu64
+                "\n",
+                sector);
             return;
         }
         if (kind == GRAIN_STORED &&
             (uint64_t)gte * VMDK_SECTOR >= e->file->size) {
-            note(res,
-                 "ERROR: cluster offset after file size for sector %" PRIu64
-                 "\n",
-                 sector);
+            format_corrupt(
+                res,
+                "ERROR: cluster offset after file size for sector %" PRIu64
+                "\n",
+                sector);
             return;
         }
     }
@@ -787,8 +779,7 @@ static bool vmdk_check(BlockNode *bn, CheckResult *res, unsigned fix,
 {
     VmdkState *s = bn->s;
 
-    if (fix) {
-        error_setg(errp, "This image format does not support repair");
+    if (!format_no_repair(fix, errp)) {
         return false;
     }
     g_mutex_lock(&s->lock);

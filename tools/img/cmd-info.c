@@ -55,7 +55,9 @@ static InfoItem *describe(BlockNode *bn)
     if (bi.cluster_size) {
         info_add_int(d, "cluster-size", bi.cluster_size);
     }
-    info_add_bool(d, "dirty-flag", bi.dirty);
+    if (bi.valid) {
+        info_add_bool(d, "dirty-flag", bi.dirty);
+    }
     if (specific) {
         InfoItem *u = info_add(d, "format-specific", info_new(INFO_DICT));
 

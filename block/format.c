@@ -1,0 +1,63 @@
+/* What several of the small image formats need. */
+#include "util/osdep.h"
+#include "block/format.h"
+
+#include "util/bits.h"
+#include "util/error.h"
+
+static void say(CheckResult *res, const char *text, va_list ap)
+{
+    if (res->messages) {
+        g_string_append_vprintf(res->messages, text, ap);
+    }
+}
+
+void format_corrupt(CheckResult *res, const char *text, ...)
+{
+    va_list ap;
+
+    res->corruptions++;
+    va_start(ap, text);
+    say(res, text, ap);
+    va_end(ap);
+}
+
+void format_note(CheckResult *res, const char *text, ...)
+{
+    va_list ap;
+
+    va_start(ap, text);
+    say(res, text, ap);
+    va_end(ap);
+}
+
+bool format_no_repair(unsigned fix, GError **errp)
+{
+    if (fix) {
+        error_setg(errp, "This image format does not support repair");
+    }
+    return !fix;
+}
+
+void format_random_uuid(uint8_t out[16])
+{
+    for (unsigned i = 0; i < 16; i += 4) {
+        st_le32(out + i, g_random_int());
+    }
+    out[6] = (out[6] & 0x0f) | 0x40;
+    out[8] = (out[8] & 0x3f) | 0x80;
+}
+
+uint32_t format_crc32c(uint32_t crc, const void *buf, size_t len)
+{
+    const uint8_t *p = buf;
+
+    crc = ~crc;
+    while (len--) {
+        crc ^= *p++;
+        for (int i = 0; i < 8; i++) {
+            crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
+        }
+    }
+    return ~crc;
+}

@@ -1,0 +1,20 @@
+/* What several of the small image formats need. */
+#ifndef BLOCK_FORMAT_H
+#define BLOCK_FORMAT_H
+
+#include "block/block.h"
+
+/* A finding of check: counted as a corruption, its line added to the messages.
+ * @text ends with a newline. */
+void format_corrupt(CheckResult *res, const char *text, ...)
+    G_GNUC_PRINTF(2, 3);
+/* Only the line. */
+void format_note(CheckResult *res, const char *text, ...) G_GNUC_PRINTF(2, 3);
+/* check() of those that cannot repair begins with it: false when @fix asks. */
+bool format_no_repair(unsigned fix, GError **errp);
+/* RFC 4122, version 4; as bytes. */
+void format_random_uuid(uint8_t out[16]);
+/* The Castagnoli polynomial; begin with 0. */
+uint32_t format_crc32c(uint32_t crc, const void *buf, size_t len);
+
+#endif

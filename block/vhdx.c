@@ -1,0 +1,517 @@
+/*
+ * vhdx: Hyper-V's disk images, read-only. Microsoft, [MS-VHDX].
+ *
+ * Two headers, of which the newer valid one counts, and two region tables lead
+ * to the metadata (sizes) and to the block allocation table. Its entries are a
+ * state and an offset in MiB; after each chunk of them stands one for a bitmap,
+ * which only differencing disks use: these are refused, as is an image whose
+ * log was not played back.
+ */
+#include "util/osdep.h"
+#include "block/drivers.h"
+#include "block/format.h"
+
+#include "util/bits.h"
+#include "util/error.h"
+#include "util/iov.h"
+
+enum {
+    HEADER_1 = 64 << 10,
+    HEADER_2 = 128 << 10,
+    HEADER_LEN = 4096,
+    REGIONS_1 = 192 << 10,
+    REGIONS_2 = 256 << 10,
+    REGIONS_LEN = 64 << 10,
+    REGIONS_MAX = 2047,
+    META_LEN = 64 << 10,
+    META_MAX = 1024,
+    LOG_SECTOR = 4096,
+    BLOCK_MIN = 1 << 20,
+    BLOCK_MAX = 256 << 20,
+};
+
+#define VHDX_MAX_SIZE (UINT64_C(64) << 40)
+
+/* Offsets of a header's fields. */
+enum {
+    H_SUM = 4,
+    H_SEQUENCE = 8,
+    H_LOG_GUID = 48,
+    H_LOG_VERSION = 64,
+    H_VERSION = 66,
+    H_LOG_LEN = 68,
+    H_LOG_OFF = 72,
+};
+
+/* States of a block. */
+enum {
+    BLOCK_NOT_PRESENT = 0,
+    BLOCK_UNDEFINED = 1,
+    BLOCK_ZERO = 2,
+    BLOCK_UNMAPPED = 3,
+    BLOCK_UNMAPPED_095 = 5,
+    BLOCK_PRESENT = 6,
+    BLOCK_PARTIAL = 7,
+};
+
+#define BAT_STATE(e)  ((e)&7)
+#define BAT_OFFSET(e) ((e) & ~UINT64_C(0xfffff))
+
+typedef struct VhdxState {
+    uint64_t bat_off, bat_len, meta_off, meta_len;
+    uint32_t block;       /* bytes */
+    uint32_t sector;      /* logical: 512 or 4096 */
+    uint32_t chunk_ratio; /* blocks to one bitmap block */
+    uint64_t blocks;
+    uint64_t *bat; /* of @blocks, without the bitmaps; host order */
+} VhdxState;
+
+/* As they lie in the file. */
+static const uint8_t guid_bat[16] = { 0x66, 0x77, 0xc2, 0x2d, 0x23, 0xf6,
+                                      0x00, 0x42, 0x9d, 0x64, 0x11, 0x5e,
+                                      0x9b, 0xfd, 0x4a, 0x08 };
+static const uint8_t guid_meta[16] = { 0x06, 0xa2, 0x7c, 0x8b, 0x90, 0x47,
+                                       0x9a, 0x4b, 0xb8, 0xfe, 0x57, 0x5f,
+                                       0x05, 0x0f, 0x88, 0x6e };
+static const uint8_t guid_params[16] = { 0x37, 0x67, 0xa1, 0xca, 0x36, 0xfa,
+                                         0x43, 0x4d, 0xb3, 0xb6, 0x33, 0xf0,
+                                         0xaa, 0x44, 0xe7, 0x6b };
+static const uint8_t guid_size[16] = { 0x24, 0x42, 0xa5, 0x2f, 0x1b, 0xcd,
+                                       0x76, 0x48, 0xb2, 0x11, 0x5d, 0xbe,
+                                       0xd8, 0x3b, 0xf4, 0xb8 };
+static const uint8_t guid_sector[16] = { 0x1d, 0xbf, 0x41, 0x81, 0x6f, 0xa9,
+                                         0x09, 0x47, 0xba, 0x47, 0xf2, 0x33,
+                                         0xa8, 0xfa, 0xab, 0x5f };
+static const uint8_t guid_page83[16] = { 0xab, 0x12, 0xca, 0xbe, 0xe6, 0xb2,
+                                         0x23, 0x45, 0x93, 0xef, 0xc3, 0x09,
+                                         0xe0, 0x00, 0xc7, 0x46 };
+static const uint8_t guid_physical[16] = { 0xc7, 0x48, 0xa3, 0xcd, 0x5d, 0x44,
+                                           0x71, 0x44, 0x9c, 0xc9, 0xe9, 0x88,
+                                           0x52, 0x51, 0xc5, 0x56 };
+
+static int vhdx_probe(const uint8_t *head, size_t len, const char *filename)
+{
+    return len >= 8 && memcmp(head, "vhdxfile", 8) == 0 ? 100 : 0;
+}
+
+/* ---- headers ---------------------------------------------------------------------- */
+
+static bool sum_right(uint8_t *p, size_t len)
+{
+    uint32_t sum = ld_le32(p + H_SUM);
+    bool right;
+
+    st_le32(p + H_SUM, 0);
+    right = format_crc32c(0, p, len) == sum;
+    st_le32(p + H_SUM, sum);
+    return right;
+}
+
+static bool read_checked(BlockNode *bn, uint64_t off, uint8_t *buf, size_t len,
+                         const char *signature)
+{
+    return off < bn->file->size && len <= bn->file->size - off &&
+           block_pread(bn->file, off, buf, len) == 0 &&
+           memcmp(buf, signature, 4) == 0 && sum_right(buf, len);
+}
+
+static bool read_header(BlockNode *bn, uint8_t *out, GError **errp)
+{
+    static const uint64_t places[] = { HEADER_1, HEADER_2 };
+    uint8_t h[HEADER_LEN];
+    bool found = false;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(places); i++) {
+        if (read_checked(bn, places[i], h, sizeof(h), "head") &&
+            ld_le16(h + H_VERSION) == 1 &&
+            (!found || ld_le64(h + H_SEQUENCE) > ld_le64(out + H_SEQUENCE))) {
+            memcpy(out, h, sizeof(h));
+            found = true;
+        }
+    }
+    if (!found) {
+        error_setg(errp, "No valid VHDX header found");
+    }
+    return found;
+}
+
+/* Is there an entry of the current log with something in it? */
+static int log_in_use(BlockNode *bn, uint64_t off, uint64_t len,
+                      const uint8_t *guid)
+{
+    uint8_t e[64];
+
+    for (uint64_t at = 0; at < len; at += LOG_SECTOR) {
+        int ret = block_pread(bn->file, off + at, e, sizeof(e));
+
+        if (ret < 0) {
+            return ret;
+        }
+        /* signature, sum, length, tail, sequence, descriptors, 0, guid */
+        if (memcmp(e, "loge", 4) == 0 && memcmp(e + 32, guid, 16) == 0 &&
+            ld_le32(e + 24)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static bool check_log(BlockNode *bn, const uint8_t *h, GError **errp)
+{
+    static const uint8_t none[16];
+    uint64_t off = ld_le64(h + H_LOG_OFF), len = ld_le32(h + H_LOG_LEN);
+    int ret;
+
+    if (memcmp(h + H_LOG_GUID, none, 16) == 0) {
+        return true;
+    }
+    if (ld_le16(h + H_LOG_VERSION) != 0) {
+        error_setg(errp, "VHDX log version %u is not supported",
+                   ld_le16(h + H_LOG_VERSION));
+        return false;
+    }
+    if (off > bn->file->size || len > bn->file->size - off) {
+        error_setg(
+            errp, "the VHDX log is to be at 0x%" PRIx64 ", where the file ends",
+            off);
+        return false;
+    }
+    ret = log_in_use(bn, off, len, h + H_LOG_GUID);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "Could not read the VHDX log");
+    } else if (ret) {
+        error_setg(errp,
+                   "VHDX image file '%s' contains a log that needs to be "
+                   "replayed: 'qemu-img check -r all' or attaching it in "
+                   "Windows does it",
+                   bn->filename);
+    }
+    return ret == 0;
+}
+
+/* ---- regions ----------------------------------------------------------------------- */
+
+static bool read_region(BlockNode *bn, const uint8_t *e, GError **errp)
+{
+    VhdxState *s = bn->s;
+    uint64_t off = ld_le64(e + 16), len = ld_le32(e + 24);
+    bool bat = memcmp(e, guid_bat, 16) == 0;
+
+    if (!bat && memcmp(e, guid_meta, 16) != 0) {
+        if (ld_le32(e + 28) & 1) {
+            error_setg(errp, "the VHDX image needs a region that is not known");
+            return false;
+        }
+        return true;
+    }
+    if (off < BLOCK_MIN || off > bn->file->size || len > bn->file->size - off) {
+        error_setg(errp,
+                   "the VHDX region %s (0x%" PRIx64 " bytes at 0x%" PRIx64
+                   ") is not inside the file",
+                   bat ? "BAT" : "Metadata", len, off);
+        return false;
+    }
+    *(bat ? &s->bat_off : &s->meta_off) = off;
+    *(bat ? &s->bat_len : &s->meta_len) = len;
+    return true;
+}
+
+static bool read_regions(BlockNode *bn, GError **errp)
+{
+    VhdxState *s = bn->s;
+    g_autofree uint8_t *t = g_malloc(REGIONS_LEN);
+    uint32_t n;
+
+    if (!read_checked(bn, REGIONS_1, t, REGIONS_LEN, "regi") &&
+        !read_checked(bn, REGIONS_2, t, REGIONS_LEN, "regi")) {
+        error_setg(errp, "No valid VHDX region table found");
+        return false;
+    }
+    n = ld_le32(t + 8);
+    if (n > REGIONS_MAX) {
+        error_setg(errp, "the VHDX region table claims %" PRIu32 " entries", n);
+        return false;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (!read_region(bn, t + 16 + i * 32, errp)) {
+            return false;
+        }
+    }
+    if (!s->bat_off || !s->meta_off) {
+        error_setg(errp, "the VHDX region table has no %s",
+                   s->bat_off ? "metadata" : "BAT");
+        return false;
+    }
+    return true;
+}
+
+/* ---- metadata ----------------------------------------------------------------------- */
+
+/* The item's bytes; all that we know have at most 16. */
+static bool read_item(BlockNode *bn, const uint8_t *e, uint8_t *out,
+                      size_t want, GError **errp)
+{
+    VhdxState *s = bn->s;
+    uint32_t off = ld_le32(e + 16), len = ld_le32(e + 20);
+    int ret;
+
+    if (len < want || off > s->meta_len || len > s->meta_len - off) {
+        error_setg(errp,
+                   "a VHDX metadata item (%" PRIu32 " bytes at 0x%" PRIx32
+                   ") is not inside its region",
+                   len, off);
+        return false;
+    }
+    ret = block_pread(bn->file, s->meta_off + off, out, want);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "Could not read the VHDX metadata");
+    }
+    return ret == 0;
+}
+
+static bool take_item(BlockNode *bn, const uint8_t *e, GError **errp)
+{
+    VhdxState *s = bn->s;
+    uint8_t v[8];
+
+    if (memcmp(e, guid_params, 16) == 0) {
+        if (!read_item(bn, e, v, 8, errp)) {
+            return false;
+        }
+        s->block = ld_le32(v);
+        if (ld_le32(v + 4) & 2) {
+            error_setg(errp, "VHDX images with a parent are not supported");
+            return false;
+        }
+    } else if (memcmp(e, guid_size, 16) == 0) {
+        if (!read_item(bn, e, v, 8, errp)) {
+            return false;
+        }
+        bn->size = ld_le64(v);
+    } else if (memcmp(e, guid_sector, 16) == 0) {
+        if (!read_item(bn, e, v, 4, errp)) {
+            return false;
+        }
+        s->sector = ld_le32(v);
+    } else if (memcmp(e, guid_page83, 16) != 0 &&
+               memcmp(e, guid_physical, 16) != 0 && (ld_le32(e + 24) & 4)) {
+        error_setg(errp, "the VHDX image needs a metadata item that is not "
+                         "known");
+        return false;
+    }
+    return true;
+}
+
+static bool check_metadata(const BlockNode *bn, GError **errp)
+{
+    const VhdxState *s = bn->s;
+
+    if (s->block < BLOCK_MIN || s->block > BLOCK_MAX || !is_pow2(s->block)) {
+        error_setg(errp,
+                   "the VHDX block size %" PRIu32 " is no power of two "
+                   "from 1 to 256 MiB",
+                   s->block);
+    } else if (s->sector != 512 && s->sector != 4096) {
+        error_setg(errp, "the VHDX sector size %" PRIu32 " is not 512 or 4096",
+                   s->sector);
+    } else if (bn->size > VHDX_MAX_SIZE || bn->size % s->sector) {
+        error_setg(errp, "the VHDX disk size 0x%" PRIx64 " is invalid",
+                   bn->size);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static bool read_metadata(BlockNode *bn, GError **errp)
+{
+    VhdxState *s = bn->s;
+    g_autofree uint8_t *t = g_malloc0(META_LEN);
+    int ret = block_pread(bn->file, s->meta_off, t, MIN(s->meta_len, META_LEN));
+    unsigned n = ld_le16(t + 10);
+
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "Could not read the VHDX metadata");
+        return false;
+    }
+    if (memcmp(t, "metadata", 8) != 0 || n > META_MAX) {
+        error_setg(errp, "the VHDX metadata table is invalid");
+        return false;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (!take_item(bn, t + 32 + (size_t)i * 32, errp)) {
+            return false;
+        }
+    }
+    return check_metadata(bn, errp);
+}
+
+/* ---- the table of blocks -------------------------------------------------------------- */
+
+static bool read_bat(BlockNode *bn, GError **errp)
+{
+    VhdxState *s = bn->s;
+    uint64_t raw_n;
+    int ret;
+
+    s->chunk_ratio =
+        (uint32_t)((UINT64_C(1) << 23) * s->sector / s->block); /* 16 .. 2^15 */
+    s->blocks = (bn->size + s->block - 1) / s->block;
+    raw_n = s->blocks ? s->blocks + (s->blocks - 1) / s->chunk_ratio : 0;
+    if (raw_n > s->bat_len / 8) {
+        error_setg(errp,
+                   "the VHDX BAT has room for %" PRIu64 " entries and needs "
+                   "%" PRIu64,
+                   s->bat_len / 8, raw_n);
+        return false;
+    }
+    s->bat = g_try_malloc(MAX(raw_n * 8, 8));
+    if (!s->bat) {
+        error_setg(errp, "the VHDX BAT needs too much memory");
+        return false;
+    }
+    ret = block_pread(bn->file, s->bat_off, s->bat, raw_n * 8);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "Could not read the VHDX BAT");
+        g_free(s->bat);
+        return false;
+    }
+    for (uint64_t i = 0; i < s->blocks; i++) {
+        s->bat[i] = GUINT64_FROM_LE(s->bat[i + i / s->chunk_ratio]);
+    }
+    return true;
+}
+
+static bool vhdx_open(BlockNode *bn, KeyVal *options, GError **errp)
+{
+    uint8_t h[HEADER_LEN] = { 0 };
+    uint8_t id[8] = { 0 };
+
+    if (block_pread(bn->file, 0, id, MIN(bn->file->size, 8)) < 0 ||
+        !vhdx_probe(id, 8, NULL)) {
+        error_setg(errp, "Image not in VHDX format");
+        return false;
+    }
+    if (!bn->read_only && !(bn->flags & BLOCK_AUTO_RDONLY)) {
+        error_setg(errp,
+                   "VHDX images can only be read; convert '%s' to qcow2 "
+                   "to write",
+                   bn->filename);
+        return false;
+    }
+    bn->read_only = true;
+    return read_header(bn, h, errp) && check_log(bn, h, errp) &&
+           read_regions(bn, errp) && read_metadata(bn, errp) &&
+           read_bat(bn, errp);
+}
+
+static void vhdx_close(BlockNode *bn)
+{
+    VhdxState *s = bn->s;
+
+    g_free(s->bat);
+}
+
+/* ---- data ----------------------------------------------------------------------------- */
+
+static int vhdx_read(BlockNode *bn, uint64_t off, const struct iovec *iov,
+                     int n)
+{
+    VhdxState *s = bn->s;
+    size_t len = iov_size(iov, n), done = 0;
+    g_autofree struct iovec *part = g_new(struct iovec, (gsize)n);
+    int ret = 0;
+
+    while (done < len && ret == 0) {
+        uint64_t at = off + done, in = at % s->block;
+        uint64_t e = s->bat[at / s->block];
+        size_t m = MIN(len - done, s->block - in);
+        int k = iov_slice(iov, n, done, m, part);
+
+        switch (BAT_STATE(e)) {
+        case BLOCK_PRESENT:
+            ret = BAT_OFFSET(e) > INT64_MAX - BLOCK_MAX
+                      ? -EIO
+                      : block_preadv(bn->file, BAT_OFFSET(e) + in, part, k);
+            break;
+        case BLOCK_PARTIAL: /* only with a parent */
+        case 4:
+            ret = -EIO;
+            break;
+        default:
+            iov_memset(part, k, 0, 0, m);
+        }
+        done += m;
+    }
+    return ret;
+}
+
+static int vhdx_map(BlockNode *bn, uint64_t off, uint64_t len, unsigned flags,
+                    BlockExtent *out)
+{
+    VhdxState *s = bn->s;
+    uint64_t i = off / s->block, run = s->block - off % s->block;
+    uint64_t e = s->bat[i];
+    bool data = BAT_STATE(e) == BLOCK_PRESENT;
+
+    if (BAT_STATE(e) == BLOCK_PARTIAL || BAT_STATE(e) == 4) {
+        return -EIO;
+    }
+    while (!data && run < len && BAT_STATE(s->bat[i + 1]) == BAT_STATE(e)) {
+        run += s->block;
+        i++;
+    }
+    out->len = MIN(run, len);
+    out->kind = data ? EXTENT_DATA : EXTENT_ZERO;
+    out->allocated = out->has_offset = data;
+    out->host_offset = data ? BAT_OFFSET(e) + off % s->block : 0;
+    out->file = bn->file;
+    return 0;
+}
+
+static void vhdx_get_info(BlockNode *bn, BlockInfo *out)
+{
+    const VhdxState *s = bn->s;
+
+    out->cluster_size = s->block;
+}
+
+static bool vhdx_check(BlockNode *bn, CheckResult *res, unsigned fix,
+                       GError **errp)
+{
+    const VhdxState *s = bn->s;
+    uint64_t size = bn->file->size;
+
+    if (!format_no_repair(fix, errp)) {
+        return false;
+    }
+    for (uint64_t i = 0; i < s->blocks; i++) {
+        uint64_t e = s->bat[i], off = BAT_OFFSET(e);
+        uint64_t len = MIN(s->block, bn->size - i * s->block);
+
+        if (BAT_STATE(e) == BLOCK_PARTIAL || BAT_STATE(e) == 4) {
+            format_corrupt(res, "VHDX BAT entry %" PRIu64 " has state %u\n", i,
+                           (unsigned)BAT_STATE(e));
+        } else if (BAT_STATE(e) == BLOCK_PRESENT &&
+                   (off < BLOCK_MIN || off > size || len > size - off)) {
+            format_corrupt(res,
+                           "VHDX BAT entry %" PRIu64 " offset 0x%" PRIx64
+                           " is not inside the file\n",
+                           i, off);
+        }
+    }
+    return true;
+}
+
+const BlockDriver block_vhdx = {
+    .name = "vhdx",
+    .size = sizeof(VhdxState),
+    .is_format = true,
+    .probe = vhdx_probe,
+    .open = vhdx_open,
+    .close = vhdx_close,
+    .read = vhdx_read,
+    .map = vhdx_map,
+    .check = vhdx_check,
+    .get_info = vhdx_get_info,
+};
