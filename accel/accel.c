@@ -30,13 +30,22 @@ const AccelOps *accel_find(const char *name)
     return NULL;
 }
 
-/* Both wires stay in the address space when the accelerator is closed. */
+/* These wires stay in the address space when the accelerator is closed. */
 static void accel_map_changed(void *opaque, const FlatMap *map)
 {
     const Machine *m = opaque;
 
     if (m->accel && m->accel->ops->map_changed) {
         m->accel->ops->map_changed(m->accel, map);
+    }
+}
+
+static void accel_io_changed(void *opaque, const FlatMap *map)
+{
+    const Machine *m = opaque;
+
+    if (m->accel && m->accel->ops->io_changed) {
+        m->accel->ops->io_changed(m->accel, map);
     }
 }
 
@@ -53,8 +62,10 @@ static void accel_attach(Machine *m, Accel *accel)
 {
     m->accel = accel;
     as_watch(m->mem, accel_map_changed, m);
+    as_watch(m->io, accel_io_changed, m);
     as_set_ram_hook(m->mem, accel_ram_written, m);
     accel_map_changed(m, as_flat(m->mem));
+    accel_io_changed(m, as_flat(m->io));
 }
 
 static bool accel_try(Machine *m, const char *name, KeyVal *options,
@@ -135,6 +146,7 @@ void accel_close(Machine *m)
 
     if (accel) {
         m->accel = NULL;
+        m->host = NULL;
         accel->ops->close(accel);
     }
 }

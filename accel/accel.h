@@ -45,6 +45,7 @@ typedef struct AccelOps {
 
     /* Optional, NULL if there is nothing to do. */
     void (*map_changed)(Accel *accel, const FlatMap *map);
+    void (*io_changed)(Accel *accel, const FlatMap *map);       /* ports */
     void (*ram_written)(Accel *accel, hwaddr addr, hwaddr len); /* by DMA */
     void (*dirty_sync)(Accel *accel, Region *ram, unsigned long *bitmap);
     bool (*set_debug)(X86Cpu *cpu, const hwaddr *breakpoints, unsigned n,

@@ -7,7 +7,13 @@
  * with every failure that follows soon and shrinks when KVM ran on for a
  * while. Interrupts are taken in a burst as the software CPU always takes
  * them; with several processors a burst stays short, because code that
- * another one changes meanwhile would not be noticed before its end.
+ * another one changes meanwhile would not be noticed before its end. So it
+ * does where the local APICs are the kernel's: it delivers their interrupts
+ * when KVM runs.
+ *
+ * Where the kernel only interprets, slower than the software CPU, a single
+ * processor's work is shared without any failure: in turn KVM for a while,
+ * then a burst. -accel kvm,completion=off leaves everything to KVM.
  */
 #include "util/osdep.h"
 #include "accel/kvm/kvm.h"
@@ -36,6 +42,14 @@ static const BurstRule on_interpreter = {
     .growth = 8,
     .soon = 60 * NS_PER_SEC,
     .late = 600 * NS_PER_SEC,
+};
+
+/* There, a turn of KVM's in host ns, and the burst that follows it. */
+enum {
+    TURN_NS = 10 * 1000 * 1000,
+    TURN_INSNS = 1 << 24,
+    TURN_NS_LAPIC = 2 * 1000 * 1000,
+    TURN_INSNS_LAPIC = 1 << 16,
 };
 
 /* AVX-512 that CPUID shows and nobody here executes. */
@@ -83,7 +97,8 @@ static void complete_adapt(KvmCpu *kc)
 {
     const BurstRule *r =
         kc->kvm->probe.interprets ? &on_interpreter : &on_hardware;
-    uint64_t max = kvm_x86(kc)->machine->ncpus > 1 ? r->max_smp : r->max;
+    bool alone = kvm_x86(kc)->machine->ncpus == 1 && !kc->kvm->host.lapic;
+    uint64_t max = alone ? r->max : r->max_smp;
     int64_t ran = kvm_host_ns() - kc->burst_end;
 
     if (!kc->burst_end || ran > r->late) {
@@ -123,4 +138,67 @@ CpuExit kvm_complete(KvmCpu *kc)
     exit = kvm_run_soft(kc, kc->tcg.single_step ? 1 : kc->burst);
     kc->burst_end = kvm_host_ns();
     return exit;
+}
+
+/* ---- taking turns ------------------------------------------------------------------ */
+
+bool kvm_takes_turns(const KvmAccel *a)
+{
+    return a->probe.interprets && a->completion && a->accel.machine->ncpus == 1;
+}
+
+static int64_t turn_ns(const KvmAccel *a)
+{
+    return a->host.lapic ? TURN_NS_LAPIC : TURN_NS;
+}
+
+bool kvm_turn_over(KvmCpu *kc)
+{
+    if (!kc->turns || kc->tcg.single_step || kc->tcg.n_breakpoints) {
+        return false;
+    }
+    if (!kc->burst_end) {
+        kc->burst_end = kvm_host_ns(); /* the first turn begins */
+    }
+    return kvm_host_ns() - kc->burst_end > turn_ns(kc->kvm);
+}
+
+CpuExit kvm_soft_turn(KvmCpu *kc)
+{
+    CpuExit exit =
+        kvm_run_soft(kc, kc->kvm->host.lapic ? TURN_INSNS_LAPIC : TURN_INSNS);
+
+    kc->burst_end = kvm_host_ns();
+    return exit;
+}
+
+/* Guest code that makes no exits must come out of KVM_RUN, too. */
+static void turn_tick(void *opaque)
+{
+    KvmAccel *a = opaque;
+    Machine *m = a->accel.machine;
+
+    if (m->cpu && m->cpu[0]) {
+        kvm_accel.kick(m->cpu[0]);
+    }
+    timer_arm(&a->turn, clock_ns(m->vclock) + turn_ns(a));
+}
+
+void kvm_turns_start(KvmCpu *kc)
+{
+    KvmAccel *a = kc->kvm;
+
+    kc->turns = kvm_takes_turns(a);
+    if (kc->turns && !a->turn.fn) {
+        timer_init(&a->turn, a->accel.machine->vclock, turn_tick, a);
+        timer_arm(&a->turn, clock_ns(a->accel.machine->vclock));
+    }
+}
+
+void kvm_turns_stop(KvmAccel *a)
+{
+    if (a->turn.fn) {
+        timer_cancel(&a->turn);
+        a->turn.fn = NULL;
+    }
 }

@@ -189,9 +189,15 @@ static void cpuid_range(CpuidList *list, const X86Cpu *c, uint32_t first,
     }
 }
 
-static void cpuid_list(CpuidList *list, const X86Cpu *c)
+/* A leaf that is not in the list is all zeros for the guest. */
+static void cpuid_list(CpuidList *list, const X86Cpu *c, bool leaf7)
 {
-    cpuid_range(list, c, 0, c->model->level);
+    if (leaf7) {
+        cpuid_range(list, c, 0, c->model->level);
+    } else {
+        cpuid_range(list, c, 0, MIN(c->model->level, 6u));
+        cpuid_range(list, c, 8, c->model->level);
+    }
     if (c->model->tcg_leaf) {
         cpuid_range(list, c, 0x40000000, 0x40000001);
     }
@@ -222,7 +228,7 @@ bool kvm_cpuid_set(KvmCpu *kc, GError **errp)
         return true; /* a test's processor */
     }
     c->s.apic_base |= 1 << 11; /* the kernel clears the bit itself */
-    cpuid_list(list, c);
+    cpuid_list(list, c, !kc->kvm->probe.hide_leaf7);
     c->s.apic_base = apic_base;
     if (KVM_CALL(kc->fd, KVM_SET_CPUID2, list) < 0) {
         error_setg_errno(errp, errno, "KVM_SET_CPUID2");
@@ -234,6 +240,58 @@ bool kvm_cpuid_set(KvmCpu *kc, GError **errp)
 
 /* ---- the model ----------------------------------------------------------------------- */
 
+/* Runs the probe's guest with what @cm says. */
+static void model_probe(KvmAccel *a, const CpuModel *cm, CpuidList *list)
+{
+    g_autofree X86Cpu *c = g_new0(X86Cpu, 1);
+    bool hide_leaf7 = a->probe.hide_leaf7;
+
+    memset(list, 0, sizeof(*list));
+    c->model = cm;
+    c->s.apic_base = 1 << 11;
+    cpuid_list(list, c, !hide_leaf7);
+    kvm_probe_guest(a->fd, a->run_size, (struct kvm_cpuid2 *)list, &a->probe);
+    a->probe.hide_leaf7 = hide_leaf7;
+}
+
+static bool probe_shows(const KvmProbe *p, CpuFeature f)
+{
+    const FeatureRow *row = &feature_rows[f];
+    const uint32_t *seen = kvm_probe_leaf(p, row->leaf, row->sub);
+
+    return seen && (seen[row->reg] >> row->bit & 1);
+}
+
+static void model_drop(CpuModel *cm, CpuFeature f)
+{
+    cm->has[f / 64] &= ~(UINT64_C(1) << (f % 64));
+}
+
+/*
+ * An interpreter may show AVX-512 whatever KVM_SET_CPUID2 said, and execute
+ * none of it; nor does the software CPU. What it does not show anything in is a
+ * leaf that is not there, so leaf 7 goes as a whole.
+ */
+static void model_hide_avx512(KvmAccel *a, CpuModel *cm, CpuidList *list)
+{
+    if (!probe_shows(&a->probe, FEAT_AVX512F) ||
+        cpu_model_has(cm, FEAT_AVX512F) ||
+        kvm_probe_avx512(a->fd, a->run_size, (struct kvm_cpuid2 *)list)) {
+        return;
+    }
+    for (unsigned f = 1; f < FEAT_COUNT; f++) {
+        if (feature_rows[f].leaf == 7) {
+            model_drop(cm, f);
+        }
+    }
+    a->probe.hide_leaf7 = true;
+    model_probe(a, cm, list);
+    if (!probe_shows(&a->probe, FEAT_AVX512F)) {
+        info_report("kvm: this host's KVM shows guests AVX-512 and does not "
+                    "execute it: CPUID leaf 7 is left out");
+    }
+}
+
 /*
  * A guest looks at what it was given. An interpreter in the kernel may show
  * more; since guests will use it, the software CPU must have it too.
@@ -241,17 +299,11 @@ bool kvm_cpuid_set(KvmCpu *kc, GError **errp)
 static void model_add_seen(KvmAccel *a, CpuModel *cm)
 {
     g_autofree CpuidList *list = g_new0(CpuidList, 1);
-    g_autofree X86Cpu *c = g_new0(X86Cpu, 1);
 
-    c->model = cm;
-    c->s.apic_base = 1 << 11;
-    cpuid_list(list, c);
-    kvm_probe_guest(a->fd, a->run_size, (struct kvm_cpuid2 *)list, &a->probe);
+    model_probe(a, cm, list);
+    model_hide_avx512(a, cm, list);
     for (unsigned f = 1; f < FEAT_COUNT; f++) {
-        const FeatureRow *row = &feature_rows[f];
-        const uint32_t *seen = kvm_probe_leaf(&a->probe, row->leaf, row->sub);
-
-        if (seen && (seen[row->reg] >> row->bit & 1) && !cpu_model_has(cm, f) &&
+        if (probe_shows(&a->probe, f) && !cpu_model_has(cm, f) &&
             cpu_feature_available(f)) {
             cm->has[f / 64] |= UINT64_C(1) << (f % 64);
             a->probe.adds_cpuid = true;
@@ -276,7 +328,7 @@ void kvm_limit_model(Accel *accel, CpuModel *cm)
         if (!cpu_model_has(cm, f) || feature_stays(a, f)) {
             continue;
         }
-        cm->has[f / 64] &= ~(UINT64_C(1) << (f % 64));
+        model_drop(cm, f);
         if (named) {
             warn_report("host doesn't support requested feature: "
                         "CPUID.%02XH.%s [bit %u]",
@@ -288,7 +340,7 @@ void kvm_limit_model(Accel *accel, CpuModel *cm)
     for (unsigned f = 1; f < FEAT_COUNT && !avx; f++) {
         if (f == FEAT_AVX || f == FEAT_AVX2 || f == FEAT_FMA ||
             f == FEAT_F16C) {
-            cm->has[f / 64] &= ~(UINT64_C(1) << (f % 64));
+            model_drop(cm, f);
         }
     }
     model_add_seen(a, cm);

@@ -313,6 +313,10 @@ bool kvm_host_caps(int vm, KvmCaps *caps, GError **errp)
         .user_nmi = host_cap(vm, KVM_CAP_USER_NMI),
         .guest_debug = host_cap(vm, KVM_CAP_SET_GUEST_DEBUG),
         .get_tsc = host_cap(vm, KVM_CAP_GET_TSC_KHZ),
+        .coalesced_page = host_cap(vm, KVM_CAP_COALESCED_MMIO),
+        .coalesced_pio = host_cap(vm, KVM_CAP_COALESCED_PIO),
+        .ioeventfd = host_cap(vm, KVM_CAP_IOEVENTFD),
+        .ioevent_any = host_cap(vm, KVM_CAP_IOEVENTFD_ANY_LENGTH),
         .slots = host_cap(vm, KVM_CAP_NR_MEMSLOTS),
         .mce_banks = host_cap(vm, KVM_CAP_MCE),
     };

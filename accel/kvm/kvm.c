@@ -416,6 +416,7 @@ static bool kvm_enter(KvmCpu *kc, CpuExit *exit)
         *exit = CPU_EXIT_FAILED;
         return false;
     }
+    kvm_coalesced_flush(kc->kvm);
     more = kvm_handle_exit(kc, exit);
     kvm_stats_exit(kc, kc->run->exit_reason, kvm_host_ns() - end);
     return more;
@@ -457,6 +458,12 @@ static bool kvm_step(KvmCpu *kc, CpuExit *exit)
         kvm_finish_access(kc);
         cpu_state(c);
         *exit = kvm_run_soft(kc, 1 << 16);
+        return *exit == CPU_EXIT_KICKED;
+    }
+    if (kvm_turn_over(kc)) {
+        kvm_finish_access(kc);
+        cpu_state(c);
+        *exit = kvm_soft_turn(kc);
         return *exit == CPU_EXIT_KICKED;
     }
     kvm_sync_in(kc);
@@ -515,6 +522,11 @@ static bool kvm_translate(X86Cpu *c, uint64_t lin, hwaddr *phys)
 {
     cpu_state(c);
     return tcg_accel.translate(c, lin, phys);
+}
+
+static void kvm_io_changed(Accel *accel, const FlatMap *map)
+{
+    kvm_ioevent_map_changed(container_of(accel, KvmAccel, accel), map, true);
 }
 
 static void kvm_ram_written(Accel *accel, hwaddr addr, hwaddr len)
@@ -600,6 +612,7 @@ static void kvm_close(Accel *accel)
     KvmAccel *a = container_of(accel, KvmAccel, accel);
 
     kvm_memory_close(a);
+    kvm_ioevent_close(a);
     if (a->soft) {
         tcg_embedded_close(a->soft);
     }
@@ -640,11 +653,14 @@ static Accel *kvm_open(Machine *m, KeyVal *options, GError **errp)
         return NULL;
     }
     a->completion = completion;
+    kvm_ioevent_init(a);
     if (!vm_setup(a, errp)) {
         kvm_close(&a->accel);
         return NULL;
     }
     kvm_check_irqchip(m, options);
+    a->host.ioeventfd = a->caps.ioeventfd;
+    m->host = &a->host;
     a->soft = tcg_embedded_open(m);
     sigaction(KVM_SIGNAL, &sa, NULL);
     return &a->accel;
@@ -669,6 +685,7 @@ static bool vcpu_open(KvmCpu *kc, GError **errp)
         return false;
     }
     kc->run = run;
+    kvm_coalesced_attach(a, run);
     return true;
 }
 
@@ -702,6 +719,7 @@ static bool kvm_cpu_init(X86Cpu *c, GError **errp)
         return false;
     }
     kvm_probe_msrs(kc);
+    kvm_turns_start(kc);
     return true;
 }
 
@@ -710,6 +728,8 @@ static void kvm_cpu_exit(X86Cpu *c)
     KvmCpu *kc = kvm_cpu(c);
 
     tcg_embedded_cpu_exit(c);
+    kvm_turns_stop(kc->kvm);
+    kc->kvm->ring = NULL; /* it was in one of these mappings */
     munmap(kc->run, kc->kvm->run_size);
     close(kc->fd);
     g_free(kc->xsave);
@@ -733,6 +753,7 @@ const AccelOps kvm_accel = {
     .pull = kvm_pull,
     .push = kvm_push,
     .map_changed = kvm_memory_map_changed,
+    .io_changed = kvm_io_changed,
     .ram_written = kvm_ram_written,
     .dirty_sync = kvm_memory_dirty_sync,
     .set_debug = kvm_set_debug,

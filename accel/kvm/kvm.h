@@ -14,6 +14,7 @@
 
 #include <linux/kvm.h>
 #include "accel/tcg/tcg.h"
+#include "system/host-kernel.h"
 
 enum {
     KVM_EXITS_MAX = 64, /* reasons that are counted one by one */
@@ -38,7 +39,24 @@ typedef struct KvmCaps {
         msr_filter, emul_exit, user_nmi, guest_debug, mp_state, get_tsc;
     int xsave_size; /* of KVM_GET_XSAVE2; 0: KVM_GET_XSAVE */
     unsigned slots, mce_banks;
+    unsigned coalesced_page; /* of the vCPU's mapping; 0: no ring */
+    bool coalesced_pio, ioeventfd, ioevent_any;
 } KvmCaps;
+
+/* An eventfd that the kernel signals. Compared as bytes: no padding. */
+typedef struct KvmIoEvent {
+    hwaddr addr;
+    uint64_t value;
+    unsigned size;
+    int fd;
+    uint32_t match, pio;
+} KvmIoEvent;
+
+/* Addresses whose writes may wait. Likewise. */
+typedef struct KvmZone {
+    hwaddr addr;
+    uint32_t size, pio;
+} KvmZone;
 
 enum { KVM_PROBE_LEAVES = 10 };
 
@@ -47,6 +65,7 @@ typedef struct KvmProbe {
     bool done;
     bool adds_cpuid; /* guests see features that we did not give them */
     bool interprets; /* so slowly that it is no hardware */
+    bool hide_leaf7; /* it would show AVX-512, which nobody here executes */
     bool warned;     /* of what CPUID shows in vain */
     uint64_t insns_per_sec;
     uint32_t answer[KVM_PROBE_LEAVES][4];
@@ -62,7 +81,13 @@ struct KvmAccel {
     KvmSlot *slot; /* caps.slots, of which n_slots were ever used */
     unsigned n_slots;
     struct kvm_cpuid2 *supported; /* KVM_GET_SUPPORTED_CPUID */
-    bool completion; /* -accel kvm,completion=off: the VM stops instead */
+    Timer turn;                /* calls KVM off for a burst; see complete.c */
+    HostKernel host;           /* machine->host */
+    GArray *io_events, *zones; /* of KvmIoEvent, KvmZone: as the kernel has */
+    struct kvm_coalesced_mmio_ring *ring; /* in a vCPU's mapping */
+    bool in_flush;
+    uint64_t coalesced; /* writes taken from it */
+    bool completion;    /* -accel kvm,completion=off: the VM stops instead */
 };
 
 /* Exits to one port or address. */
@@ -100,6 +125,7 @@ struct KvmCpu {
     /* Completion in software. */
     uint64_t burst;    /* instructions next time */
     int64_t burst_end; /* host ns; when KVM went on */
+    bool turns;        /* bursts also come without a failure */
     bool soft_debug;   /* more breakpoints than debug registers */
     bool debugging;    /* KVM_SET_GUEST_DEBUG is on */
 
@@ -141,6 +167,8 @@ bool kvm_host_caps(int vm, KvmCaps *caps, GError **errp);
 /* Runs a guest with @cpuid in a VM of its own; all 0 if that fails. */
 void kvm_probe_guest(int fd, size_t run_size, struct kvm_cpuid2 *cpuid,
                      KvmProbe *p);
+/* Does a guest with @cpuid execute an AVX-512 instruction? */
+bool kvm_probe_avx512(int fd, size_t run_size, struct kvm_cpuid2 *cpuid);
 /* What it saw: EAX EBX ECX EDX, or NULL. */
 const uint32_t *kvm_probe_leaf(const KvmProbe *p, uint32_t leaf, uint32_t sub);
 
@@ -150,6 +178,17 @@ void kvm_memory_map_changed(Accel *accel, const FlatMap *map);
 /* KVM_GET_DIRTY_LOG of what lies in @ram; bits are or-ed into @bitmap. */
 void kvm_memory_dirty_sync(Accel *accel, Region *ram, unsigned long *bitmap);
 void kvm_memory_close(KvmAccel *a);
+
+/* ---- ioevent.c: ioeventfds, coalesced writes ----------------------------------- */
+
+void kvm_ioevent_init(KvmAccel *a);
+void kvm_ioevent_close(KvmAccel *a);
+/* @map is that of ports (@pio) or of memory. */
+void kvm_ioevent_map_changed(KvmAccel *a, const FlatMap *map, bool pio);
+/* The first vCPU's mapping has the ring for all. */
+void kvm_coalesced_attach(KvmAccel *a, struct kvm_run *run);
+/* Any thread: carries out the writes that wait. */
+void kvm_coalesced_flush(KvmAccel *a);
 
 /* ---- state.c: X86State to and from the kernel -------------------------------- */
 
@@ -194,6 +233,12 @@ bool kvm_enabled(const Machine *m);
 CpuExit kvm_complete(KvmCpu *kc);
 /* ... about @n instructions, for reasons that are no failure of KVM's. */
 CpuExit kvm_run_soft(KvmCpu *kc, uint64_t n);
+/* On an interpreter: has KVM had its turn? Then a burst, by the next. */
+bool kvm_takes_turns(const KvmAccel *a);
+bool kvm_turn_over(KvmCpu *kc);
+CpuExit kvm_soft_turn(KvmCpu *kc);
+void kvm_turns_start(KvmCpu *kc); /* when the vCPU is made */
+void kvm_turns_stop(KvmAccel *a);
 
 static inline int64_t kvm_host_ns(void)
 {

@@ -123,9 +123,8 @@ void kvm_memory_map_changed(Accel *accel, const FlatMap *map)
             slot_add(a, &s);
         }
     }
-    if (tcg_accel.map_changed) {
-        tcg_accel.map_changed(&a->soft->accel, map);
-    }
+    kvm_ioevent_map_changed(a, map, false);
+    tcg_accel.map_changed(&a->soft->accel, map);
 }
 
 /* ---- dirty pages ----------------------------------------------------------------- */

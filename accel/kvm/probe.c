@@ -1,7 +1,8 @@
 /*
  * What the capabilities do not tell, from a guest of a few instructions in a
- * VM of its own: what CPUID says there, after KVM_SET_CPUID2, and how fast
- * guest code runs. Behind /dev/kvm there may be an interpreter.
+ * VM of its own: what CPUID says there, after KVM_SET_CPUID2, how fast guest
+ * code runs, and whether what CPUID promises is executed. Behind /dev/kvm there
+ * may be an interpreter.
  */
 #include "util/osdep.h"
 #include <sys/ioctl.h>
@@ -151,6 +152,57 @@ void kvm_probe_guest(int fd, size_t run_size, struct kvm_cpuid2 *cpuid,
     }
     scratch_end(&s);
 }
+
+/* ---- an instruction ------------------------------------------------------------- */
+
+/* vpxord %zmm0, %zmm0, %zmm0; hlt */
+static const uint8_t evex_code[] = { 0x62, 0xf1, 0x7d, 0x48, 0xef, 0xc0, 0xf4 };
+
+/* Protected mode without paging: an EVEX prefix is BOUND in real mode. */
+static bool scratch_prot32(Scratch *s)
+{
+    struct kvm_regs regs = { .rip = CODE, .rflags = 2 };
+    struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs[0].value = 0xe7 };
+    struct kvm_segment flat = { .limit = 0xffffffff,
+                                .selector = 8,
+                                .type = 11,
+                                .present = 1,
+                                .db = 1,
+                                .s = 1,
+                                .g = 1 };
+    struct kvm_sregs sregs;
+
+    if (ioctl(s->cpu, KVM_GET_SREGS, &sregs) < 0) {
+        return false;
+    }
+    sregs.cs = flat;
+    flat.selector = 16;
+    flat.type = 3;
+    sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = flat;
+    sregs.cr0 = 0x31;              /* ET, NE, PE */
+    sregs.cr4 = 1 << 18 | 3u << 9; /* OSXSAVE, OSFXSR, OSXMMEXCPT */
+    return ioctl(s->cpu, KVM_SET_SREGS, &sregs) == 0 &&
+           ioctl(s->cpu, KVM_SET_XCRS, &xcrs) == 0 &&
+           ioctl(s->cpu, KVM_SET_REGS, &regs) == 0;
+}
+
+bool kvm_probe_avx512(int fd, size_t run_size, struct kvm_cpuid2 *cpuid)
+{
+    Scratch s = {
+        .vm = -1, .cpu = -1, .run = MAP_FAILED, .memory = MAP_FAILED
+    };
+    bool ok = false;
+
+    if (scratch_make(&s, fd, run_size, cpuid) && scratch_prot32(&s)) {
+        memcpy(s.memory + CODE, evex_code, sizeof(evex_code));
+        ok =
+            ioctl(s.cpu, KVM_RUN, 0) == 0 && s.run->exit_reason == KVM_EXIT_HLT;
+    }
+    scratch_end(&s);
+    return ok;
+}
+
+/* ---- answers ----------------------------------------------------------------------- */
 
 const uint32_t *kvm_probe_leaf(const KvmProbe *p, uint32_t leaf, uint32_t sub)
 {
