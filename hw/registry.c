@@ -16,6 +16,10 @@ extern const DeviceClass loader_class;
 extern const DeviceClass debugexit_class;
 extern const DeviceClass pc_testdev_class;
 
+/* For -object. */
+extern const DeviceClass secret_object;
+extern const DeviceClass iothread_object;
+
 /* Made by machines only; listed for snapshots and tests. */
 extern const DeviceClass i8259_class;
 extern const DeviceClass ioapic_class;
@@ -37,6 +41,8 @@ const DeviceClass *const device_classes[] = {
     &loader_class,
     &debugexit_class,
     &pc_testdev_class,
+    &secret_object,
+    &iothread_object,
     &i8259_class,
     &ioapic_class,
     &apic_class,

@@ -4,7 +4,8 @@
  *
  * Parsing touches nothing outside the Cli, so that order never matters: a
  * -device may come before the -chardev it names. cli_build() then works in a
- * fixed order: chardevs, machine, accelerator, CPUs, board, devices, monitors.
+ * fixed order: chardevs, objects, drives, accelerator, CPUs, board, devices,
+ * monitors. Options with a subject of their own are in cli-*.c.
  */
 #include "util/osdep.h"
 #include <fcntl.h>
@@ -12,9 +13,11 @@
 #include "util/error.h"
 #include "util/keyval.h"
 #include "util/log.h"
-#include "system/cli.h"
+#include "system/cli-opts.h"
+#include "system/object.h"
 #include "accel/cpus.h"
 #include "chardev/chardev.h"
+#include "hw/block/drive.h"
 #include "hw/i386/boot.h"
 #include "monitor/monitor.h"
 #include "target-x86/cpuid.h"
@@ -25,19 +28,18 @@ static const char version_text[] =
 
 /* ---- helpers -------------------------------------------------------------- */
 
-static void set_string(char **where, const char *text)
+void cli_set_string(char **where, const char *text)
 {
     g_free(*where);
     *where = g_strdup(text);
 }
 
-static bool is_help(const char *text)
+bool cli_is_help(const char *text)
 {
     return text && (!strcmp(text, "help") || !strcmp(text, "?"));
 }
 
-static void cli_print(Cli *cli, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
-static void cli_print(Cli *cli, const char *fmt, ...)
+void cli_print(Cli *cli, const char *fmt, ...)
 {
     va_list ap;
 
@@ -49,9 +51,8 @@ static void cli_print(Cli *cli, const char *fmt, ...)
     va_end(ap);
 }
 
-/* The keys nobody read, as an error that names @option. */
-static bool refuse_unused(KeyVal *kv, const char *option,
-                          const char *const *known, GError **errp)
+bool cli_refuse_unused(KeyVal *kv, const char *option, const char *const *known,
+                       GError **errp)
 {
     const char *key = keyval_unused(kv);
     const char *near = key ? nearest_name(key, known) : NULL;
@@ -69,10 +70,6 @@ static bool refuse_unused(KeyVal *kv, const char *option,
 }
 
 /* ---- options for which one line is enough --------------------------------- */
-
-#define OPT_FN(name) \
-    static bool opt_##name(Cli *cli, const OptionDef *def, const char *arg, \
-                           GError **errp)
 
 OPT_FN(accept)
 {
@@ -101,7 +98,7 @@ OPT_FN(version)
 #define OPT_STRING(name, field) \
     OPT_FN(name) \
     { \
-        set_string(&cli->field, arg); \
+        cli_set_string(&cli->field, arg); \
         return true; \
     }
 OPT_STRING(kernel, cfg.kernel)
@@ -137,7 +134,7 @@ OPT_LIST(fw_cfg, cfg.fw_cfg)
 
 OPT_FN(flat)
 {
-    if (is_help(arg)) {
+    if (cli_is_help(arg)) {
         cli_print(cli, "%s", flat_help());
     } else {
         g_ptr_array_add(cli->cfg.flat, g_strdup(arg));
@@ -178,7 +175,7 @@ OPT_FN(machine)
     if (!kv) {
         return false;
     }
-    if (is_help(keyval_get(kv, "type"))) {
+    if (cli_is_help(keyval_get(kv, "type"))) {
         print_machines(cli);
         return true;
     }
@@ -240,7 +237,7 @@ OPT_FN(accel)
                    arg);
         return false;
     }
-    if (is_help(name)) {
+    if (cli_is_help(name)) {
         print_accels(cli);
         return true;
     }
@@ -248,7 +245,7 @@ OPT_FN(accel)
         return print_accel(cli, name, keyval_get(kv, "device"), errp);
     }
     add_accels(cli, name);
-    set_string(&cli->accel_options, arg);
+    cli_set_string(&cli->accel_options, arg);
     return true;
 }
 
@@ -266,12 +263,12 @@ OPT_FN(no_kvm)
 
 OPT_FN(cpu)
 {
-    if (is_help(arg)) {
+    if (cli_is_help(arg)) {
         cli_print(cli, "%s", "");
         cpu_models_print(cli->print);
         return true;
     }
-    set_string(&cli->cfg.cpu_model, arg);
+    cli_set_string(&cli->cfg.cpu_model, arg);
     return true;
 }
 
@@ -298,7 +295,7 @@ OPT_FN(memory)
         return false;
     }
     cli->cfg.ram_size = (size + 8191) & ~(uint64_t)8191;
-    return refuse_unused(
+    return cli_refuse_unused(
         kv, "m", (const char *const[]) { "size", "slots", "maxmem", NULL },
         errp);
 }
@@ -375,7 +372,7 @@ OPT_FN(smp)
         }
         *fields[i] = v;
     }
-    return refuse_unused(kv, "smp", keys, errp) &&
+    return cli_refuse_unused(kv, "smp", keys, errp) &&
            smp_complete(&cli->cfg, arg, errp);
 }
 
@@ -393,7 +390,7 @@ OPT_FN(boot)
     for (int i = 0; keys[i]; i++) {
         keyval_get(kv, keys[i]); /* for firmware, which there is not yet */
     }
-    return refuse_unused(kv, "boot", keys, errp);
+    return cli_refuse_unused(kv, "boot", keys, errp);
 }
 
 OPT_FN(name)
@@ -403,7 +400,7 @@ OPT_FN(name)
     if (!kv) {
         return false;
     }
-    set_string(&cli->cfg.name, keyval_get(kv, "guest"));
+    cli_set_string(&cli->cfg.name, keyval_get(kv, "guest"));
     return true;
 }
 
@@ -416,7 +413,7 @@ OPT_FN(uuid)
                    arg);
         return false;
     }
-    set_string(&cli->cfg.uuid, arg);
+    cli_set_string(&cli->cfg.uuid, arg);
     return true;
 }
 
@@ -474,7 +471,7 @@ OPT_FN(rtc)
         }
         cli->cfg.rtc_offset_sec = date - time(NULL);
     }
-    return refuse_unused(kv, "rtc", keys, errp);
+    return cli_refuse_unused(kv, "rtc", keys, errp);
 }
 
 OPT_FN(action)
@@ -500,7 +497,7 @@ OPT_FN(action)
         return false;
     }
     keyval_get(kv, "watchdog");
-    return refuse_unused(kv, "action", keys, errp);
+    return cli_refuse_unused(kv, "action", keys, errp);
 }
 
 /* ---- devices ----------------------------------------------------------------- */
@@ -510,7 +507,7 @@ static void print_devices(Cli *cli)
     for (int i = 0; device_classes[i]; i++) {
         const DeviceClass *dc = device_classes[i];
 
-        if (dc->internal) {
+        if (dc->internal || object_class_is(dc)) {
             continue;
         }
         cli_print(cli, "name \"%s\"", dc->name);
@@ -535,6 +532,15 @@ static const char *prop_kind_name(PropKind kind)
     return names[kind];
 }
 
+void cli_print_props(Cli *cli, const DeviceClass *dc)
+{
+    cli_print(cli, "%s options:\n", dc->name);
+    for (const Property *p = dc->props; p && p->kind != PROP_END; p++) {
+        cli_print(cli, "  %s=<%s>%*s- %s\n", p->name, prop_kind_name(p->kind),
+                  (int)MAX(1, 18 - (int)strlen(p->name)), "", p->help);
+    }
+}
+
 static bool print_device_props(Cli *cli, const char *name, GError **errp)
 {
     const DeviceClass *dc = device_class_find(name);
@@ -543,11 +549,7 @@ static bool print_device_props(Cli *cli, const char *name, GError **errp)
         error_setg(errp, "'%s' is not a valid device model name", name);
         return false;
     }
-    cli_print(cli, "%s options:\n", name);
-    for (const Property *p = dc->props; p && p->kind != PROP_END; p++) {
-        cli_print(cli, "  %s=<%s>%*s- %s\n", p->name, prop_kind_name(p->kind),
-                  (int)MAX(1, 18 - (int)strlen(p->name)), "", p->help);
-    }
+    cli_print_props(cli, dc);
     return true;
 }
 
@@ -560,7 +562,7 @@ OPT_FN(device)
         return false;
     }
     driver = keyval_get(kv, "driver");
-    if (is_help(driver)) {
+    if (cli_is_help(driver)) {
         print_devices(cli);
         return true;
     }
@@ -576,22 +578,6 @@ OPT_FN(device)
     }
     g_ptr_array_add(cli->devices, g_strdup(arg));
     return true;
-}
-
-OPT_FN(object)
-{
-    g_autoptr(KeyVal) kv = keyval_parse(arg, "qom-type", errp);
-    const char *type;
-
-    if (!kv) {
-        return false;
-    }
-    type = keyval_get(kv, "qom-type");
-    if (g_strcmp0(type, "memory-backend-ram")) {
-        error_setg(errp, "-object %s: not supported yet", type ? type : arg);
-        return false;
-    }
-    return true; /* plain guest memory is what the machine has anyway */
 }
 
 OPT_FN(nic)
@@ -614,7 +600,7 @@ OPT_FN(sandbox)
 
 OPT_FN(display)
 {
-    if (is_help(arg)) {
+    if (cli_is_help(arg)) {
         cli_print(cli, "Available display backend types:\nnone\n");
         return true;
     }
@@ -631,7 +617,7 @@ OPT_FN(display)
 
 OPT_FN(vga)
 {
-    if (is_help(arg)) {
+    if (cli_is_help(arg)) {
         cli_print(cli, "none                 no graphic card (default)\n");
         return true;
     }
@@ -659,7 +645,7 @@ OPT_FN(nographic)
 
 OPT_FN(chardev)
 {
-    if (is_help(arg)) {
+    if (cli_is_help(arg)) {
         cli_print(cli, "Available chardev backend types: \n");
         for (int i = 0; char_backends[i]; i++) {
             cli_print(cli, "  %s\n", char_backends[i]->name);
@@ -735,7 +721,7 @@ OPT_FN(mon)
     }
     cli->monitor_given = true;
     add_port(cli->monitors, dev, mode && !strcmp(mode, "control"), true);
-    return refuse_unused(kv, "mon", keys, errp);
+    return cli_refuse_unused(kv, "mon", keys, errp);
 }
 
 OPT_FN(echr)
@@ -760,7 +746,7 @@ OPT_FN(log)
 {
     int mask;
 
-    if (is_help(arg)) {
+    if (cli_is_help(arg)) {
         fflush(stdout);
         log_print_help(stdout);
         cli_print(cli, "%s", "");
@@ -810,6 +796,8 @@ static Cli *cli_new(void)
     cli->accels = g_string_new(NULL);
     cli->chardevs = g_ptr_array_new_with_free_func(g_free);
     cli->devices = g_ptr_array_new_with_free_func(g_free);
+    cli->objects = g_ptr_array_new_with_free_func(g_free);
+    cli->blockdevs = g_ptr_array_new_with_free_func(g_free);
     cli->serials = g_ptr_array_new_with_free_func(port_free);
     cli->monitors = g_ptr_array_new_with_free_func(port_free);
     cli->cfg.ram_size = 128 * MIB;
@@ -844,6 +832,9 @@ void cli_free(Cli *cli)
     g_string_free(cli->accels, TRUE);
     g_ptr_array_unref(cli->chardevs);
     g_ptr_array_unref(cli->devices);
+    g_ptr_array_unref(cli->objects);
+    g_ptr_array_unref(cli->blockdevs);
+    g_clear_pointer(&cli->drives, g_ptr_array_unref);
     g_ptr_array_unref(cli->serials);
     g_ptr_array_unref(cli->monitors);
     g_free(cli->accel_options);
@@ -1020,25 +1011,9 @@ static bool build_monitors(Machine *m, Cli *cli, GError **errp)
     return true;
 }
 
-typedef struct SetProps {
-    Device *dev;
-    GError **errp;
-    bool failed;
-} SetProps;
-
-static void set_prop(const char *key, const char *value, void *opaque)
-{
-    SetProps *sp = opaque;
-
-    if (!sp->failed && strcmp(key, "driver") && strcmp(key, "id")) {
-        sp->failed = !device_set(sp->dev, key, value, sp->errp);
-    }
-}
-
 static bool build_device(Machine *m, const char *text, GError **errp)
 {
     g_autoptr(KeyVal) kv = keyval_parse(text, "driver", errp);
-    SetProps sp = { .errp = errp };
     Device *dev;
 
     if (!kv) {
@@ -1048,9 +1023,7 @@ static bool build_device(Machine *m, const char *text, GError **errp)
     if (!dev) {
         return false;
     }
-    sp.dev = dev;
-    keyval_foreach(kv, set_prop, &sp);
-    if (sp.failed || !device_realize(dev, errp)) {
+    if (!device_set_options(dev, kv, errp) || !device_realize(dev, errp)) {
         device_free(dev);
         return false;
     }
@@ -1108,9 +1081,12 @@ static bool check_cpus(const Cli *cli, const MachineClass *mc, GError **errp)
 static bool build_all(Machine *m, Cli *cli, GError **errp)
 {
     default_ports(cli);
-    if (!build_chardevs(m, cli, errp) || !build_accel(m, cli, errp) ||
+    if (!build_chardevs(m, cli, errp) ||
+        !cli_build_objects(m, cli, false, errp) ||
+        !cli_build_drives(m, cli, errp) ||
+        !cli_build_objects(m, cli, true, errp) || !build_accel(m, cli, errp) ||
         !m->cls->build(m, errp) || !build_devices(m, cli, errp) ||
-        !build_monitors(m, cli, errp)) {
+        !drives_connect(m, errp) || !build_monitors(m, cli, errp)) {
         return false;
     }
     machine_reset(m);
@@ -1184,6 +1160,8 @@ void cli_teardown(Machine *m)
         cpus_destroy(m);
     }
     accel_close(m);
+    drives_free(m);
+    objects_free(m);
     g_hash_table_iter_init(&it, m->chardevs);
     while (g_hash_table_iter_next(&it, NULL, &c)) {
         g_hash_table_iter_steal(&it);

@@ -14,11 +14,13 @@ struct Cli {
     KeyVal *machine;     /* all -machine options, the last value winning */
     GString *accels;     /* "kvm:tcg", in the order given */
     char *accel_options; /* of the last -accel that had any */
-    GPtrArray *chardevs, *devices; /* of char * */
+    GPtrArray *chardevs, *devices, *objects, *blockdevs; /* of char * */
+    GPtrArray *drives;             /* of cli-drive.c; may be NULL */
     GPtrArray *serials, *monitors; /* of CliPort */
     char *debugcon, *pidfile;
     MachineConfig cfg;
     int echr;
+    bool snapshot; /* of all drives */
     bool nographic, display_given, nodefaults, serial_given, monitor_given;
     GString *print; /* text asked for (-version, -device help): print, exit 0 */
 };

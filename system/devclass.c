@@ -1,6 +1,7 @@
 /* Finding a device class by the name typed after -device. */
 #include "util/osdep.h"
 #include "system/device.h"
+#include "system/object.h"
 
 #include "util/error.h"
 #include "util/keyval.h"
@@ -21,7 +22,8 @@ static void no_such_class(const char *name, GError **errp)
     const char *near;
 
     for (unsigned i = 0; device_classes[i]; i++) {
-        if (!device_classes[i]->internal) {
+        if (!device_classes[i]->internal &&
+            !object_class_is(device_classes[i])) {
             g_ptr_array_add(names, (char *)device_classes[i]->name);
         }
     }
@@ -44,6 +46,12 @@ Device *device_new(Machine *m, const char *cls, const char *id, GError **errp)
 {
     const DeviceClass *c = device_class_find(cls);
 
+    if (c && object_class_is(c)) {
+        error_setg(errp,
+                   "'%s' is not a device: it is added with -object %s,id=", cls,
+                   cls);
+        return NULL;
+    }
     if (!c) {
         no_such_class(cls, errp);
         return NULL;

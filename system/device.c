@@ -76,6 +76,7 @@ static void prop_put(Device *dev, const Property *p, uint64_t v)
         *(uint64_t *)field = v;
         break;
     case PROP_STRING:
+    case PROP_DRIVE:
         *(char **)field = g_strdup((const char *)(uintptr_t)v);
         break;
     default: /* host ends start out empty */
@@ -140,11 +141,11 @@ static bool prop_set(Device *dev, const Property *p, const char *value,
     case PROP_BOOL:
         return prop_set_bool(dev, p, value, errp);
     case PROP_STRING:
+    case PROP_DRIVE:
         g_free(*(char **)prop_field(dev, p));
         prop_put(dev, p, (uintptr_t)value);
         return true;
     case PROP_CHARDEV:
-    case PROP_DRIVE:
     case PROP_NETDEV:
         return prop_set_host_end(dev, p, value, errp);
     default:
@@ -189,6 +190,30 @@ bool device_set(Device *dev, const char *prop, const char *value, GError **errp)
         return false;
     }
     return prop_set(dev, p, value, errp);
+}
+
+typedef struct SetProps {
+    Device *dev;
+    GError **errp;
+    bool failed;
+} SetProps;
+
+static void set_prop(const char *key, const char *value, void *opaque)
+{
+    SetProps *sp = opaque;
+
+    if (!sp->failed && strcmp(key, "driver") && strcmp(key, "qom-type") &&
+        strcmp(key, "id")) {
+        sp->failed = !device_set(sp->dev, key, value, sp->errp);
+    }
+}
+
+bool device_set_options(Device *dev, KeyVal *options, GError **errp)
+{
+    SetProps sp = { dev, errp, false };
+
+    keyval_foreach(options, set_prop, &sp);
+    return !sp.failed;
 }
 
 /* ---- life -------------------------------------------------------------------- */
@@ -273,7 +298,7 @@ void device_free(Device *dev)
         g_ptr_array_remove(dev->machine->devices, dev);
     }
     for (const Property *p = device_props(dev->cls); p->kind != PROP_END; p++) {
-        if (p->kind == PROP_STRING) {
+        if (p->kind == PROP_STRING || p->kind == PROP_DRIVE) {
             g_free(*(char **)prop_field(dev, p));
         }
     }

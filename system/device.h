@@ -12,6 +12,7 @@
 #include "system/vmstate.h"
 
 typedef struct Machine Machine;
+typedef struct KeyVal KeyVal;
 typedef struct Device Device;
 
 typedef enum PropKind {
@@ -23,7 +24,7 @@ typedef enum PropKind {
     PROP_SIZE,    /* uint64_t, "64M" */
     PROP_STRING,  /* char *, owned by the device; defval is a const char * */
     PROP_CHARDEV, /* Chardev *, by its id */
-    PROP_DRIVE,
+    PROP_DRIVE,   /* char *, its id: drive_take() in realize() */
     PROP_NETDEV,
     PROP_END,
 } PropKind;
@@ -54,6 +55,7 @@ struct Device {
     Machine *machine;
     char *id;
     bool realized;
+    unsigned users; /* of an object: see system/object.h */
 };
 
 /* hw/registry.c: one NULL-terminated table, in the order -device help shows. */
@@ -66,6 +68,8 @@ Device *device_new(Machine *m, const char *cls, const char *id, GError **errp);
 Device *device_new_class(Machine *m, const DeviceClass *cls, const char *id);
 bool device_set(Device *dev, const char *prop, const char *value,
                 GError **errp);
+/* Every pair but driver, qom-type and id. */
+bool device_set_options(Device *dev, KeyVal *options, GError **errp);
 /* Appends to machine->devices. On failure the caller frees the device. */
 bool device_realize(Device *dev, GError **errp);
 /* Unrealizes if realized, leaves machine->devices, frees. */

@@ -20,12 +20,16 @@ typedef struct Chardev Chardev;
 typedef struct KeyVal KeyVal;
 typedef struct CpuModel CpuModel;
 typedef struct HostKernel HostKernel;
+typedef struct BlockGraph BlockGraph;
 
 typedef struct MachineClass {
     const char *name;  /* "pc", "q35", "microvm", "none" */
     const char *alias; /* "pc-i440fx-7.2", or NULL */
     const char *desc;
     unsigned max_cpus;
+    /* Where -drive if=virtio and -nic put their devices: "PCI", "virtio-bus";
+     * NULL: there are none. */
+    const char *virtio_bus;
     bool (*build)(Machine *m, GError **errp); /* map RAM, make devices */
     void (*reset)(Machine *m); /* after the devices' and the CPUs' reset */
     void (*unbuild)(
@@ -102,7 +106,9 @@ struct Machine {
     GPtrArray *devices;   /* in realize order; owned */
     GHashTable *chardevs; /* id -> Chardev */
     GPtrArray *objects;   /* -object; of Device *, see system/object.h */
-    GPtrArray *drives;    /* of hw/block/drive.c */
+    GPtrArray *drives;    /* these three: of hw/block/drive.c */
+    GPtrArray *blockdevs;
+    BlockGraph *block_graph;
     GPtrArray *netdevs;   /* -netdev; of NetPort * */
     GPtrArray *pci_buses; /* of hw/pci/bus.c */
     GList *monitors;      /* of monitor.c */

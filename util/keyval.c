@@ -457,6 +457,19 @@ bad:
     return false;
 }
 
+bool id_wellformed(const char *id)
+{
+    if (!g_ascii_isalpha(id[0])) {
+        return false;
+    }
+    for (const char *p = id; *p; p++) {
+        if (!g_ascii_isalnum(*p) && !strchr("-._", *p)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* ---- a typing aid --------------------------------------------------------- */
 
 enum { NEAREST_MAX = 48 }; /* longer words are compared up to here */

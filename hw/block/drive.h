@@ -20,33 +20,58 @@ typedef enum DriveIf {
     IF_FLOPPY,
     IF_PFLASH,
     IF_SD,
+    IF_MTD,
+    IF_COUNT,
 } DriveIf;
 
 typedef struct Drive {
-    char *id;
+    char *id; /* of -drive, or the node's name */
     DriveIf iface;
-    int bus, unit;
+    bool if_default; /* no if= given: a -device may take it as well */
+    int bus, unit, index;
     bool cdrom;
-    char *serial;
-    Blk *blk;      /* with an empty node for removable media without a disc */
-    Device *user;  /* who has it, or NULL */
-    bool blockdev; /* made of a node name when a device asked for it */
-    char *werror, *rerror; /* "report", "stop", "enospc", "ignore" */
+    char *serial;         /* NULL: the device's own */
+    Blk *blk;             /* without a node: removable media without a disc */
+    char *throttle_group; /* throttling.group */
+    char *text;           /* the option, for messages */
+    Machine *machine;
+    Device *user;          /* who has it, or NULL */
+    bool blockdev;         /* made of a node name when a device asked for it */
+    bool connected;        /* drives_connect() found its device */
+    char *werror, *rerror; /* "report", "stop", "enospc", "ignore", or NULL:
+                              "enospc" and "report" */
     void (*media_changed)(Device *user, bool loaded); /* eject, change */
     void (*resized)(Device *user);                    /* block_resize */
 } Drive;
 
 /* -drive: text of the option. */
 bool drive_add(Machine *m, const char *text, GError **errp);
-/* -blockdev. */
+/* What an unused drive leaves behind: HMP drive_del. False if it is in use. */
+bool drive_del(Machine *m, const char *id, GError **errp);
+/* -blockdev, and its options already parsed (blockdev-add). The machine holds
+ * one reference to the node until blockdev_del(). */
 bool blockdev_add(Machine *m, const char *text, GError **errp);
-/* For a device's realize: the drive @id for @dev; errors: no such (nearest
- * name), taken by whom. A node name makes a Drive on the way. */
+bool blockdev_add_options(Machine *m, KeyVal *options, GError **errp);
+/* Refused while a device or another node has it. */
+bool blockdev_del(Machine *m, const char *node, GError **errp);
+
+/* For a device's realize: the drive @id (NULL: the property was not set) for
+ * @dev. Errors: no such (with the nearest name), taken by whom. A node name
+ * makes a Drive on the way. */
 Drive *drive_take(Machine *m, const char *id, Device *dev, GError **errp);
+/* In its unrealize, after the last request. NULL is fine. */
 void drive_release(Drive *d);
+
 Drive *drive_find(Machine *m, const char *id); /* NULL: no such */
-/* In the order they were given: of Drive *. */
+/* In the order they were given: of Drive *. Never NULL. */
 GPtrArray *machine_drives(Machine *m);
+/* The nodes by name. Never NULL. */
+BlockGraph *machine_block_graph(Machine *m);
+/* After the board is built and -device has taken what it wants: makes devices
+ * for the others, as their if= says. */
+bool drives_connect(Machine *m, GError **errp);
 void drives_free(Machine *m); /* after the devices */
+
+const char *drive_if_name(DriveIf iface); /* "virtio" */
 
 #endif

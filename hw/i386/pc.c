@@ -529,6 +529,7 @@ const MachineClass pc_machine = {
     .alias = "pc-i440fx-7.2",
     .desc = "Standard PC (i440FX + PIIX, 1996)",
     .max_cpus = MACHINE_MAX_CPUS,
+    .virtio_bus = "PCI",
     .build = pc_build,
     .reset = pc_reset,
     .unbuild = pc_unbuild,

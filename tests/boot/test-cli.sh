@@ -61,7 +61,7 @@ check_err "five serial ports" 'has 4 serial ports' "$RHEA" -serial null \
     -serial null -serial null -serial null -serial null
 check_err "bad date" '-rtc base=' "$RHEA" -rtc base=yesterday
 check_err "bad uuid" '-uuid 7' "$RHEA" -uuid 7
-check_err "not yet: drive" '-hda: not supported yet' "$RHEA" -hda x
+check_err "no such image" "-hda x: Could not open 'x'" "$RHEA" -hda x
 check_err "not yet: gdb" '-s: not supported yet' "$RHEA" -s
 check_err "not yet: netdev" '-netdev: not supported yet' "$RHEA" -netdev user,id=n
 

@@ -1,0 +1,12 @@
+/* Private to hw/block/drive*.c: options to drives and nodes. */
+#ifndef HW_BLOCK_DRIVE_OPTS_H
+#define HW_BLOCK_DRIVE_OPTS_H
+
+#include "hw/block/drive.h"
+
+/* Takes it out of its machine. NULL is fine. */
+void drive_free(Drive *d);
+/* The node that -blockdev describes, open in @g; one reference. */
+BlockNode *blockdev_open(BlockGraph *g, KeyVal *options, GError **errp);
+
+#endif
