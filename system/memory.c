@@ -372,6 +372,7 @@ static void as_rebuild(AddressSpace *as)
     if (map == as->flat) {
         return;
     }
+    as->generation++;
     __atomic_store_n(&as->flat, map, __ATOMIC_RELEASE);
     as_tell(as);
 }
