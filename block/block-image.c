@@ -203,7 +203,7 @@ uint64_t block_allocated(BlockNode *bn)
     if (bn->drv->allocated) {
         return bn->drv->allocated(bn);
     }
-    return bn->file ? block_allocated(bn->file) : 0;
+    return bn->file ? block_allocated(bn->file) : UINT64_MAX;
 }
 
 void block_get_info(BlockNode *bn, BlockInfo *out)

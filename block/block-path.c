@@ -28,7 +28,8 @@ const BlockDriver *block_find_driver(const char *name)
 
 const BlockDriver *block_find_protocol(const char *filename, GError **errp)
 {
-    size_t len = strcspn(filename, ":/");
+    /* "nbd+unix://": what is behind the plus is the driver's matter */
+    size_t len = strcspn(filename, ":/+");
 
     if (!block_has_protocol(filename)) {
         return block_find_driver(
@@ -38,11 +39,12 @@ const BlockDriver *block_find_protocol(const char *filename, GError **errp)
         const char *prefix = block_drivers[i]->prefix;
 
         if (prefix && strlen(prefix) == len + 1 &&
-            strncmp(prefix, filename, len + 1) == 0) {
+            strncmp(prefix, filename, len) == 0) {
             return block_drivers[i];
         }
     }
-    error_setg(errp, "Unknown protocol '%.*s'", (int)len, filename);
+    error_setg(errp, "Unknown protocol '%.*s'", (int)strcspn(filename, ":"),
+               filename);
     return NULL;
 }
 

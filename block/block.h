@@ -385,7 +385,8 @@ BlockNode *block_create_file(const char *filename, uint64_t size, KeyVal *opts,
 bool block_resize(BlockNode *bn, uint64_t size, const char *prealloc,
                   bool shrink, GError **errp);
 bool block_check(BlockNode *bn, CheckResult *res, unsigned fix, GError **errp);
-/* Bytes the file takes on the host (what "disk size" shows). */
+/* Bytes the file takes on the host (what "disk size" shows); UINT64_MAX: nobody
+ * knows. */
 uint64_t block_allocated(BlockNode *bn);
 void block_get_info(BlockNode *bn, BlockInfo *out);
 InfoItem *block_specific(BlockNode *bn); /* NULL: nothing */

@@ -48,7 +48,9 @@ static InfoItem *describe(BlockNode *bn)
     info_add_str(d, "filename", bn->filename);
     info_add_str(d, "format", bn->drv->name);
     info_add_int(d, "virtual-size", bn->size);
-    info_add_int(d, "actual-size", block_allocated(bn));
+    if (block_allocated(bn) != UINT64_MAX) {
+        info_add_int(d, "actual-size", block_allocated(bn));
+    }
     if (bi.encrypted) {
         info_add_bool(d, "encrypted", true);
     }
@@ -121,7 +123,9 @@ static void print_backing(const InfoItem *d)
 static void print_info(BlockNode *bn, const InfoItem *d)
 {
     g_autofree char *vsize = img_size_text(bn->size);
-    g_autofree char *dsize = img_size_text(int_of(d, "actual-size"));
+    g_autofree char *dsize = info_get(d, "actual-size")
+                                 ? img_size_text(int_of(d, "actual-size"))
+                                 : g_strdup("unavailable");
     g_autoptr(GArray) list = snapshots_of(bn);
     const InfoItem *specific = info_get(d, "format-specific");
     const InfoItem *data = specific ? info_get(specific, "data") : NULL;
