@@ -114,6 +114,11 @@ void chardev_resume(Chardev *c)
     }
 }
 
+int chardev_take_fd(Chardev *c)
+{
+    return c->backend->take_fd ? c->backend->take_fd(c) : -1;
+}
+
 /* ---- making and freeing ------------------------------------------------------- */
 
 static const CharBackend *backend_find(const char *name, GError **errp)

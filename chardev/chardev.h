@@ -40,6 +40,7 @@ typedef struct CharBackend {
     bool (*attach)(Chardev *c, const CharClient *client, void *opaque,
                    GError **errp); /* NULL: one client; mux has its own */
     void (*detach)(Chardev *c, void *opaque);
+    int (*take_fd)(Chardev *c); /* NULL: none can come */
 } CharBackend;
 
 struct Chardev {
@@ -74,6 +75,9 @@ void chardev_detach(Chardev *c, void *opaque);
 size_t chardev_write(Chardev *c, const void *buf, size_t len);
 /* The client has room again. */
 void chardev_resume(Chardev *c);
+/* A file descriptor that the other end sent along with its bytes (UNIX sockets
+ * only), the oldest first; -1: none. The caller's. */
+int chardev_take_fd(Chardev *c);
 /* Puts the terminal back. Safe in a signal handler and more than once. */
 void chardev_restore_terminal(void);
 /* The escape character of multiplexed lines; 1 is Ctrl-a. */
@@ -81,6 +85,10 @@ void chardev_set_escape(int c);
 /* What Ctrl-a x does. */
 void chardev_on_quit(void (*quit)(void *opaque), void *opaque);
 bool chardev_is_mux(const Chardev *c);
+
+/* The bytes written to a ringbuf first, at most @max, which it then forgets;
+ * NULL: not a ringbuf. */
+GByteArray *ringbuf_take(Chardev *c, size_t max);
 
 /* For back ends. */
 void chardev_event(Chardev *c, CharEvent event); /* also keeps is_open */

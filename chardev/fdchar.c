@@ -2,6 +2,7 @@
  * have in common. Descriptors need not be non-blocking: poll is asked first. */
 #include "util/osdep.h"
 #include <poll.h>
+#include <sys/socket.h>
 #include "util/mainloop.h"
 #include "chardev/internal.h"
 
@@ -21,8 +22,27 @@ static void fdchar_unwatch(unsigned *watch)
     }
 }
 
+static void fdchar_drop_fds(FdChar *f)
+{
+    while (f->n_fds) {
+        close(f->fds[--f->n_fds]);
+    }
+}
+
+int fdchar_take_fd(FdChar *f)
+{
+    int fd = f->n_fds ? f->fds[0] : -1;
+
+    if (f->n_fds) {
+        f->n_fds--;
+        memmove(f->fds, f->fds + 1, f->n_fds * sizeof(int));
+    }
+    return fd;
+}
+
 void fdchar_close(FdChar *f)
 {
+    fdchar_drop_fds(f);
     fdchar_unwatch(&f->in_watch);
     fdchar_unwatch(&f->out_watch);
     if (f->out_fd > STDERR_FILENO && f->out_fd != f->in_fd) {
@@ -32,6 +52,42 @@ void fdchar_close(FdChar *f)
         close(f->in_fd);
     }
     f->in_fd = f->out_fd = -1;
+}
+
+/* The kernel has closed what did not fit. New ones take the place of those that
+ * nobody took. */
+static void fdchar_keep_fds(FdChar *f, struct msghdr *msg)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+            fdchar_drop_fds(f);
+            f->n_fds = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+            memcpy(f->fds, CMSG_DATA(c), f->n_fds * sizeof(int));
+        }
+    }
+}
+
+static ssize_t fdchar_read(FdChar *f, int fd, void *buf, size_t len)
+{
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(FDCHAR_FDS * sizeof(int))];
+    } control;
+    struct iovec iov = { buf, len };
+    struct msghdr msg = { .msg_iov = &iov,
+                          .msg_iovlen = 1,
+                          .msg_control = &control,
+                          .msg_controllen = sizeof(control) };
+    ssize_t n;
+
+    if (!f->takes_fds) {
+        return read(fd, buf, len);
+    }
+    n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
+    if (n >= 0) {
+        fdchar_keep_fds(f, &msg);
+    }
+    return n;
 }
 
 static bool fdchar_readable(int fd, GIOCondition cond, void *opaque)
@@ -45,7 +101,7 @@ static bool fdchar_readable(int fd, GIOCondition cond, void *opaque)
         f->in_watch = 0;
         return false;
     }
-    n = read(fd, buf, MIN(room, sizeof(buf)));
+    n = fdchar_read(f, fd, buf, MIN(room, sizeof(buf)));
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
         return true;
     }

@@ -92,6 +92,15 @@ static void telnet_greet(SocketChar *s)
 
 /* ---- connections ------------------------------------------------------------------ */
 
+static bool is_unix_socket(int fd)
+{
+    int family;
+    socklen_t len = sizeof(family);
+
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) == 0 &&
+           family == AF_UNIX;
+}
+
 static void socket_connected(SocketChar *s, int fd)
 {
     int one = 1;
@@ -102,6 +111,7 @@ static void socket_connected(SocketChar *s, int fd)
     }
     s->telnet_state = TN_DATA;
     fdchar_init(&s->f, fd, fd);
+    s->f.takes_fds = is_unix_socket(fd);
     if (s->telnet) {
         telnet_greet(s);
     }
@@ -345,6 +355,11 @@ static void socket_close(Chardev *c)
     }
 }
 
+static int socket_take_fd(Chardev *c)
+{
+    return fdchar_take_fd(container_of(c, FdChar, c));
+}
+
 const CharBackend char_socket = {
     .name = "socket",
     .size = sizeof(SocketChar),
@@ -352,4 +367,5 @@ const CharBackend char_socket = {
     .close = socket_close,
     .write = fdchar_write,
     .resume = fdchar_resume,
+    .take_fd = socket_take_fd,
 };

@@ -3,16 +3,24 @@
 #include "util/error.h"
 #include "util/keyval.h"
 #include "monitor/hmp.h"
+#include "monitor/qmp-types.h"
 
 typedef struct Arg {
     char *name;
     char *str; /* string types */
     int64_t num;
     MemFormat fmt;
+#if CONFIG_JSON_C
+    json_object *json; /* belongs to Args.object */
+#endif
 } Arg;
 
 struct Args {
     GPtrArray *list; /* of Arg */
+    Monitor *mon;
+#if CONFIG_JSON_C
+    json_object *object;
+#endif
 };
 
 static void arg_free(void *p)
@@ -35,7 +43,15 @@ static Args *args_new(void)
 void args_free(Args *a)
 {
     g_ptr_array_unref(a->list);
+#if CONFIG_JSON_C
+    json_object_put(a->object);
+#endif
     g_free(a);
+}
+
+Monitor *args_monitor(const Args *a)
+{
+    return a->mon;
 }
 
 static Arg *args_add(Args *a, const char *name)
@@ -108,7 +124,8 @@ bool args_next_spec(const char **grammar, ArgSpec *out)
     p += n;
     out->optional = *p == '?';
     p += out->optional;
-    out->type = *p == ':' ? p[1] : 's';
+    out->full = *p == ':' ? p + 1 : "s";
+    out->type = out->full[0];
     p += strcspn(p, " ");
     *grammar = p;
     return true;
@@ -245,6 +262,7 @@ Args *args_parse_line(Monitor *mon, const char *grammar, const char *text,
     const char *p = text;
     ArgSpec spec;
 
+    a->mon = mon;
     while (args_next_spec(&grammar, &spec)) {
         p += strspn(p, " ");
         if (!*p && spec.type != 'f' && spec.type != '-') {
@@ -265,3 +283,60 @@ Args *args_parse_line(Monitor *mon, const char *grammar, const char *text,
     }
     return g_steal_pointer(&a);
 }
+
+/* ---- QMP ----------------------------------------------------------------------- */
+
+#if CONFIG_JSON_C
+
+json_object *args_json(const Args *a, const char *name)
+{
+    const Arg *arg = args_find(a, name);
+
+    return arg ? arg->json : NULL;
+}
+
+json_object *args_object(const Args *a)
+{
+    return a->object;
+}
+
+static void take_json(Arg *arg, json_object *v)
+{
+    arg->json = v;
+    switch (json_object_get_type(v)) {
+    case json_type_string:
+        arg->str = g_strdup(json_object_get_string(v));
+        break;
+    case json_type_int:
+        arg->num = json_object_get_int64(v);
+        break;
+    case json_type_boolean:
+        arg->num = json_object_get_boolean(v);
+        break;
+    default:
+        break;
+    }
+}
+
+Args *args_parse_json(Monitor *mon, const char *grammar, json_object *o,
+                      GError **errp)
+{
+    g_autoptr(Args) a = args_new();
+    ArgSpec spec;
+
+    a->mon = mon;
+    a->object = o ? json_object_get(o) : json_object_new_object();
+    if (!qmp_check_members(a->object, grammar, NULL, errp)) {
+        return NULL;
+    }
+    while (args_next_spec(&grammar, &spec)) {
+        json_object *v;
+
+        if (json_object_object_get_ex(a->object, spec.name, &v)) {
+            take_json(args_add(a, spec.name), v);
+        }
+    }
+    return g_steal_pointer(&a);
+}
+
+#endif

@@ -1,22 +1,39 @@
 /*
- * One connection to a person: a chardev, a line editor, the command table.
+ * Connections: a chardev, and behind it a line editor with the commands of the
+ * human monitor, or a session of QMP.
  *
- * Output goes through a buffer that drains as the other end reads; a client
- * that never reads costs at most MON_OUT_MAX bytes, then loses output.
+ * Output goes through a buffer that drains as the other end reads. A person's
+ * monitor that nobody reads costs at most MON_OUT_MAX bytes, then loses output;
+ * QMP's takes no more requests above MON_CLOGGED, so it may grow by one reply.
  */
 #include "util/osdep.h"
 #include "util/error.h"
 #include "accel/cpus.h"
 #include "chardev/chardev.h"
+#include "monitor/event.h"
+#include "monitor/fds.h"
 #include "monitor/hmp.h"
+#include "monitor/qmp.h"
 #include "monitor/readline.h"
 
-enum { MON_OUT_MAX = 16 << 20, MON_ROOM = 1024 };
+enum { MON_OUT_MAX = 16 << 20, MON_CLOGGED = 1 << 20, MON_ROOM = 1024 };
+
+/* All of a machine's; in m->monitors. */
+typedef struct Monitors {
+    GList *list;     /* of Monitor */
+    GHashTable *fds; /* name -> int, of fds.c */
+#if CONFIG_JSON_C
+    EventQueue *events;
+#endif
+} Monitors;
 
 struct Monitor {
     Machine *m;
-    Chardev *c; /* NULL: output is only collected */
-    Readline *rl;
+    Chardev *c;   /* NULL: output is only collected */
+    Readline *rl; /* a person's */
+#if CONFIG_JSON_C
+    Qmp *qmp; /* a program's */
+#endif
     GString *out;
     unsigned cpu_index;
     bool greeted, in_front;
@@ -142,7 +159,7 @@ static const ReadlineOps mon_rl_ops = {
     .complete = mon_rl_complete,
 };
 
-/* ---- the chardev's side ---------------------------------------------------------- */
+/* ---- the chardev's side: people ---------------------------------------------------- */
 
 static size_t mon_can_receive(void *opaque)
 {
@@ -206,6 +223,98 @@ static const CharClient mon_client = {
     .event = mon_event,
 };
 
+/* ---- the chardev's side: programs ---------------------------------------------------- */
+
+#if CONFIG_JSON_C
+
+bool mon_is_clogged(Monitor *mon)
+{
+    return mon->out->len >= MON_CLOGGED;
+}
+
+void mon_input_resume(Monitor *mon)
+{
+    chardev_resume(mon->c);
+}
+
+int mon_take_fd(Monitor *mon)
+{
+    return mon && mon->c ? chardev_take_fd(mon->c) : -1;
+}
+
+static void qmp_send(Monitor *mon, const char *line)
+{
+    g_string_append(mon->out, line);
+    g_string_append(mon->out, "\r\n");
+    mon_flush(mon);
+}
+
+static size_t qmp_client_room(void *opaque)
+{
+    return qmp_room(((Monitor *)opaque)->qmp);
+}
+
+static void qmp_client_receive(void *opaque, const uint8_t *buf, size_t len)
+{
+    qmp_receive(((Monitor *)opaque)->qmp, buf, len);
+}
+
+static void qmp_client_writable(void *opaque)
+{
+    Monitor *mon = opaque;
+
+    mon_flush(mon);
+    if (!mon_is_clogged(mon)) {
+        qmp_resume(mon->qmp);
+    }
+}
+
+static void qmp_client_event(void *opaque, CharEvent event)
+{
+    Monitor *mon = opaque;
+
+    if (event == CHAR_OPENED) {
+        g_string_truncate(mon->out, 0);
+        qmp_greet(mon->qmp);
+    } else if (event == CHAR_CLOSED) {
+        g_string_truncate(mon->out, 0);
+        qmp_hangup(mon->qmp);
+    }
+}
+
+static const CharClient qmp_client = {
+    .can_receive = qmp_client_room,
+    .receive = qmp_client_receive,
+    .writable = qmp_client_writable,
+    .event = qmp_client_event,
+};
+
+/* To every client of QMP. */
+static void send_event(void *opaque, json_object *event)
+{
+    Monitors *all = opaque;
+
+    for (GList *l = all->list; l; l = l->next) {
+        Monitor *mon = l->data;
+
+        if (mon->qmp) {
+            qmp_event(mon->qmp, event);
+        }
+    }
+}
+
+static void on_machine_event(Machine *m, const char *event,
+                             const EventValue *values, void *opaque)
+{
+    Monitors *all = opaque;
+
+    event_queue_emit(all->events, event, values);
+}
+
+#endif
+
+/* ---- life --------------------------------------------------------------------------- */
+
 static Monitor *mon_new(Machine *m, Chardev *c)
 {
     Monitor *mon = g_new0(Monitor, 1);
@@ -225,44 +334,96 @@ static void mon_free(Monitor *mon)
     if (mon->rl) {
         readline_free(mon->rl);
     }
+#if CONFIG_JSON_C
+    qmp_free(mon->qmp);
+#endif
     g_string_free(mon->out, TRUE);
     g_free(mon);
 }
 
-bool monitor_open(Machine *m, Chardev *c, bool qmp, GError **errp)
+static Monitors *all_monitors(Machine *m)
 {
-    Monitor *mon;
+    Monitors *all = m->monitors;
 
-    if (qmp) {
-        error_setg(errp, "QMP is not supported yet; mode=readline is");
-        return false;
+    if (!all) {
+        m->monitors = all = g_new0(Monitors, 1);
+        all->fds =
+            g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+#if CONFIG_JSON_C
+        all->events = event_queue_new(send_event, all);
+        machine_watch(m, on_machine_event, all);
+#endif
     }
-    mon = mon_new(m, c);
+    return all;
+}
+
+GHashTable *monitors_fds(Machine *m)
+{
+    return all_monitors(m)->fds;
+}
+
+static bool attach_qmp(Monitor *mon, bool pretty, GError **errp)
+{
+#if CONFIG_JSON_C
+    mon->qmp = qmp_new(mon, pretty, qmp_send);
+    return chardev_attach(mon->c, &qmp_client, mon, errp);
+#else
+    error_setg(errp, "QMP needs json-c, which this build lacks (./configure "
+                     "with libjson-c-dev installed); mode=readline works");
+    return false;
+#endif
+}
+
+static bool attach_hmp(Monitor *mon, GError **errp)
+{
     mon->rl = readline_new("(qemu) ", &mon_rl_ops, mon);
-    if (!chardev_attach(c, &mon_client, mon, errp)) {
+    return chardev_attach(mon->c, &mon_client, mon, errp);
+}
+
+bool monitor_open(Machine *m, Chardev *c, unsigned flags, GError **errp)
+{
+    Monitor *mon = mon_new(m, c);
+    Monitors *all = all_monitors(m);
+
+    if (!(flags & MON_QMP ? attach_qmp(mon, flags & MON_PRETTY, errp)
+                          : attach_hmp(mon, errp))) {
         mon->c = NULL;
         mon_free(mon);
         return false;
     }
-    m->monitors = g_list_append(m->monitors, mon);
+    all->list = g_list_append(all->list, mon);
     return true;
 }
 
 void monitors_close(Machine *m)
 {
-    GList *list = g_steal_pointer(&m->monitors);
+    Monitors *all = m->monitors;
 
-    for (GList *l = list; l; l = l->next) {
-        mon_free(l->data);
+    if (!all) {
+        return;
     }
-    g_list_free(list);
+    m->monitors = NULL;
+    g_list_free_full(all->list, (GDestroyNotify)(void *)mon_free);
+#if CONFIG_JSON_C
+    machine_unwatch(m, on_machine_event, all);
+    event_queue_free(all->events);
+#endif
+    fds_close_all(all->fds);
+    g_free(all);
+}
+
+void monitor_run_line_on(Machine *m, unsigned cpu, const char *line,
+                         GString *out)
+{
+    Monitor *mon = mon_new(m, NULL);
+
+    mon->cpu_index = cpu;
+    hmp_run(mon, line);
+    g_string_append(out, mon->out->str);
+    mon_free(mon);
 }
 
 void monitor_run_line(Machine *m, const char *line, GString *out)
 {
-    Monitor *mon = mon_new(m, NULL);
-
-    hmp_run(mon, line);
-    g_string_append(out, mon->out->str);
-    mon_free(mon);
+    monitor_run_line_on(m, 0, line, out);
 }

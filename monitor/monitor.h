@@ -36,10 +36,18 @@ typedef struct HmpCommand {
 extern const HmpCommand hmp_commands[];
 extern const HmpCommand hmp_info_commands[];
 
+enum {
+    MON_QMP = 1 << 0,    /* for programs */
+    MON_PRETTY = 1 << 1, /* QMP over several lines */
+};
+
 /* A monitor on @c, which it attaches to; owned by the machine's list until
- * monitors_close(). QMP is refused until it exists. */
-bool monitor_open(Machine *m, Chardev *c, bool qmp, GError **errp);
+ * monitors_close(). QMP needs json-c. */
+bool monitor_open(Machine *m, Chardev *c, unsigned flags, GError **errp);
 void monitors_close(Machine *m);
+
+/* Descriptors that clients passed; for fds.c. */
+GHashTable *monitors_fds(Machine *m);
 
 Machine *mon_machine(Monitor *mon);
 /* The CPU that "info registers", x, p look at; "cpu N" changes it. */
@@ -50,5 +58,8 @@ void mon_report(Monitor *mon, GError *err);
 
 /* Runs one HMP line with output into @out: human-monitor-command, tests. */
 void monitor_run_line(Machine *m, const char *line, GString *out);
+/* The same, with the processor @cpu as the one that commands look at. */
+void monitor_run_line_on(Machine *m, unsigned cpu, const char *line,
+                         GString *out);
 
 #endif

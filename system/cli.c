@@ -656,12 +656,13 @@ OPT_FN(chardev)
     return true;
 }
 
-static void add_port(GPtrArray *list, const char *dev, bool qmp, bool chardev)
+static void add_port(GPtrArray *list, const char *dev, unsigned flags,
+                     bool chardev)
 {
     CliPort *p = g_new0(CliPort, 1);
 
     p->dev = g_strdup(dev);
-    p->qmp = qmp;
+    p->flags = flags;
     p->is_chardev = chardev;
     g_ptr_array_add(list, p);
 }
@@ -674,7 +675,7 @@ OPT_FN(serial)
                    MACHINE_SERIALS);
         return false;
     }
-    add_port(cli->serials, arg, false, false);
+    add_port(cli->serials, arg, 0, false);
     return true;
 }
 
@@ -689,28 +690,37 @@ OPT_FN(parallel)
 OPT_FN(monitor)
 {
     cli->monitor_given = true;
-    add_port(cli->monitors, arg, false, false);
+    add_port(cli->monitors, arg, 0, false);
     return true;
 }
 
 OPT_FN(qmp)
 {
-    add_port(cli->monitors, arg, true, false);
+    add_port(cli->monitors, arg, MON_QMP, false);
+    return true;
+}
+
+OPT_FN(qmp_pretty)
+{
+    add_port(cli->monitors, arg, MON_QMP | MON_PRETTY, false);
     return true;
 }
 
 OPT_FN(mon)
 {
-    static const char *const keys[] = { "chardev", "mode", "pretty", NULL };
+    static const char *const keys[] = { "chardev", "mode", "pretty", "id",
+                                        NULL };
     g_autoptr(KeyVal) kv = keyval_parse(arg, "chardev", errp);
     const char *dev, *mode;
+    unsigned flags;
+    bool pretty;
 
-    if (!kv) {
+    if (!kv || !keyval_bool(kv, "pretty", false, &pretty, errp)) {
         return false;
     }
     dev = keyval_get(kv, "chardev");
     mode = keyval_get(kv, "mode");
-    keyval_get(kv, "pretty");
+    keyval_get(kv, "id");
     if (!dev) {
         error_setg(errp, "-mon %s: chardev= is missing", arg);
         return false;
@@ -719,8 +729,13 @@ OPT_FN(mon)
         error_setg(errp, "-mon mode=%s: must be readline or control", mode);
         return false;
     }
+    flags = mode && !strcmp(mode, "control") ? MON_QMP : 0;
+    if (pretty && !flags) {
+        error_setg(errp, "-mon pretty=on is for mode=control");
+        return false;
+    }
     cli->monitor_given = true;
-    add_port(cli->monitors, dev, mode && !strcmp(mode, "control"), true);
+    add_port(cli->monitors, dev, flags | (pretty ? MON_PRETTY : 0), true);
     return cli_refuse_unused(kv, "mon", keys, errp);
 }
 
@@ -932,7 +947,7 @@ static void default_ports(Cli *cli)
 
     if (cli->cfg.flat->len && !cli->nographic) { /* a lesson: no monitor */
         if (!cli->serial_given && !cli->nodefaults) {
-            add_port(cli->serials, "stdio", false, false);
+            add_port(cli->serials, "stdio", 0, false);
         }
         return;
     }
@@ -947,7 +962,7 @@ static void default_ports(Cli *cli)
 
         /* QEMU shares stdio here; we do too, unless it is taken. */
         if (!strstr(s->dev, "stdio")) {
-            add_port(cli->monitors, "stdio", false, false);
+            add_port(cli->monitors, "stdio", 0, false);
         }
     }
 }
@@ -990,7 +1005,7 @@ static bool build_monitors(Machine *m, Cli *cli, GError **errp)
         const CliPort *port = g_ptr_array_index(cli->serials, i);
 
         if (g_str_has_prefix(port->dev, "mon:") &&
-            !monitor_open(m, m->serial[i], false, errp)) {
+            !monitor_open(m, m->serial[i], 0, errp)) {
             return false;
         }
     }
@@ -1000,11 +1015,12 @@ static bool build_monitors(Machine *m, Cli *cli, GError **errp)
         Chardev *c;
 
         if (!open_port(m, label, port, &c, errp)) {
-            g_prefix_error(errp, "-%s %s: ", port->qmp ? "qmp" : "monitor",
-                           port->dev);
+            g_prefix_error(
+                errp, "-%s %s: ", port->flags & MON_QMP ? "qmp" : "monitor",
+                port->dev);
             return false;
         }
-        if (c && !monitor_open(m, c, port->qmp, errp)) {
+        if (c && !monitor_open(m, c, port->flags, errp)) {
             return false;
         }
     }

@@ -28,7 +28,7 @@ struct Cli {
 /* A -serial, -monitor, -qmp or -mon. */
 typedef struct CliPort {
     char *dev;
-    bool qmp;
+    unsigned flags;  /* MON_* of monitor/monitor.h; 0 for a -serial */
     bool is_chardev; /* dev is the id of a chardev */
 } CliPort;
 

@@ -111,7 +111,7 @@ struct Machine {
     BlockGraph *block_graph;
     GPtrArray *netdevs;   /* -netdev; of NetPort * */
     GPtrArray *pci_buses; /* of hw/pci/bus.c */
-    GList *monitors;      /* of monitor.c */
+    void *monitors;       /* of monitor/monitor.c */
     RunState state;
     int exit_code;
     ResetCause reset_cause; /* of the last reset */

@@ -75,7 +75,6 @@ static bool catch_signals(Machine *m, GError **errp)
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
         sigaction(signals[i], &sa, NULL);
     }
-    signal(SIGPIPE, SIG_IGN);
     return true;
 }
 
@@ -101,6 +100,7 @@ int main(int argc, char **argv)
     int status;
 
     log_set_progname(argv[0]);
+    signal(SIGPIPE, SIG_IGN); /* monitors greet while the machine is built */
     cli = cli_parse(argc, argv, &err);
     if (!cli) {
         return fail(err);

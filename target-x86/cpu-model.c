@@ -606,6 +606,8 @@ CpuModel *cpu_model_new(const char *text, const MachineConfig *cfg,
     if (!making_all(&mk, words, cfg, errp)) {
         cpu_model_free(cm);
         cm = NULL;
+    } else {
+        memcpy(cm->missing, mk.asked, sizeof(cm->missing));
     }
     g_strfreev(words);
     return cm;
@@ -638,6 +640,29 @@ const char **cpu_model_names(void)
     g_ptr_array_add(names, (void *)"max");
     g_ptr_array_add(names, NULL);
     return (const char **)g_ptr_array_free(names, FALSE);
+}
+
+void cpu_models_foreach(void (*fn)(const char *name, const char *alias_of,
+                                   void *opaque),
+                        void *opaque)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(model_rows); i++) {
+        const ModelRow *row = &model_rows[i];
+        g_autofree char *v1 = g_strconcat(row->name, "-v1", NULL);
+
+        if (!row->base) {
+            fn(row->name, v1, opaque);
+            fn(v1, NULL, opaque);
+        } else {
+            fn(row->name, NULL, opaque);
+            if (*row->alias) {
+                fn(row->alias, row->name, opaque);
+            }
+        }
+    }
+    fn("base", NULL, opaque);
+    fn("host", NULL, opaque);
+    fn("max", NULL, opaque);
 }
 
 static void print_model(GString *out, const char *name, const char *desc)

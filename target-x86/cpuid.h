@@ -25,6 +25,7 @@ struct CpuModel {
     bool kvm_leaf; /* ... with KVM's signature */
     unsigned threads, cores, dies;
     uint64_t has[(FEAT_COUNT + 63) / 64];
+    uint64_t missing[(FEAT_COUNT + 63) / 64]; /* asked for, not to be had */
 };
 
 /* The guest's processor has @f. FEAT_NONE: always. */
@@ -59,6 +60,12 @@ void cpu_models_print(GString *out);
 /* Names for completion and for query-cpu-definitions; NULL-terminated. Free
  * the array only. */
 const char **cpu_model_names(void);
+
+/* Every model and its other names (@alias_of NULL: not another name), in the
+ * order of -cpu help. */
+void cpu_models_foreach(void (*fn)(const char *name, const char *alias_of,
+                                   void *opaque),
+                        void *opaque);
 
 typedef enum CpuReg { REG_EAX, REG_EBX, REG_ECX, REG_EDX } CpuReg;
 

@@ -18,3 +18,6 @@ $(patsubst %.c,$(B)/%,$(SIMD_CASE_TESTS)): $(B)/obj/tests/lib/simd-case.o
 MEM_DISK_TESTS := $(shell grep -l '"tests/lib/mem-disk.h"' \
 	tests/*/test-*.c tests/fuzz/fuzz-*.c 2>/dev/null)
 $(patsubst %.c,$(B)/%,$(MEM_DISK_TESTS)): $(B)/obj/tests/lib/mem-disk.o
+MONITOR_VM_TESTS := $(shell grep -l '"tests/lib/monitor-vm.h"' \
+	tests/*/test-*.c tests/fuzz/fuzz-*.c 2>/dev/null)
+$(patsubst %.c,$(B)/%,$(MONITOR_VM_TESTS)): $(B)/obj/tests/lib/monitor-vm.o

@@ -5,58 +5,7 @@
  * running a loop.
  */
 #include "util/osdep.h"
-#include "util/error.h"
-#include "util/keyval.h"
-#include "util/mainloop.h"
-#include "accel/cpus.h"
-#include "monitor/monitor.h"
-#include "target-x86/cpuid.h"
-
-static Machine *vm_new(void)
-{
-    g_autoptr(GError) err = NULL;
-    g_autoptr(KeyVal) options = keyval_new();
-    const MachineClass *mc = machine_classes[0];
-    static const uint8_t loop[] = { 0xeb, 0xfe }; /* jmp . */
-    Machine *m;
-
-    g_assert_cmpstr(mc->name, ==, "pc");
-    m = machine_new(mc, NULL);
-    m->cfg.ram_size = 16 * MIB;
-    m->cfg.ncpus = m->cfg.max_cpus = m->ncpus = 1;
-    m->cfg.sockets = m->cfg.dies = m->cfg.cores = m->cfg.threads = 1;
-    machine_lock(m);
-    accel_open(m, "tcg", options, &err);
-    g_assert_no_error(err);
-    m->cpu_model = cpu_model_new("max", &m->cfg, &err);
-    g_assert_no_error(err);
-    cpus_create(m, &err);
-    g_assert_no_error(err);
-    mc->build(m, &err);
-    g_assert_no_error(err);
-    machine_reset(m);
-    as_write_rom(m->mem, 0x1000, loop, sizeof(loop));
-    m->cpu[0]->s.rip = 0x1000;
-    m->cpu[0]->s.seg[S_CS].base = 0;
-    m->cpu[0]->s.seg[S_CS].sel = 0;
-    x86_update_mode(m->cpu[0]);
-    return m;
-}
-
-static void vm_free(Machine *m)
-{
-    CpuModel *cm = (CpuModel *)m->cpu_model;
-
-    cpus_pause(m);
-    while (m->devices->len) {
-        device_free(g_ptr_array_index(m->devices, m->devices->len - 1));
-    }
-    cpus_destroy(m);
-    accel_close(m);
-    machine_unlock(m);
-    machine_free(m);
-    cpu_model_free(cm);
-}
+#include "tests/lib/monitor-vm.h"
 
 static char *run(Machine *m, const char *line)
 {
@@ -126,7 +75,7 @@ static bool matches(const char *want, const char *got)
 
 static void test_texts(void)
 {
-    Machine *m = vm_new();
+    Machine *m = mvm_new();
 
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
         g_autofree char *got = run(m, texts[i].line);
@@ -137,7 +86,7 @@ static void test_texts(void)
             g_test_fail();
         }
     }
-    vm_free(m);
+    mvm_free(m);
 }
 
 static const char *const hostile[] = {
@@ -181,7 +130,7 @@ static void run_all(Machine *m, const HmpCommand *table, const char *prefix)
 
 static void test_every_command(void)
 {
-    Machine *m = vm_new();
+    Machine *m = mvm_new();
     g_autoptr(GError) err = NULL;
     g_autofree char *status = NULL;
 
@@ -193,12 +142,12 @@ static void test_every_command(void)
     machine_stop(m, RUN_PAUSED);
     status = run(m, "info status");
     g_assert_true(g_str_has_prefix(status, "VM status: "));
-    vm_free(m);
+    mvm_free(m);
 }
 
 static void test_stop_and_cont(void)
 {
-    Machine *m = vm_new();
+    Machine *m = mvm_new();
     g_autofree char *a = NULL, *b = NULL, *c = NULL, *regs = NULL;
 
     g_free(run(m, "cont"));
@@ -211,7 +160,7 @@ static void test_stop_and_cont(void)
     g_free(run(m, "stop"));
     c = run(m, "info status");
     g_assert_cmpstr(c, ==, "VM status: paused\n");
-    vm_free(m);
+    mvm_free(m);
 }
 
 int main(int argc, char **argv)

@@ -1,0 +1,46 @@
+/* Descriptors by name. */
+#include "util/osdep.h"
+#include "util/error.h"
+#include "monitor/fds.h"
+#include "monitor/monitor.h"
+
+void fds_put(Machine *m, const char *name, int fd)
+{
+    GHashTable *fds = monitors_fds(m);
+    int *slot = g_hash_table_lookup(fds, name);
+
+    if (slot) {
+        close(*slot);
+    } else {
+        slot = g_new(int, 1);
+        g_hash_table_insert(fds, g_strdup(name), slot);
+    }
+    *slot = fd;
+}
+
+int fds_take(Machine *m, const char *name, GError **errp)
+{
+    GHashTable *fds = monitors_fds(m);
+    const int *slot = g_hash_table_lookup(fds, name);
+    int fd;
+
+    if (!slot) {
+        error_setg(errp, "File descriptor named '%s' not found", name);
+        return -1;
+    }
+    fd = *slot;
+    g_hash_table_remove(fds, name);
+    return fd;
+}
+
+void fds_close_all(GHashTable *fds)
+{
+    GHashTableIter it;
+    void *slot;
+
+    g_hash_table_iter_init(&it, fds);
+    while (g_hash_table_iter_next(&it, NULL, &slot)) {
+        close(*(int *)slot);
+    }
+    g_hash_table_unref(fds);
+}

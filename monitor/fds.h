@@ -1,0 +1,17 @@
+/*
+ * File descriptors that clients of QMP have passed, by the names they gave
+ * them. Main thread.
+ */
+#ifndef MONITOR_FDS_H
+#define MONITOR_FDS_H
+
+#include "system/machine.h"
+
+/* Takes @fd; one of the same name is closed. */
+void fds_put(Machine *m, const char *name, int fd);
+/* The caller's from now on; -1 and @errp: no such name. */
+int fds_take(Machine *m, const char *name, GError **errp);
+/* Those of monitors_fds(), and the table. */
+void fds_close_all(GHashTable *fds);
+
+#endif

@@ -1,0 +1,46 @@
+/* Every QMP command's function, for the table in qmp-commands.c. */
+#ifndef MONITOR_QMP_CMDS_H
+#define MONITOR_QMP_CMDS_H
+
+#include "monitor/qmp.h"
+
+#if CONFIG_JSON_C
+
+typedef json_object *QmpFn(Machine *m, const Args *args, GError **errp);
+
+/* qmp-machine.c */
+QmpFn qmp_query_version, qmp_query_target, qmp_query_kvm, qmp_query_status,
+    qmp_query_name, qmp_query_uuid, qmp_query_commands, qmp_query_machines,
+    qmp_query_current_machine, qmp_query_memory_size, qmp_query_memdev,
+    qmp_query_empty, qmp_query_mice, qmp_query_command_line_options,
+    qmp_query_schema, qmp_stop, qmp_cont, qmp_system_reset,
+    qmp_system_powerdown, qmp_system_wakeup, qmp_quit, qmp_inject_nmi,
+    qmp_set_action, qmp_human_monitor_command, qmp_capabilities;
+/* qmp-cpu.c */
+QmpFn qmp_query_cpu_definitions, qmp_query_cpu_model_expansion,
+    qmp_query_cpus_fast, qmp_query_hotpluggable_cpus;
+/* qmp-memory.c, dump.c */
+QmpFn qmp_memsave, qmp_pmemsave, qmp_dump_guest_memory, qmp_query_dump,
+    qmp_query_dump_capability;
+/* qmp-qom.c */
+QmpFn qmp_qom_list, qmp_qom_get, qmp_qom_set, qmp_qom_list_types,
+    qmp_qom_list_properties, qmp_device_list_properties;
+/* qmp-chardev.c */
+QmpFn qmp_query_chardev, qmp_query_chardev_backends, qmp_chardev_add,
+    qmp_chardev_remove, qmp_chardev_send_break, qmp_ringbuf_read,
+    qmp_ringbuf_write, qmp_getfd, qmp_closefd;
+
+/* "/machine/peripheral/net0": where qom-list finds @dev; new. */
+char *qom_path(const Device *dev);
+char *qom_cpu_path(const Machine *m, unsigned index);
+/* "qemu64-x86_64-cpu"; new. */
+char *qom_cpu_type(const char *model);
+/* New: names of features that the model has and we do not; core-id, thread-id
+ * and so on of a processor. */
+json_object *qom_cpu_unavailable(const CpuModel *cm);
+json_object *qom_cpu_topology(const Machine *m, unsigned index);
+/* Adds features and numbers of @cm to @o. */
+void qom_cpu_props(json_object *o, const CpuModel *cm);
+
+#endif
+#endif

@@ -1,0 +1,108 @@
+/*
+ * Every command of QMP. Names, members and types are QEMU 7.2's; what is left
+ * out of a type is not supported. A command's help is the reference page's.
+ */
+#include "util/osdep.h"
+#include "monitor/qmp-cmds.h"
+
+#if CONFIG_JSON_C
+
+/* clang-format off */
+const QmpCommand qmp_commands[] = {
+    /* the session */
+    { "qmp_capabilities", "enable?:[e(oob)", "",
+      "ends the negotiation; before it no other command runs", qmp_capabilities, 0 },
+    { "query-version", "", "VersionInfo",
+      "the version of QEMU whose behaviour this is, and our own", qmp_query_version, 0 },
+    { "query-commands", "", "[CommandInfo",
+      "the names in this table", qmp_query_commands, 0 },
+    { "query-qmp-schema", "", "[SchemaInfo",
+      "commands, events and types, in QEMU's form", qmp_query_schema, 0 },
+    { "query-command-line-options", "option?:s", "[CommandLineOptionInfo",
+      "options of the command line that take parameters", qmp_query_command_line_options, 0 },
+    { "human-monitor-command", "command-line:s cpu-index?:i", "s",
+      "a line as typed at the human monitor; returns what it prints", qmp_human_monitor_command, 0 },
+    { "quit", "", "", "ends the emulator", qmp_quit, 0 },
+
+    /* the machine */
+    { "query-status", "", "StatusInfo",
+      "whether the processors run", qmp_query_status, CMD_OOB },
+    { "query-name", "", "NameInfo", "-name", qmp_query_name, CMD_OOB },
+    { "query-uuid", "", "UuidInfo", "-uuid", qmp_query_uuid, CMD_OOB },
+    { "query-target", "", "TargetInfo", "the guest's architecture", qmp_query_target, 0 },
+    { "query-kvm", "", "KvmInfo", "whether KVM executes the guest", qmp_query_kvm, 0 },
+    { "query-machines", "", "[MachineInfo", "machines for -machine", qmp_query_machines, 0 },
+    { "query-current-machine", "", "CurrentMachineParams",
+      "what this machine can do", qmp_query_current_machine, 0 },
+    { "query-memory-size-summary", "", "MemoryInfo",
+      "bytes of memory", qmp_query_memory_size, 0 },
+    { "query-memdev", "", "[Memdev", "where the memory comes from", qmp_query_memdev, 0 },
+    { "query-mice", "", "[MouseInfo", "pointing devices", qmp_query_mice, 0 },
+    { "stop", "", "", "stops the processors", qmp_stop, 0 },
+    { "cont", "", "", "lets the processors run", qmp_cont, 0 },
+    { "system_reset", "", "", "resets the machine", qmp_system_reset, 0 },
+    { "system_powerdown", "", "", "presses the power button", qmp_system_powerdown, 0 },
+    { "system_wakeup", "", "", "wakes a suspended guest", qmp_system_wakeup, 0 },
+    { "inject-nmi", "", "", "a non-maskable interrupt to every processor", qmp_inject_nmi, 0 },
+    { "set-action", "reboot?:e(reset|shutdown) shutdown?:e(poweroff|pause) panic?:e(pause|shutdown|exit-failure|none)", "",
+      "what reset, power-off and panic lead to", qmp_set_action, 0 },
+
+    /* processors */
+    { "query-cpus-fast", "", "[CpuInfoFast", "the processors", qmp_query_cpus_fast, 0 },
+    { "query-hotpluggable-cpus", "", "[HotpluggableCpu",
+      "places for processors; all are taken", qmp_query_hotpluggable_cpus, 0 },
+    { "query-cpu-definitions", "", "[CpuDefinitionInfo",
+      "models for -cpu, and what each lacks here", qmp_query_cpu_definitions, 0 },
+    { "query-cpu-model-expansion", "type:e(static|full) model:CpuModelInfo", "CpuModelExpansionInfo",
+      "the features of a model", qmp_query_cpu_model_expansion, 0 },
+
+    /* memory */
+    { "memsave", "val:i size:i filename:F cpu-index?:i", "",
+      "virtual memory to a file", qmp_memsave, 0 },
+    { "pmemsave", "val:i size:i filename:F", "", "physical memory to a file", qmp_pmemsave, 0 },
+    { "dump-guest-memory", "paging:b protocol:s detach?:b begin?:i length?:i format?:DumpGuestMemoryFormat", "",
+      "memory and registers to an ELF core file (file:PATH or fd:NAME); the guest waits meanwhile, detach or not", qmp_dump_guest_memory, 0 },
+    { "query-dump", "", "DumpQueryResult", "the dump under way", qmp_query_dump, 0 },
+    { "query-dump-guest-memory-capability", "", "DumpGuestMemoryCapability",
+      "formats of dump-guest-memory", qmp_query_dump_capability, 0 },
+
+    /* objects */
+    { "qom-list", "path:s", "[ObjectPropertyInfo",
+      "properties and children of an object", qmp_qom_list, 0 },
+    { "qom-get", "path:s property:s", "q", "the value of a property", qmp_qom_get, 0 },
+    { "qom-set", "path:s property:s value:q", "",
+      "changes a property, where one can be changed", qmp_qom_set, 0 },
+    { "qom-list-types", "implements?:s abstract?:b", "[ObjectTypeInfo",
+      "everything that can be made", qmp_qom_list_types, 0 },
+    { "qom-list-properties", "typename:s", "[ObjectPropertyInfo",
+      "properties of a machine or an object of this type", qmp_qom_list_properties, 0 },
+    { "device-list-properties", "typename:s", "[ObjectPropertyInfo",
+      "properties of a device, as -device TYPE,help", qmp_device_list_properties, 0 },
+
+    /* character devices */
+    { "query-chardev", "", "[ChardevInfo", "the character devices", qmp_query_chardev, 0 },
+    { "query-chardev-backends", "", "[ChardevBackendInfo",
+      "what chardev-add can make", qmp_query_chardev_backends, 0 },
+    { "chardev-add", "id:s backend:ChardevBackend", "ChardevReturn",
+      "makes a character device", qmp_chardev_add, 0 },
+    { "chardev-remove", "id:s", "", "removes one that nobody uses", qmp_chardev_remove, 0 },
+    { "chardev-send-break", "id:s", "", "a break to the guest's end", qmp_chardev_send_break, 0 },
+    { "ringbuf-read", "device:s size:i format?:DataFormat", "s",
+      "takes what the guest wrote to a ringbuf", qmp_ringbuf_read, 0 },
+    { "ringbuf-write", "device:s data:s format?:DataFormat", "",
+      "appends to a ringbuf", qmp_ringbuf_write, 0 },
+    { "getfd", "fdname:s", "",
+      "names a descriptor that came along (SCM_RIGHTS)", qmp_getfd, 0 },
+    { "closefd", "fdname:s", "", "closes it", qmp_closefd, 0 },
+
+    /* what is not here, for clients that ask everybody */
+    { "query-iothreads", "", "[IOThreadInfo", "threads of their own for disks: none", qmp_query_empty, 0 },
+    { "query-tpm", "", "[TPMInfo", "trusted platform modules: none", qmp_query_empty, 0 },
+    { "query-tpm-models", "", "[s", "models of them: none", qmp_query_empty, 0 },
+    { "query-tpm-types", "", "[s", "types of them: none", qmp_query_empty, 0 },
+    { "query-fdsets", "", "[FdsetInfo", "sets of descriptors: none", qmp_query_empty, 0 },
+    { 0 },
+};
+/* clang-format on */
+
+#endif

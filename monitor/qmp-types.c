@@ -1,0 +1,67 @@
+/* The types and events of QMP. Names of types are ours; members are QEMU's. */
+#include "util/osdep.h"
+#include "monitor/qmp-types.h"
+
+/* clang-format off */
+const QmpType qmp_types[] = {
+    /* the machine */
+    { "VersionInfo", "qemu:VersionTriple package:s" },
+    { "VersionTriple", "major:i minor:i micro:i" },
+    { "NameInfo", "name?:s" },
+    { "UuidInfo", "UUID:s" },
+    { "TargetInfo", "arch:e(i386|x86_64)" },
+    { "KvmInfo", "enabled:b present:b" },
+    { "RunState", "=e(debug|inmigrate|internal-error|io-error|paused|postmigrate|prelaunch|finish-migrate|restore-vm|running|save-vm|shutdown|suspended|watchdog|guest-panicked|colo)" },
+    { "StatusInfo", "running:b singlestep:b status:RunState" },
+    { "ShutdownCause", "=e(none|host-error|host-qmp-quit|host-qmp-system-reset|host-signal|host-ui|guest-shutdown|guest-reset|guest-panic|subsystem-reset|snapshot-load)" },
+    { "CommandInfo", "name:s" },
+    { "MachineInfo", "name:s alias?:s is-default?:b cpu-max:i hotpluggable-cpus:b numa-mem-supported:b deprecated:b default-cpu-type?:s default-ram-id?:s" },
+    { "CurrentMachineParams", "wakeup-suspend-support:b" },
+    { "CpuDefinitionInfo", "name:s migration-safe?:b static:b unavailable-features?:[s typename:s alias-of?:s deprecated:b" },
+    { "CpuModelInfo", "name:s props?:q" },
+    { "CpuModelExpansionInfo", "model:CpuModelInfo" },
+    { "CpuInstanceProperties", "node-id?:i socket-id?:i die-id?:i cluster-id?:i core-id?:i thread-id?:i" },
+    { "CpuInfoFast", "cpu-index:i qom-path:s thread-id:i props?:CpuInstanceProperties target:e(i386|x86_64)" },
+    { "HotpluggableCpu", "type:s vcpus-count:i props:CpuInstanceProperties qom-path?:s" },
+    { "MemoryInfo", "base-memory:i plugged-memory?:i" },
+    { "Memdev", "id?:s size:i merge:b dump:b prealloc:b share:b reserve?:b host-nodes:[i policy:e(default|preferred|bind|interleave)" },
+    { "IOThreadInfo", "id:s thread-id:i poll-max-ns:i poll-grow:i poll-shrink:i aio-max-batch:i" },
+    { "MouseInfo", "name:s index:i current:b absolute:b" },
+    { "DumpGuestMemoryFormat", "=e(elf)" },
+    { "DumpGuestMemoryCapability", "formats:[DumpGuestMemoryFormat" },
+    { "DumpQueryResult", "status:e(none|active|completed|failed) completed:i total:i" },
+    { "TPMInfo", "id:s model:s options:q" },
+    { "FdsetFdInfo", "fd:i opaque?:s" },
+    { "FdsetInfo", "fdset-id:i fds:[FdsetFdInfo" },
+    { "AddfdInfo", "fdset-id:i fd:i" },
+    { "CommandLineParameterInfo", "name:s type:e(string|boolean|number|size) help?:s default?:s" },
+    { "CommandLineOptionInfo", "option:s parameters:[CommandLineParameterInfo" },
+    { "SchemaInfo", "name:s meta-type:e(builtin|enum|array|object|alternate|command|event) *" },
+    /* objects */
+    { "ObjectPropertyInfo", "name:s type:s description?:s default-value?:q" },
+    { "ObjectTypeInfo", "name:s abstract?:b parent?:s" },
+    /* character devices */
+    { "ChardevInfo", "label:s filename:s frontend-open:b" },
+    { "ChardevBackendInfo", "name:s" },
+    { "ChardevReturn", "pty?:s" },
+    { "ChardevBackend", "type:s data?:q" },
+    { "DataFormat", "=e(utf8|base64)" },
+    { 0 },
+};
+
+const QmpEvent qmp_events[] = {
+    { "SHUTDOWN", "guest:b reason:ShutdownCause", "the machine ends, or stops for good with -no-shutdown", 0, NULL },
+    { "RESET", "guest:b reason:ShutdownCause", "the machine was reset", 0, NULL },
+    { "STOP", "", "the processors stand still", 0, NULL },
+    { "RESUME", "", "the processors run", 0, NULL },
+    { "POWERDOWN", "", "the power button was pressed", 0, NULL },
+    { "GUEST_PANICKED", "action:e(pause|poweroff|run)", "the guest's system says that it failed", 0, NULL },
+    { "RTC_CHANGE", "offset:i qom-path:s", "the guest set its clock; offset: seconds from what it was started with", 1000, NULL },
+    { "BALLOON_CHANGE", "actual:i", "the guest's memory has a new size, in bytes", 1000, NULL },
+    { "VSERPORT_CHANGE", "id:s open:b", "a program in the guest opened or closed a virtio serial port", 1000, "id" },
+    { "NIC_RX_FILTER_CHANGED", "name?:s path:s", "the guest changed which packets it takes; comes once until query-rx-filter", 0, NULL },
+    { "BLOCK_IO_ERROR", "device:s node-name?:s operation:e(read|write) action:e(ignore|report|stop) nospace?:b reason:s", "a disk request failed", 0, NULL },
+    { "DUMP_COMPLETED", "result:DumpQueryResult error?:s", "dump-guest-memory is over", 0, NULL },
+    { 0 },
+};
+/* clang-format on */

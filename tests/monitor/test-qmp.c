@@ -1,0 +1,572 @@
+/*
+ * QMP as clients see it: requests, errors, events, sessions that misbehave.
+ * The tables themselves are walked in test-qmp-tables.c.
+ */
+#include "util/osdep.h"
+#include <sys/socket.h>
+#include "tests/lib/monitor-vm.h"
+#include "chardev/chardev.h"
+
+#if CONFIG_JSON_C
+
+static void expect_text(json_object *o, const char *want, const char *request)
+{
+    g_autofree char *got = o ? js_text(o) : g_strdup("nothing");
+
+    if (!g_pattern_match_simple(want, got)) {
+        g_test_message("%s: wanted %s, got %s", request, want, got);
+        g_test_fail();
+    }
+    json_object_put(o);
+}
+
+static void expect(Client *c, const char *request, const char *want)
+{
+    expect_text(client_ask(c, request), want, request);
+}
+
+typedef struct Case {
+    const char *request, *want;
+} Case;
+
+/* What QEMU 7.2 answers. */
+static const Case cases[] = {
+    { "{'execute':'query-status'}",
+      "{\"return\": {\"status\": \"prelaunch\", \"singlestep\": false, "
+      "\"running\": false}}" },
+    { "{\"execute\": \"query-name\", \"id\": {\"a\": [1, \"x\"]}}",
+      "{\"return\": {}, \"id\": {\"a\": [1, \"x\"]}}" },
+    { "{\"execute\":\"nosuch\",\"id\":1}",
+      "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command "
+      "nosuch has not been found\"}, \"id\": 1}" },
+    { "{\"execute\":\"stop\",\"arguments\":{\"x\":1}}",
+      "*\"Parameter 'x' is unexpected\"*" },
+    { "{\"execute\":\"memsave\",\"arguments\":{\"val\":1,\"size\":1}}",
+      "*\"Parameter 'filename' is missing\"*" },
+    { "{\"execute\":\"memsave\",\"arguments\":{\"val\":\"s\",\"size\":1,"
+      "\"filename\":\"x\"}}",
+      "*\"Invalid parameter type for 'val', expected: integer\"*" },
+    { "{\"execute\":\"memsave\",\"arguments\":{\"val\":1,\"size\":1,"
+      "\"filename\":5}}",
+      "*\"Invalid parameter type for 'filename', expected: string\"*" },
+    { "{\"execute\":\"set-action\",\"arguments\":{\"panic\":\"foo\"}}",
+      "*\"Parameter 'panic' does not accept value 'foo'\"*" },
+    { "{\"execute\":\"stop\",\"foo\":1}",
+      "*\"QMP input member 'foo' is unexpected\"*" },
+    { "{\"execute\":5}", "*\"QMP input member 'execute' must be a string\"*" },
+    { "{\"execute\":\"stop\",\"arguments\":5}",
+      "*\"QMP input member 'arguments' must be an object\"*" },
+    { "{\"arguments\":{}}", "*\"QMP input lacks member 'execute'\"*" },
+    { "{\"exec-oob\":\"query-status\"}",
+      "*\"QMP input member 'exec-oob' is unexpected\"*" },
+    { "[1]", "*\"QMP input must be a JSON object\"*" },
+    { "5\n", "*\"QMP input must be a JSON object\"*" },
+    { "{\"execute\":\"qmp_capabilities\"}",
+      "*CommandNotFound*Capabilities negotiation is already complete, command "
+      "ignored*" },
+    { "{\"execute\":\"query-version\"}", "*\"major\": 7*Rhea*" },
+    { "{\"execute\":\"query-target\"}", "{\"return\": {\"arch\": "
+                                        "\"x86_64\"}}" },
+    { "{\"execute\":\"query-kvm\"}", "*\"enabled\": false, \"present\": *" },
+    { "{\"execute\":\"query-uuid\"}",
+      "*\"UUID\": \"00000000-0000-0000-0000-000000000000\"*" },
+    { "{\"execute\":\"query-cpus-fast\"}",
+      "*\"thread-id\": *\"qom-path\": \"/machine/unattached/device[0]\", "
+      "\"cpu-index\": 0, \"target\": \"x86_64\"*" },
+    { "{\"execute\":\"query-memory-size-summary\"}",
+      "{\"return\": {\"base-memory\": 16777216, \"plugged-memory\": 0}}" },
+    { "{\"execute\":\"qom-list\",\"arguments\":{\"path\":\"/x\"}}",
+      "*\"DeviceNotFound\", \"desc\": \"Device '/x' not found\"*" },
+    { "{\"execute\":\"qom-list\",\"arguments\":{\"path\":\"/\"}}",
+      "*\"objects\"*child<container>*" },
+    { "{\"execute\":\"qom-get\",\"arguments\":{\"path\":\"/machine\","
+      "\"property\":\"foo\"}}",
+      "*\"Property 'pc-i440fx-7.2-machine.foo' not found\"*" },
+    { "{\"execute\":\"qom-get\",\"arguments\":{\"path\":\"/machine\","
+      "\"property\":\"type\"}}",
+      "{\"return\": \"pc-i440fx-7.2-machine\"}" },
+    { "{\"execute\":\"qom-get\",\"arguments\":{\"path\":"
+      "\"/machine/unattached/device[0]\",\"property\":\"apic\"}}",
+      "{\"return\": true}" },
+    { "{\"execute\":\"device-list-properties\",\"arguments\":{\"typename\":"
+      "\"isa-debug-exit\"}}",
+      "*\"iobase\"*\"default-value\": 1281*" },
+    { "{\"execute\":\"device-list-properties\",\"arguments\":{\"typename\":"
+      "\"foo\"}}",
+      "*DeviceNotFound*Device 'foo' not found*" },
+    { "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":"
+      "\"info status\"}}",
+      "{\"return\": \"VM status: paused (prelaunch)*r*n\"}" },
+    { "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":"
+      "\"info status\",\"cpu-index\":7}}",
+      "*\"Parameter 'cpu-index' expects a CPU number\"*" },
+    { "{\"execute\":\"getfd\",\"arguments\":{\"fdname\":\"x\"}}",
+      "*\"No file descriptor supplied via SCM_RIGHTS\"*" },
+    { "{\"execute\":\"closefd\",\"arguments\":{\"fdname\":\"x\"}}",
+      "*\"File descriptor named 'x' not found\"*" },
+    { "{\"execute\":\"chardev-remove\",\"arguments\":{\"id\":\"x\"}}",
+      "*\"Chardev 'x' not found\"*" },
+    { "{\"execute\":\"query-cpu-model-expansion\",\"arguments\":{\"type\":"
+      "\"static\",\"model\":{\"name\":\"max\"}}}",
+      "*\"name\": \"base\", \"props\": {*\"sse2\": true*" },
+    { "{\"execute\":\"query-cpu-model-expansion\",\"arguments\":{\"type\":"
+      "\"full\",\"model\":{\"name\":\"Haswell\",\"props\":{\"avx2\":false}}}}",
+      "*\"name\": \"Haswell\", *\"avx2\": false*" },
+    { "{\"execute\":\"query-cpu-model-expansion\",\"arguments\":{\"type\":"
+      "\"full\",\"model\":{\"name\":\"nosuch\"}}}",
+      "*unable to find CPU model 'nosuch'*" },
+};
+
+static void test_requests(void)
+{
+    Machine *m = mvm_new();
+    Client *c = client_new(m, true);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        expect(c, cases[i].request, cases[i].want);
+    }
+    client_free(c);
+    mvm_free(m);
+}
+
+static void test_negotiation(void)
+{
+    Machine *m = mvm_new();
+    Client *c = client_new(m, false);
+
+    expect_text(client_line(c, false),
+                "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": *, \"minor\": "
+                "2, \"major\": 7}, \"package\": \"*\"}, \"capabilities\": "
+                "[\"oob\"]}}",
+                "greeting");
+    expect(c, "{'execute':'query-status','id':7}",
+           "*\"CommandNotFound\", \"desc\": \"Expecting capabilities "
+           "negotiation with 'qmp_capabilities'\"}, \"id\": 7}");
+    machine_emit(m, "STOP");
+    g_assert_null(client_line(c, true));
+    expect(c, "{'execute':'qmp_capabilities','arguments':{'enable':['x']}}",
+           "*does not accept value 'x'*");
+    expect(c, "{'execute':'qmp_capabilities','arguments':{'enable':5}}",
+           "*expected: array*");
+    expect(c, "{'execute':'qmp_capabilities'}", "{\"return\": {}}");
+    expect(c, "{'execute':'query-status'}", "*prelaunch*");
+    machine_emit(m, "STOP");
+    expect_text(client_line(c, true),
+                "{\"timestamp\": {\"seconds\": *, \"microseconds\": *}, "
+                "\"event\": \"STOP\"}",
+                "event");
+    client_free(c);
+    mvm_free(m);
+}
+
+/* Whatever comes, the session goes on. */
+static const Case malformed[] = {
+    { "}", "*JSON parse error*" },
+    { "]", "*JSON parse error*" },
+    { ",", "*JSON parse error*" },
+    { "{]", "*JSON parse error*" },
+    { "{\"execute\" \"stop\"}", "*JSON parse error*" },
+    { "{\"execute\": }", "*JSON parse error*" },
+    { "{\"a\":\"\xc3\x28\"}", "*JSON parse error*" },
+    { "{\"a\":\"\n", "*JSON parse error*" },
+    { "\"unfinished\n", "*JSON parse error*" },
+    { "hello\n", "*JSON parse error*" },
+    { "{\"a\":\xff", "*JSON parse error*" },
+    { "null ", "*must be a JSON object*" },
+    { "\"string\"", "*must be a JSON object*" },
+    { "{}", "*lacks member 'execute'*" },
+    { "{\"execute\":\"a\\u0000b\"}", "*has not been found*" },
+    { "{\"execute\":\"query-name\",\"arguments\":{\"\\u0000\":1}}",
+      "*unexpected*" },
+};
+
+static void test_malformed(void)
+{
+    Machine *m = mvm_new();
+    Client *c = client_new(m, true);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(malformed); i++) {
+        expect(c, malformed[i].request, malformed[i].want);
+        expect(c, "{'execute':'query-name','id':1}",
+               "{\"return\": {}, \"id\": 1}");
+    }
+    client_free(c);
+    mvm_free(m);
+}
+
+/* The same request in any pieces. */
+static void test_pieces(void)
+{
+    static const char text[] =
+        "{\"execute\":\"query-name\",\"id\":\"a}\\\"]\"}";
+    Machine *m = mvm_new();
+    Client *c = client_new(m, true);
+
+    for (size_t cut = 1; cut < sizeof(text) - 1; cut++) {
+        g_autofree char *head = g_strndup(text, cut);
+
+        client_send(c, head);
+        client_send(c, text + cut);
+        expect_text(client_line(c, false), "{\"return\": {}, \"id\": *", text);
+    }
+    client_send(c, "{'execute':'query-name','id':1}{'execute':'query-name',"
+                   "'id':2}\n\n  {'execute':'query-name','id':3}");
+    for (int i = 1; i <= 3; i++) {
+        g_autoptr(json_object) o = client_line(c, false);
+
+        g_assert_cmpint(js_get_int(o, "id"), ==, i);
+    }
+    client_free(c);
+    mvm_free(m);
+}
+
+static void test_huge(void)
+{
+    static const struct {
+        const char *head, *unit, *tail, *want;
+        size_t n;
+    } lines[] = {
+        { "{\"execute\":\"query-name\",\"arguments\":{\"x\":\"", "a", "\"}}\n",
+          "*'x' is unexpected*", 10 << 20 },
+        { "{\"execute\":\"query-name\",\"arguments\":{\"x\":\"", "a", "\"}}\n",
+          "*size limit exceeded*", 20 << 20 },
+        { "", "{", "\n", "*nesting depth limit exceeded*", 100000 },
+        { "", "[", "\n", "*nesting depth limit exceeded*", 10 << 20 },
+        { "[", "1,", "1]\n", "*token count limit exceeded*", 5 << 20 },
+        { "[", "{},", "1]\n", "*token count limit exceeded*", 3 << 20 },
+        { "", "a", "\n", "*JSON parse error*", 10 << 20 },
+        { "\"", "\\\\", "\"\n", "*must be a JSON object*", 5 << 20 },
+        { "", " ", "{}", "*lacks member*", 10 << 20 },
+    };
+    Machine *m = mvm_new();
+    Client *c = client_new(m, true);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+        g_autoptr(GString) line = g_string_new(lines[i].head);
+
+        for (size_t k = 0; k < lines[i].n; k++) {
+            g_string_append(line, lines[i].unit);
+        }
+        g_string_append(line, lines[i].tail);
+        expect(c, line->str, lines[i].want);
+        expect(c, "{'execute':'query-name','id':1}",
+               "{\"return\": {}, \"id\": 1}");
+    }
+    client_free(c);
+    mvm_free(m);
+}
+
+/* Sends @text without running the main loop meanwhile. */
+static size_t stuff(Client *c, const char *text)
+{
+    ssize_t n = send(c->fd, text, strlen(text), MSG_NOSIGNAL);
+
+    return n > 0 ? (size_t)n : 0;
+}
+
+/* A client that never reads is not read from for long, and others do not
+ * notice; when it reads at last, it gets every answer. */
+static void test_never_reads(void)
+{
+    static const char request[] = "{\"execute\":\"query-commands\"}\n";
+    Machine *m = mvm_new();
+    Client *deaf = client_new(m, true);
+    Client *other = client_new(m, true);
+    unsigned sent = 0, idle = 0, got = 0;
+
+    while (idle < 50) {
+        if (stuff(deaf, request) == strlen(request)) {
+            sent++;
+            idle = 0;
+        } else {
+            idle++;
+        }
+        client_settle(m);
+        g_assert_cmpuint(sent, <, 100000);
+    }
+    for (unsigned i = 0; i < 1000; i++) {
+        machine_emit(m, "RESUME"); /* dropped */
+    }
+    expect(other, "{'execute':'query-name'}", "{\"return\": {}}");
+    while (got < sent) {
+        json_object *o = client_line(deaf, false);
+
+        g_assert_nonnull(o);
+        json_object_put(o);
+        got++;
+    }
+    expect(deaf, "{'execute':'query-name'}", "{\"return\": {}}");
+    client_free(deaf);
+    client_free(other);
+    mvm_free(m);
+}
+
+/* Half a request, then nobody; one end closed; at once. */
+static void test_half_open(void)
+{
+    static const char *const last_words[] = {
+        "", "{", "{\"execute\":\"", "{\"execute\":\"query-name\"}", "\"", "[[",
+    };
+    Machine *m = mvm_new();
+
+    for (size_t i = 0; i < G_N_ELEMENTS(last_words); i++) {
+        for (int how = 0; how < 3; how++) {
+            Client *c = client_new(m, how > 0);
+
+            if (last_words[i][0]) {
+                stuff(c, last_words[i]);
+            }
+            if (how == 2) {
+                shutdown(c->fd, SHUT_WR);
+                client_settle(m);
+                machine_emit(m, "STOP");
+            }
+            client_free(c);
+            machine_emit(m, "STOP");
+        }
+    }
+    mvm_free(m);
+}
+
+static void test_oob(void)
+{
+    Machine *m = mvm_new();
+    Client *c = client_new(m, false);
+    GString *flood = g_string_new(NULL);
+    unsigned oob_at = 0, n = 0;
+    json_object *o;
+
+    json_object_put(client_line(c, false));
+    expect(c, "{'execute':'qmp_capabilities','arguments':{'enable':['oob']}}",
+           "{\"return\": {}}");
+    expect(c, "{'exec-oob':'stop','id':1}",
+           "*\"The command stop does not support OOB\"}, \"id\": 1}");
+    expect(c, "{'exec-oob':'stop','execute':'stop'}", "*clashes with*");
+    for (int i = 0; i < 5; i++) {
+        g_string_append(flood, "{'execute':'query-commands','id':'in'}");
+    }
+    g_string_append(flood, "{'exec-oob':'query-status','id':'oob'}");
+    stuff(c, flood->str);
+    while (n < 6 && (o = client_line(c, false))) {
+        n++;
+        if (!strcmp(js_get_str(o, "id"), "oob")) {
+            oob_at = n;
+        }
+        json_object_put(o);
+    }
+    g_assert_cmpuint(n, ==, 6);
+    g_assert_cmpuint(oob_at, <, 6); /* it overtook */
+    g_string_free(flood, TRUE);
+    client_free(c);
+    mvm_free(m);
+}
+
+static void test_run_state(void)
+{
+    Machine *m = mvm_new();
+    Client *c = client_new(m, true);
+
+    expect_text(client_cause(c, "{'execute':'cont'}"), "*\"RESUME\"}", "cont");
+    expect(c, "{'execute':'query-status'}",
+           "*\"status\": \"running\"*\"running\": true*");
+    expect_text(client_cause(c, "{'execute':'stop'}"), "*\"STOP\"}", "stop");
+    expect_text(client_cause(c, "{'execute':'system_reset'}"),
+                "*\"RESET\", \"data\": {\"guest\": false, \"reason\": "
+                "\"host-qmp-system-reset\"}}",
+                "reset");
+    expect_text(client_cause(c, "{'execute':'system_powerdown'}"),
+                "*\"POWERDOWN\"}", "powerdown");
+    m->cfg.no_shutdown = true;
+    machine_request_shutdown(m, 0);
+    expect_text(client_line(c, true),
+                "*\"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": "
+                "\"guest-shutdown\"}}",
+                "shutdown");
+    expect(c, "{'execute':'query-status'}", "*\"status\": \"shutdown\"*");
+    expect(c, "{'execute':'cont'}",
+           "*Resetting the Virtual Machine is required*");
+    client_free(c);
+    mvm_free(m);
+}
+
+/* The first at once, the last after a second, the others never. */
+static void test_rate(void)
+{
+    Machine *m = mvm_new();
+    Client *c = client_new(m, true);
+    int64_t start = g_get_monotonic_time(), took;
+
+    for (int i = 0; i < 100; i++) {
+        machine_emit(m, "RTC_CHANGE", EVENT_INT("offset", i),
+                     EVENT_STR("qom-path", "/machine/rtc"));
+        machine_emit(m, "VSERPORT_CHANGE", EVENT_STR("id", i % 2 ? "a" : "b"),
+                     EVENT_BOOL("open", i < 50));
+    }
+    expect_text(client_line(c, true), "*RTC_CHANGE*\"offset\": 0,*", "first");
+    expect_text(client_line(c, true), "*VSERPORT_CHANGE*\"b\", \"open\": true*",
+                "b");
+    expect_text(client_line(c, true), "*VSERPORT_CHANGE*\"a\", \"open\": true*",
+                "a");
+    for (int i = 0; i < 3; i++) {
+        json_object *o = NULL;
+
+        for (int k = 0; k < 3 && !o; k++) {
+            o = client_line(c, true);
+        }
+        expect_text(o, "*\"event\": *", "last");
+    }
+    took = g_get_monotonic_time() - start;
+    g_assert_cmpint(took, >=, 900000);
+    g_assert_null(client_line(c, true));
+    client_free(c);
+    mvm_free(m);
+}
+
+static void send_fd(Client *c, const char *text, int fd)
+{
+    struct iovec iov = { (char *)text, strlen(text) };
+    union {
+        struct cmsghdr h;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = { 0 };
+    struct msghdr msg = { .msg_iov = &iov,
+                          .msg_iovlen = 1,
+                          .msg_control = &control,
+                          .msg_controllen = sizeof(control) };
+
+    control.h.cmsg_len = CMSG_LEN(sizeof(int));
+    control.h.cmsg_level = SOL_SOCKET;
+    control.h.cmsg_type = SCM_RIGHTS;
+    memcpy(CMSG_DATA(&control.h), &fd, sizeof(fd));
+    g_assert_cmpint(sendmsg(c->fd, &msg, 0), ==, (ssize_t)strlen(text));
+}
+
+/* A descriptor goes in, is a chardev's, carries bytes. */
+static void test_fds(void)
+{
+    Machine *m = mvm_new();
+    Client *c = client_new(m, true);
+    int pair[2];
+    char buf[8] = "";
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), ==, 0);
+    send_fd(c, "{'execute':'getfd','arguments':{'fdname':'s'}}", pair[1]);
+    expect_text(client_line(c, false), "{\"return\": {}}", "getfd");
+    close(pair[1]);
+    expect(c,
+           "{'execute':'chardev-add','arguments':{'id':'new','backend':{"
+           "'type':'socket','data':{'server':false,'addr':{'type':'fd','data':{"
+           "'str':'s'}}}}}}",
+           "{\"return\": {}}");
+    g_assert_cmpuint(
+        chardev_write(g_hash_table_lookup(m->chardevs, "new"), "hello", 5), ==,
+        5);
+    g_assert_cmpint(read(pair[0], buf, sizeof(buf)), ==, 5);
+    g_assert_cmpstr(buf, ==, "hello");
+    expect(c, "{'execute':'chardev-remove','arguments':{'id':'new'}}",
+           "{\"return\": {}}");
+    send_fd(c, "{'execute':'getfd','arguments':{'fdname':'s'}}", pair[0]);
+    expect_text(client_line(c, false), "{\"return\": {}}", "getfd");
+    expect(c, "{'execute':'closefd','arguments':{'fdname':'s'}}",
+           "{\"return\": {}}");
+    send_fd(c, "{'execute':'getfd','arguments':{'fdname':'left'}}", pair[0]);
+    close(pair[0]);
+    client_free(c);
+    mvm_free(m);
+}
+
+static void test_chardevs(void)
+{
+    Machine *m = mvm_new();
+    Client *c = client_new(m, true);
+
+    expect(c,
+           "{'execute':'chardev-add','arguments':{'id':'r','backend':{'type':"
+           "'ringbuf','data':{'size':4096}}}}",
+           "{\"return\": {}}");
+    expect(c,
+           "{'execute':'ringbuf-write','arguments':{'device':'r','data':"
+           "'aGk=','format':'base64'}}",
+           "{\"return\": {}}");
+    expect(c, "{'execute':'ringbuf-read','arguments':{'device':'r','size':9}}",
+           "{\"return\": \"hi\"}");
+    expect(c, "{'execute':'query-chardev'}", "*\"label\": \"r\"*");
+    expect(c,
+           "{'execute':'chardev-add','arguments':{'id':'r','backend':{'type':"
+           "'null','data':{}}}}",
+           "*already exists*");
+    expect(c,
+           "{'execute':'chardev-add','arguments':{'id':'p','backend':{'type':"
+           "'pty','data':{}}}}",
+           "{\"return\": {\"pty\": \"/dev/pts/*\"}}");
+    expect(c, "{'execute':'chardev-remove','arguments':{'id':'r'}}",
+           "{\"return\": {}}");
+    expect(c,
+           "{'execute':'chardev-add','arguments':{'id':'x','backend':{'type':"
+           "'nosuch','data':{}}}}",
+           "*'nosuch' is not a valid char driver name*");
+    client_free(c);
+    mvm_free(m);
+}
+
+static void test_dump(void)
+{
+    Machine *m = mvm_new();
+    Client *c = client_new(m, true);
+    g_autofree char *path =
+        g_strdup_printf("%s/dump-%d", g_get_tmp_dir(), (int)getpid());
+    g_autofree char *request = g_strdup_printf(
+        "{'execute':'dump-guest-memory','arguments':{'paging':false,"
+        "'protocol':'file:%s'}}",
+        path);
+    g_autofree char *data = NULL;
+    gsize len;
+
+    expect_text(client_cause(c, request),
+                "*\"DUMP_COMPLETED\", \"data\": {\"result\": {\"total\": *, "
+                "\"status\": \"completed\"*",
+                "dump");
+    g_assert_true(g_file_get_contents(path, &data, &len, NULL));
+    g_assert_cmpmem(data, 4, "\177ELF", 4);
+    g_assert_cmpuint(len, >, 15 * MIB);
+    unlink(path);
+    expect(c,
+           "{'execute':'dump-guest-memory','arguments':{'paging':true,"
+           "'protocol':'file:/x'}}",
+           "*paging=true is not supported*");
+    expect(c,
+           "{'execute':'dump-guest-memory','arguments':{'paging':false,"
+           "'protocol':'file:/nosuch/x'}}",
+           "*Could not open '/nosuch/x'*");
+    client_free(c);
+    mvm_free(m);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/qmp/requests", test_requests);
+    g_test_add_func("/qmp/negotiation", test_negotiation);
+    g_test_add_func("/qmp/malformed", test_malformed);
+    g_test_add_func("/qmp/pieces", test_pieces);
+    g_test_add_func("/qmp/huge", test_huge);
+    g_test_add_func("/qmp/never-reads", test_never_reads);
+    g_test_add_func("/qmp/half-open", test_half_open);
+    g_test_add_func("/qmp/oob", test_oob);
+    g_test_add_func("/qmp/run-state", test_run_state);
+    g_test_add_func("/qmp/rate", test_rate);
+    g_test_add_func("/qmp/fds", test_fds);
+    g_test_add_func("/qmp/chardevs", test_chardevs);
+    g_test_add_func("/qmp/dump", test_dump);
+    return g_test_run();
+}
+
+#else
+
+int main(void)
+{
+    puts("1..1\nok 1 # SKIP built without json-c");
+    return 0;
+}
+
+#endif
