@@ -5,7 +5,8 @@
 #include "util/bits.h"
 #include "util/error.h"
 
-static void say(CheckResult *res, const char *text, va_list ap)
+static G_GNUC_PRINTF(2, 0) void say(CheckResult *res, const char *text,
+                                    va_list ap)
 {
     if (res->messages) {
         g_string_append_vprintf(res->messages, text, ap);
