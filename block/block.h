@@ -390,6 +390,8 @@ bool block_check(BlockNode *bn, CheckResult *res, unsigned fix, GError **errp);
 uint64_t block_allocated(BlockNode *bn);
 void block_get_info(BlockNode *bn, BlockInfo *out);
 InfoItem *block_specific(BlockNode *bn); /* NULL: nothing */
+/* QMP's ImageInfo without backing-image: a dict, the caller's. */
+InfoItem *block_describe(BlockNode *bn);
 bool block_change_backing(BlockNode *bn, const char *name, const char *fmt,
                           GError **errp);
 bool block_make_empty(BlockNode *bn, GError **errp);
