@@ -12,6 +12,7 @@ extern const MachineClass none_machine;
 
 extern const DeviceClass isa_serial_class;
 extern const DeviceClass isa_debugcon_class;
+extern const DeviceClass virtio_blk_device_class;
 extern const DeviceClass loader_class;
 extern const DeviceClass debugexit_class;
 extern const DeviceClass pc_testdev_class;
@@ -38,6 +39,7 @@ extern const DeviceClass virtio_mmio_class;
 const DeviceClass *const device_classes[] = {
     &isa_serial_class,
     &isa_debugcon_class,
+    &virtio_blk_device_class,
     &loader_class,
     &debugexit_class,
     &pc_testdev_class,

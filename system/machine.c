@@ -51,6 +51,7 @@ static const char *const run_state_names[] = {
     [RUN_RESTORE_VM] = "restore-vm",
     [RUN_INTERNAL_ERROR] = "internal-error",
     [RUN_DEBUG] = "debug",
+    [RUN_IO_ERROR] = "io-error",
 };
 
 const char *run_state_name(RunState state)

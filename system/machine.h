@@ -46,6 +46,7 @@ typedef enum RunState {
     RUN_RESTORE_VM,
     RUN_INTERNAL_ERROR,
     RUN_DEBUG,
+    RUN_IO_ERROR, /* a disk's; "cont" tries again */
 } RunState;
 
 typedef enum ResetCause {
@@ -173,7 +174,7 @@ void machine_request_shutdown(Machine *m, int exit_code);
 void machine_request_quit(Machine *m, const char *reason);
 /* The guest says that it panicked: what cfg.panic_action says. */
 void machine_request_panic(Machine *m);
-/* Stops the vCPUs in state @why (RUN_PAUSED, RUN_DEBUG, RUN_INTERNAL_ERROR). */
+/* Stops the vCPUs in state @why (RUN_PAUSED, RUN_DEBUG, RUN_IO_ERROR ...). */
 void machine_request_stop(Machine *m, RunState why);
 void machine_request_powerdown(Machine *m);
 

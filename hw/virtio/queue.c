@@ -496,6 +496,15 @@ void virtq_unpop(VirtQueue *vq, VirtElem *e)
     g_free(e);
 }
 
+void virtq_forget(VirtQueue *vq, VirtElem *e)
+{
+    if (elem_is_ours(vq, e)) {
+        bit_flip(vq->in_flight, e->head);
+        vq->n_in_flight--;
+    }
+    g_free(e);
+}
+
 static void elem_mark_written(VirtQueue *vq, const VirtElem *e, size_t written)
 {
     for (int i = 0; i < e->n_in && written; i++) {

@@ -70,7 +70,7 @@ enum { VIRTIO_CONFIG_MAX = 256 };
 
 /* One request: buffers the device reads (out), then those it writes (in), as
  * host memory. Allocated by virtq_pop() with room for the device's own struct
- * around it; freed by virtq_push() or virtq_unpop(). */
+ * around it; freed by virtq_push(), virtq_unpop() or virtq_forget(). */
 typedef struct VirtElem {
     uint16_t head;  /* index of its first descriptor */
     bool again;     /* it was in flight when the state was saved */
@@ -102,9 +102,8 @@ struct VirtioOps {
      * reset() is called in the main loop, and the vCPU that asked waits. */
     bool (*busy)(VirtioDevice *v);
     /* Everything back to power-on; requests in flight are the device's to
-     * drain (when in the main loop) or to forget with virtq_push(), which does
-     * nothing but free them once the rings are reset, right after this. May be
-     * NULL. */
+     * drain or to forget (virtq_forget(), also virtq_push() once the rings are
+     * reset, right after this). Optional. */
     void (*reset)(VirtioDevice *v);
 };
 
@@ -185,6 +184,8 @@ bool virtq_ready(VirtQueue *vq);
 void *virtq_pop(VirtQueue *vq, size_t size);
 /* Gives back unconsumed what was popped last: the next pop returns it again. */
 void virtq_unpop(VirtQueue *vq, VirtElem *e);
+/* For the device's reset: frees @e, the guest never gets it back. */
+void virtq_forget(VirtQueue *vq, VirtElem *e);
 /* Done; @written bytes of the in buffers are valid. Frees @e. Not yet seen by
  * the guest's interrupt: virtq_notify() after one or several. */
 void virtq_push(VirtQueue *vq, VirtElem *e, size_t written);

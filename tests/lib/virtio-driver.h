@@ -131,6 +131,8 @@ static inline void vd_ring(VDriver *d, VRing *r, unsigned queue, unsigned size)
     r->desc = at;
     r->avail = at + 16 * size;
     r->used = vd_alloc(d, 6 + 8 * size, 4096);
+    as_store(d->m->mem, r->avail, 0, 4);
+    as_store(d->m->mem, r->used, 0, 4);
     vd_write(d, VD_QUEUE_SEL, queue);
     vd_write(d, VD_QUEUE_NUM, size);
     if (d->legacy) {
