@@ -78,12 +78,41 @@ static bool save_to(Machine *m, X86Cpu *cpu, uint64_t addr, uint64_t len,
     return true;
 }
 
+/* Behind the last address where something answers. */
+static hwaddr end_of_memory(Machine *m)
+{
+    const FlatMap *map = as_flat(m->mem);
+    const FlatRange *last = map->n ? &map->range[map->n - 1] : NULL;
+
+    return last ? last->base + last->size : 0;
+}
+
+/* Nobody wants exabytes of nothing on the disk. */
+static bool fits(Machine *m, X86Cpu *cpu, uint64_t addr, uint64_t len,
+                 GError **errp)
+{
+    hwaddr end = end_of_memory(m);
+
+    if (!cpu && (addr > end || len > end - addr)) {
+        error_setg(errp,
+                   "Invalid addr 0x%016" PRIx64 "/size %" PRIu64
+                   " specified: memory ends at 0x%" PRIx64,
+                   addr, len, end);
+        return false;
+    }
+    return true;
+}
+
 bool guest_save(Machine *m, X86Cpu *cpu, uint64_t addr, uint64_t len,
                 const char *path, GError **errp)
 {
-    FILE *f = fopen(path, "wbe");
     bool held, ok;
+    FILE *f;
 
+    if (!fits(m, cpu, addr, len, errp)) {
+        return false;
+    }
+    f = fopen(path, "wbe");
     if (!f) {
         error_setg_errno(errp, errno, "Could not open '%s'", path);
         return false;

@@ -2,6 +2,7 @@
 #ifndef MONITOR_QMP_CMDS_H
 #define MONITOR_QMP_CMDS_H
 
+#include "block/block.h"
 #include "monitor/qmp.h"
 
 #if CONFIG_JSON_C
@@ -24,12 +25,23 @@ QmpFn qmp_memsave, qmp_pmemsave, qmp_dump_guest_memory, qmp_query_dump,
     qmp_query_dump_capability;
 /* qmp-qom.c */
 QmpFn qmp_qom_list, qmp_qom_get, qmp_qom_set, qmp_qom_list_types,
-    qmp_qom_list_properties, qmp_device_list_properties;
+    qmp_qom_list_properties, qmp_device_list_properties, qmp_object_add,
+    qmp_object_del, qmp_query_iothreads;
 /* qmp-chardev.c */
 QmpFn qmp_query_chardev, qmp_query_chardev_backends, qmp_chardev_add,
     qmp_chardev_remove, qmp_chardev_send_break, qmp_ringbuf_read,
     qmp_ringbuf_write, qmp_getfd, qmp_closefd;
 
+/* qmp-block.c */
+QmpFn qmp_query_block, qmp_query_named_block_nodes, qmp_query_blockstats,
+    qmp_blockdev_add, qmp_blockdev_del, qmp_block_resize,
+    qmp_block_set_io_throttle, qmp_eject, qmp_change_medium, qmp_remove_medium,
+    qmp_insert_medium;
+
+/* The top node of the drive @device, or the node @node (one may be NULL; a
+ * @device may also be a node's name). */
+BlockNode *qmp_find_node(Machine *m, const char *device, const char *node,
+                         GError **errp);
 /* "/machine/peripheral/net0": where qom-list finds @dev; new. */
 char *qom_path(const Device *dev);
 char *qom_cpu_path(const Machine *m, unsigned index);

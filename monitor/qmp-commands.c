@@ -95,12 +95,32 @@ const QmpCommand qmp_commands[] = {
       "names a descriptor that came along (SCM_RIGHTS)", qmp_getfd, 0 },
     { "closefd", "fdname:s", "", "closes it", qmp_closefd, 0 },
 
+    { "object-add", "qom-type:s id:s *", "", "makes a back end, as -object", qmp_object_add, 0 },
+    { "object-del", "id:s", "", "removes one that nobody uses", qmp_object_del, 0 },
+    { "query-iothreads", "", "[IOThreadInfo", "objects of type iothread; all work is done in the main thread", qmp_query_iothreads, 0 },
+
+    /* disks */
+    { "query-block", "", "[BlockInfo", "the disks", qmp_query_block, 0 },
+    { "query-blockstats", "query-nodes?:b", "[BlockStats",
+      "requests since the start; wr_highest_offset is not counted", qmp_query_blockstats, 0 },
+    { "query-named-block-nodes", "flat?:b", "[BlockDeviceInfo", "all block nodes", qmp_query_named_block_nodes, 0 },
+    { "blockdev-add", "driver:s node-name?:s discard?:e(ignore|unmap) cache?:BlockdevOptionsCache read-only?:b auto-read-only?:b force-share?:b detect-zeroes?:DetectZeroes *", "",
+      "opens an image as a node, as -blockdev", qmp_blockdev_add, 0 },
+    { "blockdev-del", "node-name:s", "", "closes a node that nobody uses", qmp_blockdev_del, 0 },
+    { "block_resize", "device?:s node-name?:s size:i", "", "gives a disk another size in bytes", qmp_block_resize, 0 },
+    { "block_set_io_throttle", "device?:s id?:s bps:i bps_rd:i bps_wr:i iops:i iops_rd:i iops_wr:i bps_max?:i bps_rd_max?:i bps_wr_max?:i iops_max?:i iops_rd_max?:i iops_wr_max?:i iops_size?:i", "",
+      "limits a disk's speed; 0: no limit", qmp_block_set_io_throttle, 0 },
+    { "eject", "device?:s id?:s force?:b", "", "takes the disc out of a drive", qmp_eject, 0 },
+    { "blockdev-change-medium", "device?:s id?:s filename:s format?:s force?:b read-only-mode?:ReadOnlyMode", "",
+      "puts another disc into a drive", qmp_change_medium, 0 },
+    { "blockdev-remove-medium", "id:s", "", "takes the disc out", qmp_remove_medium, 0 },
+    { "blockdev-insert-medium", "id:s node-name:s", "", "puts a node into an empty drive", qmp_insert_medium, 0 },
+
     /* what is not here, for clients that ask everybody */
-    { "query-iothreads", "", "[IOThreadInfo", "threads of their own for disks: none", qmp_query_empty, 0 },
     { "query-tpm", "", "[TPMInfo", "trusted platform modules: none", qmp_query_empty, 0 },
     { "query-tpm-models", "", "[s", "models of them: none", qmp_query_empty, 0 },
     { "query-tpm-types", "", "[s", "types of them: none", qmp_query_empty, 0 },
-    { "query-fdsets", "", "[FdsetInfo", "sets of descriptors: none", qmp_query_empty, 0 },
+    { "query-fdsets", "", "[DescriptorSet", "sets of descriptors: none", qmp_query_empty, 0 },
     { 0 },
 };
 /* clang-format on */

@@ -73,11 +73,6 @@ static char *model_text(json_object *model, GError **errp)
         return NULL;
     }
     g_string_append(text, ",check=off");
-    if (props && !json_object_is_type(props, json_type_object)) {
-        error_setg(errp, "Invalid parameter type for 'model.props', expected: "
-                         "object");
-        return NULL;
-    }
     if (!props) {
         return g_string_free(g_steal_pointer(&text), FALSE);
     }

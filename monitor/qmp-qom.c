@@ -12,6 +12,7 @@
 #include "util/error.h"
 #include "chardev/chardev.h"
 #include "monitor/qmp-cmds.h"
+#include "system/object.h"
 #include "target-x86/cpuid.h"
 
 #if CONFIG_JSON_C
@@ -271,6 +272,9 @@ static json_object *prop_value(const Device *dev, const Property *p)
     case PROP_SIZE:
         return number(p->kind, *(const uint64_t *)field);
     case PROP_STRING:
+        s = *(char *const *)field;
+        return json_object_new_string(s ? s : "");
+    case PROP_DRIVE:
         s = *(char *const *)field;
         return json_object_new_string(s ? s : "");
     case PROP_CHARDEV:
@@ -535,6 +539,59 @@ json_object *qmp_qom_set(Machine *m, const Args *args, GError **errp)
         error_setg(errp, "Property '%s.%s' is not writable", type, name);
     }
     return NULL;
+}
+
+/* ---- objects that come and go --------------------------------------------------- */
+
+json_object *qmp_object_add(Machine *m, const Args *args, GError **errp)
+{
+    const char *type = args_str(args, "qom-type");
+    const DeviceClass *dc = device_class_find(type);
+    g_autofree char *text = js_text(args_object(args));
+
+    if (!dc || !object_class_is(dc)) {
+        error_setg(errp, "Parameter 'qom-type' does not accept value '%s'",
+                   type);
+        return NULL;
+    }
+    object_add(m, text, errp);
+    return NULL;
+}
+
+json_object *qmp_object_del(Machine *m, const Args *args, GError **errp)
+{
+    object_del(m, args_str(args, "id"), errp);
+    return NULL;
+}
+
+static int64_t object_int(const Device *obj, const char *name)
+{
+    g_autoptr(json_object) v = get_device(obj, name);
+
+    return json_object_get_int64(v);
+}
+
+json_object *qmp_query_iothreads(Machine *m, const Args *args, GError **errp)
+{
+    json_object *list = json_object_new_array();
+    static const char *const numbers[] = { "poll-max-ns", "poll-grow",
+                                           "poll-shrink", "aio-max-batch" };
+
+    for (guint i = 0; m->objects && i < m->objects->len; i++) {
+        const Device *obj = m->objects->pdata[i];
+        json_object *o;
+
+        if (strcmp(obj->cls->name, "iothread")) {
+            continue;
+        }
+        o = js_add(list, json_object_new_object());
+        js_str(o, "id", obj->id);
+        js_int(o, "thread-id", getpid());
+        for (size_t k = 0; k < G_N_ELEMENTS(numbers); k++) {
+            js_int(o, numbers[k], object_int(obj, numbers[k]));
+        }
+    }
+    return list;
 }
 
 /* ---- types -------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 
 /* clang-format off */
 const QmpType qmp_types[] = {
+    { "Object", "*" }, /* any */
     /* the machine */
     { "VersionInfo", "qemu:VersionTriple package:s" },
     { "VersionTriple", "major:i minor:i micro:i" },
@@ -18,7 +19,7 @@ const QmpType qmp_types[] = {
     { "MachineInfo", "name:s alias?:s is-default?:b cpu-max:i hotpluggable-cpus:b numa-mem-supported:b deprecated:b default-cpu-type?:s default-ram-id?:s" },
     { "CurrentMachineParams", "wakeup-suspend-support:b" },
     { "CpuDefinitionInfo", "name:s migration-safe?:b static:b unavailable-features?:[s typename:s alias-of?:s deprecated:b" },
-    { "CpuModelInfo", "name:s props?:q" },
+    { "CpuModelInfo", "name:s props?:Object" },
     { "CpuModelExpansionInfo", "model:CpuModelInfo" },
     { "CpuInstanceProperties", "node-id?:i socket-id?:i die-id?:i cluster-id?:i core-id?:i thread-id?:i" },
     { "CpuInfoFast", "cpu-index:i qom-path:s thread-id:i props?:CpuInstanceProperties target:e(i386|x86_64)" },
@@ -31,8 +32,8 @@ const QmpType qmp_types[] = {
     { "DumpGuestMemoryCapability", "formats:[DumpGuestMemoryFormat" },
     { "DumpQueryResult", "status:e(none|active|completed|failed) completed:i total:i" },
     { "TPMInfo", "id:s model:s options:q" },
-    { "FdsetFdInfo", "fd:i opaque?:s" },
-    { "FdsetInfo", "fdset-id:i fds:[FdsetFdInfo" },
+    { "DescriptorInfo", "fd:i opaque?:s" },
+    { "DescriptorSet", "fdset-id:i fds:[DescriptorInfo" },
     { "AddfdInfo", "fdset-id:i fd:i" },
     { "CommandLineParameterInfo", "name:s type:e(string|boolean|number|size) help?:s default?:s" },
     { "CommandLineOptionInfo", "option:s parameters:[CommandLineParameterInfo" },
@@ -44,8 +45,19 @@ const QmpType qmp_types[] = {
     { "ChardevInfo", "label:s filename:s frontend-open:b" },
     { "ChardevBackendInfo", "name:s" },
     { "ChardevReturn", "pty?:s" },
-    { "ChardevBackend", "type:s data?:q" },
+    { "ChardevBackend", "type:s data?:Object" },
     { "DataFormat", "=e(utf8|base64)" },
+    /* disks */
+    { "SnapshotInfo", "id:s name:s vm-state-size:i date-sec:i date-nsec:i vm-clock-sec:i vm-clock-nsec:i icount?:i" },
+    { "ImageInfo", "filename:s format:s dirty-flag?:b actual-size?:i virtual-size:i cluster-size?:i encrypted?:b compressed?:b backing-filename?:s full-backing-filename?:s backing-filename-format?:s snapshots?:[SnapshotInfo backing-image?:ImageInfo format-specific?:q" },
+    { "BlockdevCacheInfo", "writeback:b direct:b no-flush:b" },
+    { "DetectZeroes", "=e(off|on|unmap)" },
+    { "BlockDeviceInfo", "file:s node-name?:s ro:b drv:s backing_file?:s backing_file_depth:i encrypted:b detect_zeroes:DetectZeroes bps:i bps_rd:i bps_wr:i iops:i iops_rd:i iops_wr:i image:ImageInfo bps_max?:i bps_rd_max?:i bps_wr_max?:i iops_max?:i iops_rd_max?:i iops_wr_max?:i iops_size?:i cache:BlockdevCacheInfo write_threshold:i" },
+    { "BlockInfo", "device:s qdev?:s type:s removable:b locked:b inserted?:BlockDeviceInfo tray_open?:b io-status?:e(ok|failed|nospace)" },
+    { "BlockDeviceStats", "rd_bytes:i wr_bytes:i unmap_bytes:i rd_operations:i wr_operations:i flush_operations:i unmap_operations:i rd_total_time_ns:i wr_total_time_ns:i flush_total_time_ns:i unmap_total_time_ns:i wr_highest_offset:i rd_merged:i wr_merged:i unmap_merged:i failed_rd_operations:i failed_wr_operations:i failed_flush_operations:i failed_unmap_operations:i invalid_rd_operations:i invalid_wr_operations:i invalid_flush_operations:i invalid_unmap_operations:i account_invalid:b account_failed:b timed_stats:[q" },
+    { "BlockStats", "device?:s qdev?:s node-name?:s stats:BlockDeviceStats" },
+    { "BlockdevOptionsCache", "direct?:b no-flush?:b" },
+    { "ReadOnlyMode", "=e(retain|read-only|read-write)" },
     { 0 },
 };
 
