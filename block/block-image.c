@@ -174,8 +174,7 @@ bool block_resize(BlockNode *bn, uint64_t size, const char *prealloc,
         return false;
     }
     if (!bn->drv->resize) {
-        error_setg(errp, "Image format driver '%s' does not support resize",
-                   bn->drv->name);
+        error_setg(errp, "Image format driver does not support resize");
         return false;
     }
     if (size > INT64_MAX) {

@@ -84,14 +84,9 @@ static const struct {
 
 static GByteArray *unpack(const uint8_t *data, size_t len)
 {
-    GByteArray *a = g_byte_array_new();
-    size_t size = ld_le32(data), at = 4;
+    size_t size = MIN(ld_le32(data), MAX_FILE), at = 4;
+    GByteArray *a = g_byte_array_new_take(g_malloc0(MAX(size, 1)), size);
 
-    size = MIN(size, MAX_FILE);
-    g_byte_array_set_size(a, (guint)size);
-    if (size) {
-        memset(a->data, 0, size);
-    }
     while (len - at > PIECE_HEAD) {
         uint32_t off = ld_le32(data + at);
         size_t n = ld_le16(data + at + 4);
@@ -167,7 +162,7 @@ static void use(BlockNode *bn, unsigned what)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     unsigned which, what;
-    g_autoptr(GByteArray) a = NULL;
+    GByteArray *a;
     MemDisk d;
     BlockNode *file, *bn;
     unsigned flags;
@@ -185,7 +180,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
             : what == 1 ? BLOCK_CHECK | BLOCK_RDWR
             : what == 2 ? BLOCK_RDWR | BLOCK_UNMAP
                         : 0;
-    mem_disk_init(&d, a->data, a->len);
+    mem_disk_init(&d, NULL, 0);
+    g_byte_array_unref(d.bytes);
+    d.bytes = a;
     d.max = MAX_DISK;
     file = mem_disk_node(&d, flags & BLOCK_RDWR);
     g_free(file->filename);
