@@ -26,7 +26,7 @@ RULES = [
     ('system/main.c', ALL),
     ('system/cli.c', ALL),
     ('system/cli-', ALL),
-    ('system/snapshot.c', ALL),
+    ('system/snapshot', ALL),
     ('system/', MACHINE),
     ('target-x86/', PROCESSOR),
     ('accel/', PROCESSOR + ['accel']),

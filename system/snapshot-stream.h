@@ -1,0 +1,52 @@
+/*
+ * A machine as a stream of bytes, docs/snapshot-format.md: what savevm puts
+ * into an image and migrate into a file, a pipe or a socket.
+ *
+ * Writing only reads the machine. Reading makes a SnapImage, which holds
+ * everything and has been checked against the machine; only applying it changes
+ * the machine, and when that fails the machine is as it was.
+ *
+ * Main thread, machine lock held, machine stopped, no request in flight; a
+ * SnapSink may be served on another thread as long as that holds.
+ */
+#ifndef SYSTEM_SNAPSHOT_STREAM_H
+#define SYSTEM_SNAPSHOT_STREAM_H
+
+#include "system/machine.h"
+
+typedef struct SnapImage SnapImage;
+
+typedef struct SnapSink {
+    /* 0 or -errno. */
+    int (*write)(void *opaque, const void *buf, size_t len);
+    void *opaque;
+    bool zstd; /* pages are compressed */
+} SnapSink;
+
+typedef struct SnapSource {
+    /* All @len bytes: 0; else -errno, -EIO when there are fewer. */
+    int (*read)(void *opaque, void *buf, size_t len);
+    void *opaque;
+} SnapSource;
+
+/* What is not RAM, taken at once; RAM is read by snap_write(). */
+GByteArray *snap_take_state(Machine *m, GError **errp);
+/* @state is of snap_take_state(). Any thread. */
+bool snap_write(Machine *m, const GByteArray *state, const SnapSink *sink,
+                GError **errp);
+
+/* @name: of the snapshot, for messages. */
+SnapImage *snap_read(Machine *m, const SnapSource *src, const char *name,
+                     GError **errp);
+/*
+ * The machine takes @img, which then is m->snapshot: its RAM lies over the
+ * image's memory, and applying the same image again brings back only what was
+ * written since. On failure @img stays the caller's and the machine is as it
+ * was.
+ */
+bool snap_apply(Machine *m, SnapImage *img, GError **errp);
+void snap_free(SnapImage *img); /* not of m->snapshot while m runs on */
+/* At the machine's end. */
+void snap_forget(Machine *m);
+
+#endif
