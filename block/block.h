@@ -109,6 +109,9 @@ typedef struct SnapshotOps {
                                                       the caller */
     /* Makes the (read-only) node show the snapshot: convert -l. */
     bool (*load)(BlockNode *bn, const char *id_or_name, GError **errp);
+    /* vmstate_read() shows what is kept with the snapshot, or (NULL) the active
+     * area again. Meanwhile nobody may read or write the disk. */
+    bool (*view)(BlockNode *bn, const char *id_or_name, GError **errp);
     /* The area behind the disk where VM state is kept; offset 0 is its start.
      * What was written is kept by the next create(). */
     int (*vmstate_read)(BlockNode *bn, uint64_t off, void *buf, size_t len);

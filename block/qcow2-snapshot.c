@@ -711,6 +711,59 @@ static bool snapshot_load(BlockNode *bn, const char *id_or_name, GError **errp)
 
 /* ---- VM state ------------------------------------------------------------------------------- */
 
+static void view_end(BlockNode *bn)
+{
+    Qcow2State *s = bn->s;
+
+    if (s->l1_aside) {
+        g_free(s->l1);
+        s->l1 = g_steal_pointer(&s->l1_aside);
+        s->h.l1_size = (uint32_t)s->aside_size;
+        bn->size = s->aside_disk_size;
+        qcow2_cache_empty(s->l2_cache);
+    }
+}
+
+static int view_begin(BlockNode *bn, const Qcow2Snapshot *sn)
+{
+    Qcow2State *s = bn->s;
+    int ret = bn->read_only ? 0 : qcow2_flush_locked(bn);
+    uint64_t *l1 = ret < 0 ? NULL : load_l1(bn, sn, sn->l1_size);
+
+    if (!l1) {
+        return ret < 0 ? ret : -EIO;
+    }
+    s->l1_aside = s->l1;
+    s->aside_size = s->h.l1_size;
+    s->aside_disk_size = bn->size;
+    s->l1 = l1;
+    s->h.l1_size = sn->l1_size;
+    bn->size = sn->info.disk_size;
+    qcow2_cache_empty(s->l2_cache);
+    return 0;
+}
+
+static bool snapshot_view(BlockNode *bn, const char *id_or_name, GError **errp)
+{
+    Qcow2State *s = bn->s;
+    int i = -1, ret = 0;
+
+    block_gate_close(&bn->gate);
+    g_mutex_lock(&s->lock);
+    view_end(bn);
+    if (id_or_name) {
+        i = find_snapshot(s, id_or_name);
+        ret = i < 0 ? -ENOENT : view_begin(bn, &s->snapshots[i]);
+    }
+    g_mutex_unlock(&s->lock);
+    block_gate_open(&bn->gate);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "cannot look into snapshot '%s'",
+                         id_or_name);
+    }
+    return ret == 0;
+}
+
 static int vmstate_read(BlockNode *bn, uint64_t off, void *buf, size_t len)
 {
     Qcow2State *s = bn->s;
@@ -758,6 +811,7 @@ const SnapshotOps qcow2_snapshot_ops = {
     .remove = snapshot_remove,
     .list = snapshot_list,
     .load = snapshot_load,
+    .view = snapshot_view,
     .vmstate_read = vmstate_read,
     .vmstate_write = vmstate_write,
 };

@@ -65,4 +65,10 @@ void hmp_logfile(Monitor *mon, const Args *args);
 bool mon_cpus_hold(Monitor *mon);
 void mon_cpus_release(Monitor *mon, bool held);
 
+/* hmp-snapshot.c */
+void hmp_savevm(Monitor *mon, const Args *args);
+void hmp_loadvm(Monitor *mon, const Args *args);
+void hmp_delvm(Monitor *mon, const Args *args);
+void hmp_info_snapshots(Monitor *mon, const Args *args);
+
 #endif

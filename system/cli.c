@@ -13,6 +13,8 @@
 #include "util/error.h"
 #include "util/keyval.h"
 #include "util/log.h"
+#include "system/snapshot.h"
+#include "system/snapshot-stream.h"
 #include "system/cli-opts.h"
 #include "system/object.h"
 #include "accel/cpus.h"
@@ -105,6 +107,7 @@ OPT_STRING(kernel, cfg.kernel)
 OPT_STRING(initrd, cfg.initrd)
 OPT_STRING(append, cfg.append)
 OPT_STRING(pidfile, pidfile)
+OPT_STRING(loadvm, loadvm)
 OPT_STRING(debugcon, debugcon)
 #undef OPT_STRING
 
@@ -855,6 +858,7 @@ void cli_free(Cli *cli)
     g_free(cli->accel_options);
     g_free(cli->debugcon);
     g_free(cli->pidfile);
+    g_free(cli->loadvm);
     if (cli->print) {
         g_string_free(cli->print, TRUE);
     }
@@ -1106,7 +1110,7 @@ static bool build_all(Machine *m, Cli *cli, GError **errp)
         return false;
     }
     machine_reset(m);
-    return true;
+    return !cli->loadvm || snapshot_load(m, cli->loadvm, NULL, errp);
 }
 
 static bool write_pidfile(const char *path, GError **errp)
@@ -1176,6 +1180,7 @@ void cli_teardown(Machine *m)
         cpus_destroy(m);
     }
     accel_close(m);
+    snap_forget(m);
     drives_free(m);
     objects_free(m);
     g_hash_table_iter_init(&it, m->chardevs);

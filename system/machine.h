@@ -118,7 +118,7 @@ struct Machine {
     ResetCause reset_cause; /* of the last reset */
     void *board;            /* what build() wants to find again in reset() */
     void *requests;         /* of machine.c */
-    void *snapshot; /* the SnapImage that RAM lies over, or NULL */
+    void *snapshot;         /* the SnapImage that RAM lies over, or NULL */
     /* Set by cpus_create(), called by machine.c from the main loop: start, stop
      * and reset the vCPUs. NULL in device tests. */
     void (*cpus_pause)(Machine *m);

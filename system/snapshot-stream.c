@@ -322,7 +322,7 @@ typedef struct SnapState {
 
 struct SnapImage {
     Machine *m;
-    char *name;
+    char *name, *identity;
     int64_t clock;
     bool have_about, have_clock;
     GArray *devices, *cpus; /* of SnapState */
@@ -359,6 +359,7 @@ void snap_free(SnapImage *img)
     g_array_free(img->cpus, TRUE);
     g_ptr_array_free(img->ram, TRUE);
     g_free(img->name);
+    g_free(img->identity);
     g_free(img);
 }
 
@@ -834,30 +835,51 @@ static SnapImage *own_state(Machine *m, GError **errp)
     return r.img;
 }
 
-bool snap_apply(Machine *m, SnapImage *img, GError **errp)
+SnapImage *snap_try(Machine *m, SnapImage *img, GError **errp)
 {
     g_autoptr(GError) err = NULL;
     SnapImage *before = own_state(m, errp);
-    bool ok;
 
-    if (!before) {
-        return false;
-    }
-    ok = apply_states(img, &err) && apply_ram(img, &err);
-    if (ok) {
-        if (m->snapshot != img) {
-            snap_free(m->snapshot);
-        }
-        m->snapshot = img;
-    } else {
+    if (before && !apply_states(img, &err)) {
         error_setg(errp, "snapshot '%s' does not fit: %s", img->name,
                    err->message);
-        if (!apply_states(before, NULL)) {
-            error_report("the machine's state could not be put back");
-        }
+        snap_undo(m, g_steal_pointer(&before));
+    }
+    return before;
+}
+
+void snap_undo(Machine *m, SnapImage *before)
+{
+    g_autoptr(GError) err = NULL;
+
+    if (!apply_states(before, &err)) {
+        error_report("the machine's state could not be put back: %s",
+                     err->message);
     }
     snap_free(before);
-    return ok;
+}
+
+bool snap_take_ram(Machine *m, SnapImage *img, GError **errp)
+{
+    if (!apply_ram(img, errp)) {
+        return false;
+    }
+    if (m->snapshot != img) {
+        snap_free(m->snapshot);
+    }
+    m->snapshot = img;
+    return true;
+}
+
+void snap_set_identity(SnapImage *img, const char *id)
+{
+    g_free(img->identity);
+    img->identity = g_strdup(id);
+}
+
+const char *snap_identity(const SnapImage *img)
+{
+    return img->identity;
 }
 
 void snap_forget(Machine *m)

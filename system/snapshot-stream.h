@@ -39,12 +39,18 @@ bool snap_write(Machine *m, const GByteArray *state, const SnapSink *sink,
 SnapImage *snap_read(Machine *m, const SnapSource *src, const char *name,
                      GError **errp);
 /*
- * The machine takes @img, which then is m->snapshot: its RAM lies over the
- * image's memory, and applying the same image again brings back only what was
- * written since. On failure @img stays the caller's and the machine is as it
- * was.
+ * In two steps, so that the disks can go back in between. First everything but
+ * RAM: the state it had before, for snap_undo(), or NULL, and the machine is as
+ * it was. Then the RAM: the machine takes @img, which is m->snapshot from then
+ * on and lies under the RAM; taking the same image again brings back only what
+ * was written since.
  */
-bool snap_apply(Machine *m, SnapImage *img, GError **errp);
+SnapImage *snap_try(Machine *m, SnapImage *img, GError **errp);
+void snap_undo(Machine *m, SnapImage *before); /* frees @before */
+bool snap_take_ram(Machine *m, SnapImage *img, GError **errp);
+/* A text of the owner's choice, to know the image again; NULL at first. */
+void snap_set_identity(SnapImage *img, const char *id);
+const char *snap_identity(const SnapImage *img);
 void snap_free(SnapImage *img); /* not of m->snapshot while m runs on */
 /* At the machine's end. */
 void snap_forget(Machine *m);

@@ -55,9 +55,9 @@ static void print_backing(const InfoItem *d)
 
 static void print_info(BlockNode *bn, const InfoItem *d)
 {
-    g_autofree char *vsize = img_size_text(bn->size);
+    g_autofree char *vsize = block_size_text(bn->size);
     g_autofree char *dsize = info_get(d, "actual-size")
-                                 ? img_size_text(int_of(d, "actual-size"))
+                                 ? block_size_text(int_of(d, "actual-size"))
                                  : g_strdup("unavailable");
     g_autoptr(GArray) list = snapshots_of(bn);
     const InfoItem *specific = info_get(d, "format-specific");

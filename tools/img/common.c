@@ -222,52 +222,15 @@ bool img_is_help(const char *options)
     return false;
 }
 
-char *img_size_text(uint64_t v)
-{
-    static const char *const units[] = {
-        "", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"
-    };
-    int i;
-
-    /* The unit in which it has at most three digits. */
-    frexp((double)v / (1000.0 / 1024.0), &i);
-    i = (i - 1) / 10;
-    return g_strdup_printf("%0.3g %sB", (double)v / (double)(1ULL << (i * 10)),
-                           units[i]);
-}
-
-char *img_snapshot_line(const SnapshotInfo *sn)
-{
-    g_autofree char *size = NULL, *icount = NULL;
-    char date[64] = "";
-    time_t t = (time_t)sn->date_sec;
-    struct tm tm;
-    uint64_t secs = sn->vm_clock_nsec / 1000000000;
-    g_autofree char *clock = g_strdup_printf(
-        "%02d:%02d:%02d.%03d", (int)(secs / 3600), (int)(secs / 60 % 60),
-        (int)(secs % 60), (int)(sn->vm_clock_nsec / 1000000 % 1000));
-
-    if (localtime_r(&t, &tm)) {
-        strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm);
-    }
-    size = img_size_text(sn->vm_state_size);
-    icount = sn->icount == UINT64_MAX
-                 ? g_strdup("")
-                 : g_strdup_printf("%" PRId64, (int64_t)sn->icount);
-    return g_strdup_printf("%-9s %-16s %8s%20s%13s%11s", sn->id, sn->name, size,
-                           date, clock, icount);
-}
-
 void img_print_snapshots(const GArray *list)
 {
     if (!list->len) {
         return;
     }
-    printf("Snapshot list:\n%-10s%-17s%8s%20s%13s%11s\n", "ID", "TAG",
-           "VM SIZE", "DATE", "VM CLOCK", "ICOUNT");
+    printf("Snapshot list:\n%s", block_snapshot_header());
     for (guint i = 0; i < list->len; i++) {
         g_autofree char *line =
-            img_snapshot_line(&g_array_index(list, SnapshotInfo, i));
+            block_snapshot_line(&g_array_index(list, SnapshotInfo, i));
 
         printf("%s\n", line);
     }

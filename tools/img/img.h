@@ -9,6 +9,7 @@
 #define TOOLS_IMG_IMG_H
 
 #include "block/block.h"
+#include "block/snapshot-text.h"
 
 /* Long options without a letter. */
 enum {
@@ -112,11 +113,8 @@ void img_close(BlockNode *bn, int *ret);
 /* "-o help". */
 void img_print_options(const char *fmt, const char *filename);
 bool img_is_help(const char *options);
-/* "196 KiB", as QEMU writes sizes. */
-char *img_size_text(uint64_t v);
 void img_print_snapshots(const GArray *list);
 /* As a line of the table; the first is the head. */
-char *img_snapshot_line(const SnapshotInfo *sn);
 
 /* ---- progress and the end ------------------------------------------------------ */
 
