@@ -35,6 +35,9 @@ extern const DeviceClass cf9_class;
 extern const DeviceClass port80_class;
 extern const DeviceClass fw_cfg_class;
 extern const DeviceClass virtio_mmio_class;
+extern const DeviceClass i440fx_class;
+extern const DeviceClass piix3_class;
+extern const DeviceClass piix4_pm_class;
 
 const DeviceClass *const device_classes[] = {
     &isa_serial_class,
@@ -58,6 +61,9 @@ const DeviceClass *const device_classes[] = {
     &port80_class,
     &fw_cfg_class,
     &virtio_mmio_class,
+    &i440fx_class,
+    &piix3_class,
+    &piix4_pm_class,
     NULL,
 };
 

@@ -40,6 +40,7 @@ const HmpCommand hmp_info_commands[] = {
     { "tlb", "", "", "virtual to physical mappings, page by page", hmp_info_tlb, NULL },
     { "mtree", "flatview:-f", "[-f]", "physical memory and ports (-f: resolved)", hmp_info_mtree, NULL },
     { "qtree", "", "", "the devices", hmp_info_qtree, NULL },
+    { "pci", "", "", "PCI functions", hmp_info_pci, NULL },
     { "pic", "", "", "interrupt controllers", hmp_info_pic, NULL },
     { "lapic", "index?:i", "[index]", "the local APIC of a processor", hmp_info_lapic, NULL },
     { "kvm", "", "", "KVM, and what was completed in software", hmp_info_kvm, NULL },

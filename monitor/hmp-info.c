@@ -6,6 +6,7 @@
 #include "hw/intc/apic.h"
 #include "hw/intc/i8259.h"
 #include "hw/intc/ioapic.h"
+#include "hw/pci/pci.h"
 #include "accel/kvm/kvm.h"
 #include "monitor/hmp.h"
 
@@ -117,6 +118,14 @@ static Device *find_device(Machine *m, const char *cls, guint *from)
         }
     }
     return NULL;
+}
+
+void hmp_info_pci(Monitor *mon, const Args *args)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    pci_dump(mon_machine(mon), out);
+    mon_puts(mon, out->str);
 }
 
 void hmp_info_pic(Monitor *mon, const Args *args)

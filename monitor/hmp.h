@@ -28,6 +28,7 @@ void hmp_info_cpus(Monitor *mon, const Args *args);
 void hmp_info_registers(Monitor *mon, const Args *args);
 void hmp_info_mtree(Monitor *mon, const Args *args);
 void hmp_info_qtree(Monitor *mon, const Args *args);
+void hmp_info_pci(Monitor *mon, const Args *args);
 void hmp_info_pic(Monitor *mon, const Args *args);
 void hmp_info_lapic(Monitor *mon, const Args *args);
 void hmp_info_kvm(Monitor *mon, const Args *args);

@@ -56,6 +56,13 @@ static void put_be(GByteArray *out, uint64_t v, uint32_t size)
     g_byte_array_append(out, buf + 8 - size, size);
 }
 
+/* The bytes of a VM_BLOB of @obj. */
+static uint8_t *blob_bytes(const VMField *f, const void *obj, uint32_t *len)
+{
+    *len = *(const uint32_t *)((const char *)obj + f->len_offset);
+    return *(uint8_t *const *)((const char *)obj + f->offset);
+}
+
 uint32_t vmstate_count(const VMField *f, const void *obj)
 {
     return f->by_pointer ? *(const unsigned *)((const char *)obj + f->count_at)
@@ -70,6 +77,17 @@ void *vmstate_element(const VMField *f, void *obj, uint32_t i)
 }
 
 /* ---- save ------------------------------------------------------------------ */
+
+static void save_blob(GByteArray *out, const VMField *f, const void *obj)
+{
+    uint32_t len;
+    const uint8_t *bytes = blob_bytes(f, obj, &len);
+
+    put_be(out, len, 4);
+    if (len) {
+        g_byte_array_append(out, bytes, len);
+    }
+}
 
 static bool save_field(GByteArray *out, const VMField *f, void *obj,
                        GError **errp)
@@ -91,6 +109,9 @@ static bool save_field(GByteArray *out, const VMField *f, void *obj,
             if (!vmstate_save(out, f->sub, p, errp)) {
                 return false;
             }
+            break;
+        case VM_BLOB:
+            save_blob(out, f, obj);
             break;
         case VM_END:
             break;
@@ -203,9 +224,38 @@ static bool load_element(Reader *r, const VMState *desc, const VMField *f,
     return valid;
 }
 
+static bool load_blob(Reader *r, const VMState *desc, const VMField *f,
+                      const void *obj, GError **errp)
+{
+    const uint8_t *bytes;
+    uint32_t want;
+    uint8_t *to = blob_bytes(f, obj, &want);
+    uint64_t len;
+
+    if (!reader_be(r, 4, &len) || !(bytes = reader_take(r, len))) {
+        error_setg(errp, "state of '%s' ends inside field '%s'", desc->name,
+                   f->name);
+        return false;
+    }
+    if (len != want) {
+        error_setg(errp,
+                   "state of '%s': '%s' has %" PRIu64 " bytes; this device "
+                   "has %u",
+                   desc->name, f->name, len, want);
+        return false;
+    }
+    if (len) {
+        memcpy(to, bytes, len);
+    }
+    return true;
+}
+
 static bool load_field(Reader *r, const VMState *desc, const VMField *f,
                        void *obj, GError **errp)
 {
+    if (f->kind == VM_BLOB) {
+        return load_blob(r, desc, f, obj, errp);
+    }
     for (uint32_t i = 0, n = vmstate_count(f, obj); i < n; i++) {
         void *p = vmstate_element(f, obj, i);
 
@@ -323,6 +373,11 @@ static void dump_field(GString *out, const VMField *f, void *obj,
         g_string_append_c(out, ' ');
         if (f->kind == VM_BYTES) {
             dump_bytes(out, p, f->size);
+        } else if (f->kind == VM_BLOB) {
+            uint32_t len;
+            const uint8_t *bytes = blob_bytes(f, obj, &len);
+
+            dump_bytes(out, bytes, len);
         } else if (f->kind == VM_TIMER) {
             g_string_append_printf(out, "%" PRId64, ((Timer *)p)->expire);
         } else {

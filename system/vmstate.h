@@ -23,6 +23,7 @@ typedef enum VMKind {
     VM_BYTES,
     VM_STRUCT,
     VM_TIMER, /* its expiry */
+    VM_BLOB,  /* bytes behind a pointer; their number is part of the set-up */
     VM_END
 } VMKind;
 
@@ -37,6 +38,7 @@ typedef struct VMField {
     const VMState *sub; /* VM_STRUCT */
     bool by_pointer;    /* VM_STRUCT: the field is an array of pointers to */
     size_t count_at;    /* structs, as many as the unsigned here says */
+    size_t len_offset;  /* VM_BLOB: of a uint32_t, the number of bytes */
 } VMField;
 
 struct VMState {
@@ -86,6 +88,15 @@ struct VMState {
     { \
         .name = #f, .kind = VM_BYTES, .offset = offsetof(S, f), \
         .size = sizeof(((S *)0)->f), .count = 1 \
+    }
+/* S.@f is a uint8_t *, S.@len a uint32_t that realize() has set: a stream with
+ * another length is refused. */
+#define VM_BLOB_FIELD(S, f, len) \
+    { \
+        .name = #f, .kind = VM_BLOB, \
+        .offset = offsetof(S, f) + VM_TYPE_CHECK(S, f, uint8_t *), .size = 4, \
+        .count = 1, \
+        .len_offset = offsetof(S, len) + VM_TYPE_CHECK(S, len, uint32_t) \
     }
 #define VM_SUB(S, f, desc) \
     { \

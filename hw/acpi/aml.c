@@ -21,12 +21,32 @@ enum {
     OP_METHOD = 0x14,
     OP_DUAL_NAME = 0x2e,
     OP_EXT = 0x5b,
+    OP_EXT_REGION = 0x80,
+    OP_EXT_FIELD = 0x81,
     OP_EXT_DEVICE = 0x82,
+    OP_MULTI_NAME = 0x2f,
+    OP_ARG0 = 0x68,
+    OP_IF = 0xa0,
     OP_RETURN = 0xa4,
     RES_IRQ = 0x22,
     RES_IO = 0x47,
     RES_END = 0x79,
     RES_MEM32_FIXED = 0x86,
+    RES_DWORD_RANGE = 0x87,
+    RES_WORD_RANGE = 0x88,
+    RES_INTERRUPT = 0x89,
+    RES_QWORD_RANGE = 0x8a,
+};
+
+/* Kinds of address ranges, and that both ends are fixed. 6.4.3.5. */
+enum {
+    RANGE_MEMORY = 0,
+    RANGE_IO = 1,
+    RANGE_BUS = 2,
+    RANGE_FIXED = 0x0c, /* minimum and maximum */
+    RANGE_MEM_WRITABLE = 0x01,
+    RANGE_MEM_CACHEABLE = 0x02,
+    RANGE_IO_ENTIRE = 0x03,
 };
 
 static void aml_byte(Aml *a, uint8_t v)
@@ -96,22 +116,29 @@ static void aml_segment(Aml *a, const char *seg, size_t len)
     aml_bytes(a, padded, 4);
 }
 
-/* "\\_SB", "COM1", "\\_SB.COM1". 20.2.2. */
+/* "\\_SB", "COM1", "\\_SB.PCI0.ISA". 20.2.2. */
 static void aml_path(Aml *a, const char *name)
 {
-    const char *dot;
+    unsigned n = 1;
 
     if (*name == '\\') {
         aml_byte(a, *name++);
     }
-    dot = strchr(name, '.');
-    if (dot) {
-        g_assert(!strchr(dot + 1, '.'));
-        aml_byte(a, OP_DUAL_NAME);
-        aml_segment(a, name, dot - name);
-        name = dot + 1;
+    for (const char *p = name; *p; p++) {
+        n += *p == '.';
     }
-    aml_segment(a, name, strlen(name));
+    if (n == 2) {
+        aml_byte(a, OP_DUAL_NAME);
+    } else if (n > 2) {
+        aml_byte(a, OP_MULTI_NAME);
+        aml_byte(a, n);
+    }
+    for (; n; n--) {
+        size_t len = strcspn(name, ".");
+
+        aml_segment(a, name, len);
+        name += len + 1;
+    }
 }
 
 void aml_scope(Aml *a, const char *name)
@@ -134,7 +161,7 @@ void aml_method(Aml *a, const char *name, unsigned n_args)
     aml_byte(a, OP_METHOD);
     aml_open(a);
     aml_path(a, name);
-    aml_byte(a, n_args & 7);
+    aml_byte(a, 0x08 | (n_args & 7)); /* serialized: it may make names */
 }
 
 static void aml_name(Aml *a, const char *name)
@@ -146,9 +173,62 @@ static void aml_name(Aml *a, const char *name)
 void aml_name_package(Aml *a, const char *name, unsigned n)
 {
     aml_name(a, name);
+    aml_package(a, n);
+}
+
+void aml_package(Aml *a, unsigned n)
+{
     aml_byte(a, OP_PACKAGE);
     aml_open(a);
     aml_byte(a, n);
+}
+
+void aml_op(Aml *a, AmlOp op)
+{
+    aml_byte(a, op);
+}
+
+void aml_arg(Aml *a, unsigned n)
+{
+    aml_byte(a, OP_ARG0 + n);
+}
+
+void aml_ref(Aml *a, const char *name)
+{
+    aml_path(a, name);
+}
+
+void aml_if(Aml *a)
+{
+    aml_byte(a, OP_IF);
+    aml_open(a);
+}
+
+void aml_op_region(Aml *a, const char *name, unsigned space, uint64_t offset,
+                   uint64_t len)
+{
+    aml_byte(a, OP_EXT);
+    aml_byte(a, OP_EXT_REGION);
+    aml_path(a, name);
+    aml_byte(a, space);
+    aml_int(a, offset);
+    aml_int(a, len);
+}
+
+void aml_field(Aml *a, const char *region)
+{
+    aml_byte(a, OP_EXT);
+    aml_byte(a, OP_EXT_FIELD);
+    aml_open(a);
+    aml_path(a, region);
+    aml_byte(a, 1); /* bytes; no lock; other bits stay */
+}
+
+void aml_field_unit(Aml *a, const char *name, unsigned bits)
+{
+    g_assert(bits < 64);
+    aml_segment(a, name, strlen(name));
+    aml_byte(a, bits);
 }
 
 void aml_int(Aml *a, uint64_t value)
@@ -260,4 +340,55 @@ void aml_res_mem32(Aml *a, uint32_t base, uint32_t len, bool writable)
     st_le32(d + 4, base);
     st_le32(d + 8, len);
     aml_bytes(a, d, sizeof(d));
+}
+
+void aml_res_irqs(Aml *a, const uint32_t *irq, unsigned n)
+{
+    /* Length; consumer, level, active high, shared; how many. */
+    uint8_t d[5] = { RES_INTERRUPT, 2 + 4 * n, 0, 0x09, n };
+
+    aml_bytes(a, d, sizeof(d));
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t le[4];
+
+        st_le32(le, irq[i]);
+        aml_bytes(a, le, 4);
+    }
+}
+
+/* Granularity, minimum, maximum, translation, length, of @width bytes each. */
+static void aml_range(Aml *a, uint8_t tag, unsigned width, unsigned kind,
+                      unsigned flags, uint64_t first, uint64_t last)
+{
+    const uint64_t values[5] = { 0, first, last, 0, last - first + 1 };
+    uint8_t d[6] = { tag, 3 + 5 * width, 0, kind, RANGE_FIXED, flags };
+
+    aml_bytes(a, d, sizeof(d));
+    for (unsigned i = 0; i < 5; i++) {
+        uint8_t le[8];
+
+        st_le64(le, values[i]);
+        aml_bytes(a, le, width);
+    }
+}
+
+void aml_res_bus_range(Aml *a, uint16_t first, uint16_t last)
+{
+    aml_range(a, RES_WORD_RANGE, 2, RANGE_BUS, 0, first, last);
+}
+
+void aml_res_io_range(Aml *a, uint16_t first, uint16_t last)
+{
+    aml_range(a, RES_WORD_RANGE, 2, RANGE_IO, RANGE_IO_ENTIRE, first, last);
+}
+
+void aml_res_mem_range(Aml *a, uint64_t first, uint64_t last, bool cacheable)
+{
+    unsigned flags = RANGE_MEM_WRITABLE | (cacheable ? RANGE_MEM_CACHEABLE : 0);
+
+    if (last <= UINT32_MAX) {
+        aml_range(a, RES_DWORD_RANGE, 4, RANGE_MEMORY, flags, first, last);
+    } else {
+        aml_range(a, RES_QWORD_RANGE, 8, RANGE_MEMORY, flags, first, last);
+    }
 }

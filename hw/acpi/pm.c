@@ -283,6 +283,21 @@ IrqLine acpi_pm_power_button(Device *dev)
     return (IrqLine) { pm_power_button, container_of(dev, AcpiPm, dev), 0 };
 }
 
+void acpi_pm_set_base(Device *dev, uint16_t base, bool on)
+{
+    AcpiPm *s = container_of(dev, AcpiPm, dev);
+
+    if (s->block.as && on && s->block.base == base) {
+        return;
+    }
+    as_begin(dev->machine->io);
+    as_unmap(&s->block);
+    if (on) {
+        as_map(dev->machine->io, base, &s->block, 0);
+    }
+    as_commit(dev->machine->io);
+}
+
 void acpi_pm_gpe(Device *dev, unsigned n)
 {
     AcpiPm *s = container_of(dev, AcpiPm, dev);

@@ -33,6 +33,9 @@ extern const DeviceClass acpi_pm_class;
 
 /* Level 1 presses the power button: for machine->power_button. */
 IrqLine acpi_pm_power_button(Device *dev);
+/* Moves the block to port @base (a multiple of 64), or hides it: for the PCI
+ * function in front of it. */
+void acpi_pm_set_base(Device *dev, uint16_t base, bool on);
 /* Raises event @n (0 to 31) of GPE0. */
 void acpi_pm_gpe(Device *dev, unsigned n);
 

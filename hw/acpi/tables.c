@@ -10,6 +10,7 @@
 #include "util/bits.h"
 #include "hw/acpi/aml.h"
 #include "hw/acpi/pm.h"
+#include "hw/acpi/pci-aml.h"
 #include "hw/acpi/tables.h"
 #include "hw/nvram/fw_cfg.h"
 
@@ -251,7 +252,13 @@ static uint64_t acpi_dsdt(AcpiBuild *b)
 
     aml_scope(&a, "\\_SB");
     dsdt_processors(&a, b->cfg->n_cpus);
-    dsdt_devices(&a, b->cfg);
+    if (b->cfg->has_pci) {
+        aml_pci_begin(&a, b->cfg);
+        dsdt_devices(&a, b->cfg);
+        aml_pci_end(&a);
+    } else {
+        dsdt_devices(&a, b->cfg);
+    }
     aml_end(&a);
     aml_name_package(&a, "\\_S5", 4);
     aml_int(&a, PM_SLP_TYP_S5);

@@ -19,6 +19,10 @@ typedef struct AcpiConfig {
     bool has_pic, has_pit, has_hpet, has_i8042, has_fw_cfg;
     bool com[ACPI_MAX_COM];
     uint32_t hpet_base, hpet_block_id;
+    /* PCI: 00:01.0 is the ISA bridge with the interrupt router. Windows of
+     * memory from the first to the last byte; last 0: none. */
+    bool has_pci;
+    uint64_t pci_mem, pci_mem_last, pci_mem64, pci_mem64_last;
 } AcpiConfig;
 
 typedef struct AcpiTables {

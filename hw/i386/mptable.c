@@ -2,8 +2,9 @@
  * The table of Intel's MultiProcessor Specification 1.4, for kernels that do
  * not read ACPI. Chapter 4.
  *
- * One ISA bus; its interrupt 0 is on pin 2 of the I/O APIC. The 8259 pair
- * reaches LINT0, NMI is LINT1.
+ * One ISA bus; its interrupt 0 is on pin 2 of the I/O APIC. With PCI that is
+ * bus 0 (as it must be), ISA bus 1, and the interrupts of PCI are not ISA's.
+ * The 8259 pair reaches LINT0, NMI is LINT1.
  */
 #include "util/osdep.h"
 #include "util/bits.h"
@@ -18,6 +19,8 @@ enum {
     INT_VECTORED = 0,
     INT_NMI = 1,
     INT_EXTINT = 3,
+    MP_ACTIVE_HIGH = 0x1, /* trigger mode as usual on the bus */
+    MP_LEVEL_HIGH = 0xd,
     MP_APIC_VERSION = 0x14,
     MP_IOAPIC_VERSION = 0x11,
     MP_FLOATING_LEN = 16,
@@ -41,11 +44,13 @@ static void mp_add(GByteArray *out, const uint8_t *entry, size_t len,
     (*count)++;
 }
 
-static void mp_interrupt(GByteArray *out, unsigned kind, unsigned type,
-                         unsigned flags, unsigned irq, unsigned apic,
-                         unsigned pin, unsigned *count)
+typedef struct MpInterrupt {
+    uint8_t kind, type, flags, bus, irq, apic, pin;
+} MpInterrupt;
+
+static void mp_interrupt(GByteArray *out, MpInterrupt i, unsigned *count)
 {
-    uint8_t e[8] = { kind, type, flags, 0, 0, irq, apic, pin };
+    uint8_t e[8] = { i.kind, i.type, i.flags, 0, i.bus, i.irq, i.apic, i.pin };
 
     mp_add(out, e, sizeof(e), count);
 }
@@ -64,24 +69,61 @@ static void mp_processors(GByteArray *out, const MpConfig *cfg, unsigned *count)
     }
 }
 
+static void mp_bus(GByteArray *out, uint8_t id, const char *name,
+                   unsigned *count)
+{
+    uint8_t e[8] = { MP_BUS, id, ' ', ' ', ' ', ' ', ' ', ' ' };
+
+    memcpy(e + 2, name, strlen(name));
+    mp_add(out, e, sizeof(e), count);
+}
+
+/* The interrupts that PCI takes from ISA. */
+static unsigned mp_pci_interrupts(GByteArray *out, const MpConfig *cfg,
+                                  unsigned *count)
+{
+    unsigned taken = 0;
+
+    for (unsigned i = 0; cfg->pci_irq && i < 32 * 4; i++) {
+        unsigned pin = cfg->pci_irq(i / 4, i % 4);
+
+        taken |= 1u << pin;
+        mp_interrupt(out,
+                     (MpInterrupt) { MP_IO_INT, INT_VECTORED, MP_ACTIVE_HIGH, 0,
+                                     i, cfg->ioapic_id, pin },
+                     count);
+    }
+    return taken;
+}
+
 static unsigned mp_entries(GByteArray *out, const MpConfig *cfg)
 {
-    uint8_t bus[8] = { MP_BUS, 0, 'I', 'S', 'A', ' ', ' ', ' ' };
     uint8_t ioapic[8] = { MP_IOAPIC, cfg->ioapic_id, MP_IOAPIC_VERSION, 1 };
-    unsigned n = 0;
+    uint8_t isa = cfg->pci_irq ? 1 : 0;
+    unsigned n = 0, taken;
 
     mp_processors(out, cfg, &n);
-    mp_add(out, bus, sizeof(bus), &n);
+    if (cfg->pci_irq) {
+        mp_bus(out, 0, "PCI", &n);
+    }
+    mp_bus(out, isa, "ISA", &n);
     st_le32(ioapic + 4, cfg->ioapic_base);
     mp_add(out, ioapic, sizeof(ioapic), &n);
+    taken = mp_pci_interrupts(out, cfg, &n);
     for (unsigned irq = 0; irq < 16; irq++) {
-        if (irq != 2) {
-            mp_interrupt(out, MP_IO_INT, INT_VECTORED, irq == 9 ? 0xd : 0, irq,
-                         cfg->ioapic_id, irq == 0 ? 2 : irq, &n);
+        if (irq != 2 && !(taken >> irq & 1)) {
+            mp_interrupt(out,
+                         (MpInterrupt) { MP_IO_INT, INT_VECTORED,
+                                         irq == 9 ? MP_LEVEL_HIGH : 0, isa, irq,
+                                         cfg->ioapic_id, irq == 0 ? 2 : irq },
+                         &n);
         }
     }
-    mp_interrupt(out, MP_LOCAL_INT, INT_EXTINT, 0, 0, 0xff, 0, &n);
-    mp_interrupt(out, MP_LOCAL_INT, INT_NMI, 0, 0, 0xff, 1, &n);
+    mp_interrupt(out,
+                 (MpInterrupt) { MP_LOCAL_INT, INT_EXTINT, 0, isa, 0, 0xff, 0 },
+                 &n);
+    mp_interrupt(
+        out, (MpInterrupt) { MP_LOCAL_INT, INT_NMI, 0, isa, 0, 0xff, 1 }, &n);
     return n;
 }
 

@@ -10,6 +10,8 @@ typedef struct MpConfig {
     uint32_t cpu_signature, cpu_features; /* CPUID 1: EAX, EDX */
     uint32_t apic_base, ioapic_base;
     uint8_t ioapic_id;
+    /* PCI: pins of slots, 0 to 3, to inputs of the I/O APIC; NULL: no PCI. */
+    unsigned (*pci_irq)(unsigned slot, unsigned pin);
 } MpConfig;
 
 /* Floating pointer and configuration table for physical address @base

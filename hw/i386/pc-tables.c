@@ -71,6 +71,19 @@ static void pc_plan_bda(PcBoard *b)
     boot_plan_add(b->plan, RESET_STUB, sizeof(reset), reboot);
 }
 
+static void pc_acpi_pci(const PcBoard *b, AcpiConfig *cfg)
+{
+    PciWindows w = pc_pci_windows(b);
+
+    cfg->has_pci = true;
+    cfg->pci_mem = w.mem.base;
+    cfg->pci_mem_last = w.mem.end - 1;
+    if (w.mem64.end > w.mem64.base) {
+        cfg->pci_mem64 = w.mem64.base;
+        cfg->pci_mem64_last = w.mem64.end - 1;
+    }
+}
+
 static bool pc_plan_acpi(PcBoard *b, const uint32_t *apic_ids, BootEnv *env,
                          GError **errp)
 {
@@ -92,6 +105,7 @@ static bool pc_plan_acpi(PcBoard *b, const uint32_t *apic_ids, BootEnv *env,
     };
     bool ok;
 
+    pc_acpi_pci(b, &cfg);
     memcpy(cfg.oem_id, b->opts.oem_id, sizeof(cfg.oem_id));
     memcpy(cfg.oem_table_id, b->opts.oem_table_id, sizeof(cfg.oem_table_id));
     for (unsigned i = 0; i < MACHINE_SERIALS; i++) {
@@ -172,6 +186,7 @@ static bool pc_plan_mptable(PcBoard *b, const uint32_t *apic_ids, GError **errp)
         .n_cpus = b->machine->ncpus,
         .apic_base = APIC_DEFAULT_BASE,
         .ioapic_base = IOAPIC_DEFAULT_BASE,
+        .pci_irq = pc_pci_irq,
     };
     hwaddr at = (b->plan->tables_next + 15) & ~(hwaddr)15;
     g_autoptr(GByteArray) mp = NULL;
@@ -193,5 +208,6 @@ bool pc_plan_tables(PcBoard *b, BootEnv *env, GError **errp)
     if (b->opts.acpi && !pc_plan_acpi(b, apic_ids, env, errp)) {
         return false;
     }
-    return pc_plan_mptable(b, apic_ids, errp) && pc_plan_smbios(b, env, errp);
+    return pc_plan_mptable(b, apic_ids, errp) && pc_plan_pir(b, errp) &&
+           pc_plan_smbios(b, env, errp);
 }

@@ -1,5 +1,5 @@
 /*
- * Machine "pc": a PC of the i440FX generation, yet without PCI and firmware.
+ * Machine "pc": a PC of the i440FX generation, yet without firmware.
  *
  * RAM has a hole below 4 GiB: what would end above 3.5 GiB is cut at 3 GiB and
  * goes on at 4 GiB, as in QEMU, so that gigabyte pages stay whole. A0000-BFFFF
@@ -81,7 +81,6 @@ static bool pc_map_ram(PcBoard *b, GError **errp)
     }
     as_begin(m->mem);
     pc_map_window(b, &b->ram_low, "ram-low", 0, 0, 0xa0000);
-    pc_map_window(b, &b->ram_bios, "ram-bios", 0xc0000, 0xc0000, 0x40000);
     pc_map_window(b, &b->ram_below_4g, "ram-below-4g", MIB, MIB,
                   b->below_4g - MIB);
     pc_map_window(b, &b->ram_above_4g, "ram-above-4g", 4 * GIB, b->below_4g,
@@ -98,9 +97,20 @@ static void pc_gsi_set(void *opaque, int n, int level)
     PcBoard *b = opaque;
 
     if (n < 16) {
+        b->gsi_by[n] = (b->gsi_by[n] & ~1) | (level != 0);
+        level = b->gsi_by[n] != 0;
         irq_set(&b->pic_in[n], level);
     }
     irq_set(&b->ioapic_in[n == 0 ? 2 : n], level);
+}
+
+void pc_pirq_set(void *opaque, int n, int level)
+{
+    PcBoard *b = opaque;
+
+    b->gsi_by[n] = (b->gsi_by[n] & ~2) | (level ? 2 : 0);
+    irq_set(&b->pic_in[n], b->gsi_by[n] != 0);
+    irq_set(&b->ioapic_in[n], b->gsi_by[n] != 0);
 }
 
 /* On: address line 20 works. Every CPU drops what it translated. */
@@ -347,9 +357,11 @@ static bool pc_add_pm(PcBoard *b, GError **errp)
 
 static bool pc_add_devices(PcBoard *b, GError **errp)
 {
+    Device *cf9;
+
     return pc_add_interrupts(b, errp) && pc_add_timers(b, errp) &&
            pc_add_pm(b, errp) && pc_add_input(b, errp) &&
-           pc_add(b, &cf9_class, NULL, errp) &&
+           pc_add(b, &cf9_class, &cf9, errp) && pc_add_pci(b, cf9, errp) &&
            pc_add(b, &port80_class, NULL, errp) && pc_add_fw_cfg(b, errp) &&
            pc_add_serials(b, errp) && pc_add_debugcon(b, errp);
 }
@@ -479,6 +491,7 @@ static void pc_reset(Machine *m)
 {
     PcBoard *b = m->board;
 
+    pc_pci_setup(b);
     boot_plan_apply(b->plan, m->mem);
     boot_memory_types_init(m);
     for (unsigned i = 0; i < m->ncpus; i++) {
@@ -512,7 +525,6 @@ static void pc_unbuild(Machine *m)
         return;
     }
     pc_unmap(&b->ram_low);
-    pc_unmap(&b->ram_bios);
     pc_unmap(&b->ram_below_4g);
     pc_unmap(&b->ram_above_4g);
     if (b->ram.ram) {

@@ -4,15 +4,16 @@
 #ifndef HW_I386_PC_H
 #define HW_I386_PC_H
 
+#include "hw/acpi/pm.h"
 #include "hw/i386/boot.h"
 #include "hw/i386/machine-opts.h"
+#include "hw/pci/pci.h"
 
 typedef struct PcBoard {
     Machine *machine;
     PcOptions opts;
     Region ram;          /* all of it; the guest sees the windows below */
-    Region ram_low;      /* 0-9FFFF */
-    Region ram_bios;     /* C0000-FFFFF: where firmware is shadowed */
+    Region ram_low;      /* 0-9FFFF; from there to 1 MiB: hw/pci/i440fx.c */
     Region ram_below_4g; /* from 1 MiB */
     Region ram_above_4g;
     uint64_t below_4g, above_4g; /* bytes */
@@ -23,8 +24,26 @@ typedef struct PcBoard {
 
     /* Owned by machine->devices; NULL where left out. */
     Device *pic, *ioapic, *pit, *rtc, *hpet, *pm, *i8042, *port92, *fw_cfg;
+    Device *host_bridge;
     IrqLine pic_in[16], ioapic_in[MACHINE_GSIS];
+    uint8_t gsi_by[16]; /* who holds it high: 1 the device, 2 PCI */
 } PcBoard;
+
+/* PCI memory BARs lie below this address. */
+#define PC_PCI_MEM_END UINT64_C(0xfec00000)
+
+/* pc-pci.c. The chips; after the interrupt controllers and b->pm. */
+bool pc_add_pci(PcBoard *b, Device *cf9, GError **errp);
+/* At reset without firmware: routes, BARs, shadow RAM. */
+void pc_pci_setup(PcBoard *b);
+PciWindows pc_pci_windows(const PcBoard *b);
+/* The interrupt that pin @pin (0 to 3) of @slot has after reset. */
+unsigned pc_pci_irq(unsigned slot, unsigned pin);
+/* The table of PIRQs for kernels without ACPI. */
+bool pc_plan_pir(PcBoard *b, GError **errp);
+
+/* pc.c: an interrupt that the ISA bridge's router drives. */
+void pc_pirq_set(void *opaque, int n, int level);
 
 /* pc-tables.c: ACPI, SMBIOS, MP tables and BIOS data area into @b->plan; @env
  * learns where they are. */

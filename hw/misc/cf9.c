@@ -5,7 +5,8 @@
  * bit 1 says how hard, bit 3 (ICH) with the power taken away: all the same to
  * a machine of software.
  *
- * Lies over the configuration ports of PCI (CF8-CFF), hence the priority.
+ * It lies in the middle of CONFADD (CF8-CFB), which is only accessed as four
+ * bytes: a host bridge has that port range and passes bytes at CF9 on to us.
  */
 #include "util/osdep.h"
 #include "hw/misc/misc.h"
@@ -13,7 +14,7 @@
 #define RCR_RESET    0x04u
 #define RCR_WRITABLE 0x0au
 
-enum { CF9_PRIORITY = 1 };
+enum { CF9_PRIORITY = -1 }; /* below a host bridge */
 
 typedef struct Cf9 {
     Device dev;
@@ -37,6 +38,16 @@ static void cf9_write(void *opaque, hwaddr offset, uint64_t value,
     if (value & RCR_RESET) {
         machine_request_reset(s->dev.machine, RESET_GUEST);
     }
+}
+
+uint8_t cf9_get(Device *dev)
+{
+    return container_of(dev, Cf9, dev)->value;
+}
+
+void cf9_set(Device *dev, uint8_t value)
+{
+    cf9_write(container_of(dev, Cf9, dev), 0, value, 1);
 }
 
 static const RegionOps cf9_ops = {

@@ -15,6 +15,9 @@ void port92_a20_changed(Device *dev, bool on);
 
 /* cf9.c: the reset control register at port CF9. */
 extern const DeviceClass cf9_class;
+/* Byte accesses, for a host bridge whose ports lie over it. */
+uint8_t cf9_get(Device *dev);
+void cf9_set(Device *dev, uint8_t value);
 
 /* port80.c: POST codes. */
 extern const DeviceClass port80_class;

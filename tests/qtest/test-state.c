@@ -12,6 +12,7 @@
  */
 #include "util/osdep.h"
 #include "hw/intc/apic.h"
+#include "hw/pci/i440fx.h"
 #include "system/machine.h"
 #include "target-x86/cpu.h"
 
@@ -60,15 +61,26 @@ static void randomize_element(const VMField *f, void *p, unsigned one_in)
     case VM_STRUCT:
         randomize(f->sub, p, one_in);
         break;
+    case VM_BLOB: /* see randomize() */
     case VM_END:
         break;
     }
+}
+
+static void randomize_blob(const VMField *f, void *obj)
+{
+    uint32_t len = *(uint32_t *)((char *)obj + f->len_offset);
+
+    random_bytes(*(uint8_t **)((char *)obj + f->offset), len);
 }
 
 /* About one field of @one_in gets a new value. */
 static void randomize(const VMState *desc, void *obj, unsigned one_in)
 {
     for (const VMField *f = desc->fields; f->kind != VM_END; f++) {
+        if (f->kind == VM_BLOB && g_test_rand_int_range(0, (int)one_in) == 0) {
+            randomize_blob(f, obj);
+        }
         for (uint32_t i = 0; i < vmstate_count(f, obj); i++) {
             void *p = vmstate_element(f, obj, i);
 
@@ -129,6 +141,28 @@ static void give_cpu(Machine *m, Device *dev)
     as_map(m->mem, APIC_DEFAULT_BASE, &one->window, 0);
 }
 
+static bool is_pci(const DeviceClass *cls)
+{
+    return cls->bus && strcmp(cls->bus, "PCI") == 0;
+}
+
+/* A PCI function sits on a bus, which the host bridge makes. */
+static bool give_bus(Machine *m, const DeviceClass *cls, GError **errp)
+{
+    Device *bridge;
+
+    if (!is_pci(cls) || cls == &i440fx_class) {
+        return true;
+    }
+    bridge = device_new_class(m, &i440fx_class, NULL);
+    if (!device_realize(bridge, errp)) {
+        device_free(bridge);
+        return false;
+    }
+    i440fx_class.reset(bridge);
+    return true;
+}
+
 static bool pair_init(Pair *p, const DeviceClass *cls, GError **errp)
 {
     static const MachineClass bare = { .name = "bare", .max_cpus = 1 };
@@ -146,7 +180,7 @@ static bool pair_init(Pair *p, const DeviceClass *cls, GError **errp)
         if (cls == &apic_class) {
             give_cpu(m, p->dev[i]);
         }
-        if (!device_realize(p->dev[i], errp)) {
+        if (!give_bus(m, cls, errp) || !device_realize(p->dev[i], errp)) {
             return false;
         }
         if (cls->reset) {
@@ -220,6 +254,7 @@ static void expect_same_dev(Device *dev[2], GByteArray *a, GByteArray *b)
 
 typedef struct Access {
     bool port, write;
+    bool config;    /* of a PCI function */
     unsigned range; /* of the flat map */
     hwaddr offset;
     unsigned size;
@@ -232,6 +267,7 @@ static void access_random(Access *a)
     *a = (Access) {
         .port = g_test_rand_int_range(0, 4) > 0,
         .write = g_test_rand_bit(),
+        .config = g_test_rand_int_range(0, 3) == 0,
         .range = (unsigned)g_test_rand_int_range(0, 16),
         .offset = (hwaddr)g_test_rand_int_range(0, 1024),
         .size = 1u << g_test_rand_int_range(0, 3),
@@ -240,14 +276,30 @@ static void access_random(Access *a)
     };
 }
 
-/* What the guest sees. */
-static uint64_t access_do(Machine *m, const Access *a)
+static uint64_t access_config(Device *dev, const Access *a)
 {
+    PciDevice *pd = container_of(dev, PciDevice, dev);
+    unsigned off = a->offset % PCI_CONFIG_SIZE & ~(a->size - 1);
+
+    if (a->write) {
+        pci_config_write(pd, off, (uint32_t)a->value, a->size);
+        return 0;
+    }
+    return pci_config_read(pd, off, a->size);
+}
+
+/* What the guest sees. */
+static uint64_t access_do(Device *dev, const Access *a)
+{
+    Machine *m = dev->machine;
     AddressSpace *as = a->port ? m->io : m->mem;
     const FlatMap *map = as_flat(as);
     const FlatRange *f;
     uint64_t v = 0;
 
+    if (a->config && is_pci(dev->cls)) {
+        return access_config(dev, a);
+    }
     if (map->n) {
         f = &map->range[a->range % map->n];
         if (a->write) {
@@ -266,19 +318,19 @@ static void run_both(Pair *p)
         Access a;
 
         access_random(&a);
-        g_assert_cmphex(access_do(p->m[0], &a), ==, access_do(p->m[1], &a));
+        g_assert_cmphex(access_do(p->dev[0], &a), ==, access_do(p->dev[1], &a));
     }
 }
 
-static void run_one(Machine *m)
+static void run_one(Device *dev)
 {
     for (unsigned i = 0; i < ACCESSES; i++) {
         Access a;
 
         access_random(&a);
-        access_do(m, &a);
+        access_do(dev, &a);
     }
-    clock_step(m->vclock, RUN_NS);
+    clock_step(dev->machine->vclock, RUN_NS);
 }
 
 static void same_time(Pair *p)
@@ -286,6 +338,23 @@ static void same_time(Pair *p)
     int64_t t0 = clock_ns(p->m[0]->vclock), t1 = clock_ns(p->m[1]->vclock);
 
     clock_step(p->m[t0 < t1 ? 0 : 1]->vclock, ABS(t0 - t1));
+}
+
+/* The devices that the one under test needs. */
+static void same_others(Pair *p)
+{
+    for (guint i = 0; i < p->m[0]->devices->len; i++) {
+        Device *from = p->m[0]->devices->pdata[i];
+        Device *to = p->m[1]->devices->pdata[i];
+        g_autoptr(GByteArray) s = NULL;
+        g_autoptr(GError) err = NULL;
+
+        if (from != p->dev[0]) {
+            s = save_dev(from);
+            load_dev(to, s, &err);
+            g_assert_no_error(err);
+        }
+    }
 }
 
 /* ---- the tests -------------------------------------------------------------------- */
@@ -305,9 +374,10 @@ static void test_reachable(Pair *p, const DeviceClass *cls)
 
         reset(cls, p->dev[0]);
         if (round > 0) {
-            run_one(p->m[0]);
+            run_one(p->dev[0]);
             same_time(p);
         }
+        same_others(p);
         one = save_dev(p->dev[0]);
         load_dev(p->dev[1], one, &err);
         g_assert_no_error(err);
@@ -342,7 +412,7 @@ static void test_random(Pair *p, const DeviceClass *cls)
         g_assert_no_error(err);
         three = save_dev(p->dev[0]);
         expect_same_dev(p->dev, two, three);
-        run_one(p->m[1]);
+        run_one(p->dev[1]);
     }
     g_test_message("%s: %u of %u random states taken", cls->name, taken,
                    ROUNDS);
