@@ -33,6 +33,7 @@ bool block_convert(const ConvertOpts *o, const BlockJob *job, GError **errp)
         .compress = o->compress,
         .dst_is_zero = o->dst_is_zero,
         .salvage = o->salvage,
+        .out_of_order = o->out_of_order,
         .min_sparse = o->min_sparse,
         .unmap = true,
         .cluster = cluster_of(o->dst),

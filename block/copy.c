@@ -21,6 +21,7 @@ enum {
 
 typedef struct Chunk {
     uint64_t off, len; /* in the source */
+    uint64_t turn;     /* to write */
 } Chunk;
 
 /* A buffer for a chunk; threads leave them to one another, since fresh memory
@@ -42,10 +43,11 @@ typedef struct Copy {
     uint64_t done;
     gint stop; /* atomic: an error; what is queued is skipped */
     int64_t start;
-    uint64_t moved; /* bytes, for the rate */
-    Buffer *spare;  /* under lock */
-    bool one_writer;
-    GMutex writer; /* of the target: see one_writer() */
+    uint64_t moved;       /* bytes, for the rate */
+    Buffer *spare;        /* under lock */
+    bool in_turn;         /* see takes_turns() */
+    uint64_t turns, turn; /* given out; whose it is */
+    GCond next_turn;
 } Copy;
 
 /* ---- buffers ---------------------------------------------------------------------- */
@@ -94,28 +96,44 @@ static void buffers_free(Copy *c)
     }
 }
 
-/* Writes to the page cache of one file exclude each other in the kernel, where
- * those who wait burn time: ours sleep, and the others read meanwhile. */
-static bool one_writer(const BlockNode *bn)
+/* ---- order ------------------------------------------------------------------------- */
+
+/*
+ * Writes to the page cache of one file exclude each other in the kernel, where
+ * those who wait burn time: ours sleep, and the others read meanwhile. In the
+ * order of the chunks, so that the target is not fragmented. Packing is what
+ * takes the time of compressed ones, so they go as they come.
+ */
+static bool takes_turns(const CopyOpts *o)
 {
+    const BlockNode *bn = o->dst;
+
     while (bn->file) {
         bn = bn->file;
     }
-    return bn->drv->fd && !(bn->flags & BLOCK_DIRECT);
+    return bn->drv->fd && !(bn->flags & BLOCK_DIRECT) && !o->compress &&
+           !o->out_of_order;
 }
 
-static int write_data(Copy *c, uint64_t off, void *buf, size_t len)
+static void turn_wait(Copy *c, const Chunk *k)
 {
-    int ret;
+    if (c->in_turn) {
+        g_mutex_lock(&c->lock);
+        while (c->turn != k->turn) {
+            g_cond_wait(&c->next_turn, &c->lock);
+        }
+        g_mutex_unlock(&c->lock);
+    }
+}
 
-    if (c->one_writer) {
-        g_mutex_lock(&c->writer);
+static void turn_over(Copy *c)
+{
+    if (c->in_turn) {
+        g_mutex_lock(&c->lock);
+        c->turn++;
+        g_cond_broadcast(&c->next_turn);
+        g_mutex_unlock(&c->lock);
     }
-    ret = block_pwrite(c->o->dst, c->o->dst_off + off, buf, len);
-    if (c->one_writer) {
-        g_mutex_unlock(&c->writer);
-    }
-    return ret;
 }
 
 /* ---- zeroes --------------------------------------------------------------------- */
@@ -218,14 +236,14 @@ static int write_sparse(Copy *c, uint64_t off, uint8_t *buf, size_t len)
         return write_packed(c, off, buf, len);
     }
     if (!o->min_sparse) {
-        return write_data(c, off, buf, len);
+        return block_pwrite(o->dst, o->dst_off + off, buf, len);
     }
     for (size_t at = 0; at < len && ret == 0;) {
         bool zero;
         size_t n = same_kind(buf + at, len - at, o->min_sparse, &zero);
 
         ret = zero ? write_zero(c, off + at, n)
-                   : write_data(c, off + at, buf + at, n);
+                   : block_pwrite(o->dst, o->dst_off + off + at, buf + at, n);
         at += n;
     }
     return ret;
@@ -271,9 +289,10 @@ static int write_differing(Copy *c, uint64_t off, uint8_t *buf, size_t len)
         size_t n = MIN(unit, len - at);
 
         if (!same_below(c, off + at, buf + at, n)) {
-            ret = o->compress && n == o->cluster
-                      ? write_packed(c, off + at, buf + at, n)
-                      : write_data(c, off + at, buf + at, n);
+            ret =
+                o->compress && n == o->cluster
+                    ? write_packed(c, off + at, buf + at, n)
+                    : block_pwrite(o->dst, o->dst_off + off + at, buf + at, n);
         }
     }
     return ret;
@@ -284,21 +303,24 @@ static void copy_chunk(void *item, void *opaque)
     Copy *c = opaque;
     Chunk *k = item;
     Buffer *b = NULL;
-    int ret;
+    int ret = 0;
 
     if (!g_atomic_int_get(&c->stop)) {
         b = buffer_get(c, k->len);
         ret = b ? read_salvaging(c, k->off, b->data, k->len) : -ENOMEM;
         if (ret < 0) {
             copy_failed(c, ret, k->off, "reading");
-        } else {
-            ret = c->o->compare ? write_differing(c, k->off, b->data, k->len)
-                                : write_sparse(c, k->off, b->data, k->len);
-            if (ret < 0) {
-                copy_failed(c, ret, k->off, "writing");
-            }
         }
     }
+    turn_wait(c, k);
+    if (b && !g_atomic_int_get(&c->stop)) {
+        ret = c->o->compare ? write_differing(c, k->off, b->data, k->len)
+                            : write_sparse(c, k->off, b->data, k->len);
+        if (ret < 0) {
+            copy_failed(c, ret, k->off, "writing");
+        }
+    }
+    turn_over(c);
     if (b) {
         buffer_put(c, b);
     }
@@ -409,6 +431,7 @@ static bool copy_all(Copy *c, GError **errp)
             n = MIN(n, end - off);
             k->off = off;
             k->len = n;
+            k->turn = c->turns++;
             keep_rate(c, n);
             work_group_push(c->group, k, queue);
         } else {
@@ -430,8 +453,8 @@ bool block_copy_range(const CopyOpts *o, const BlockJob *job, GError **errp)
     bool ok;
 
     g_mutex_init(&c.lock);
-    g_mutex_init(&c.writer);
-    c.one_writer = one_writer(o->dst);
+    g_cond_init(&c.next_turn);
+    c.in_turn = takes_turns(o);
     if (!o->workers) {
         n = MIN(n, MAX(worker_cpus(), 2));
     }
@@ -447,7 +470,7 @@ bool block_copy_range(const CopyOpts *o, const BlockJob *job, GError **errp)
         ok = false;
     }
     buffers_free(&c);
-    g_mutex_clear(&c.writer);
+    g_cond_clear(&c.next_turn);
     g_mutex_clear(&c.lock);
     return ok && copy_step(&c, errp);
 }

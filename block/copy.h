@@ -11,7 +11,7 @@ typedef struct CopyOpts {
     BlockNode *base;    /* without this layer of src and below */
     bool only_holes;    /* only what is not in src's top layer (src == dst) */
     BlockNode *compare; /* only where it differs from this */
-    bool compress, dst_is_zero, unmap, salvage;
+    bool compress, dst_is_zero, unmap, salvage, out_of_order;
     uint64_t min_sparse; /* 0: zeroes are written as data */
     uint64_t cluster;    /* of dst */
     unsigned workers;

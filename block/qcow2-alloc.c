@@ -14,10 +14,10 @@
  *     counted is gone on disk. So a freed cluster is not used again before.
  *  4. An L2 entry reaches the disk only after the data of its cluster: what a
  *     cluster held before it was copied must not be lost with it.
- *  5. COPIED is set in an entry only where there is exactly one reference. It
- *     is cleared after the refcount has risen, and set before it falls, so that
- *     in between there is a leak, and no flag that is missing.
- *  6. The header's snapshot table changes only after the new one is synced; the
+ *  5. COPIED is set in an active entry exactly where the refcount is one. What
+ *     changes both, taking, deleting or applying a snapshot, is done beside the
+ *     tables in use and shown in one step: qcow2-shadow.c.
+ *  6. Nothing in the header changes its place before the new one is synced; the
  *     old one is freed after the header is.
  *  7. When a guest's flush returns, all data that was written before, the
  *     refcounts, the L2 and the L1 tables are on disk, in this order.
@@ -31,20 +31,11 @@
  * with an fsync at each bar. Frees gather in s->pending; qcow2_sync() lowers
  * their refcounts when the tables without their links are on disk. There is
  * only this one direction, so no cache ever waits for the other.
- *
- * A write in flight owns its clusters in s->allocs from write_begin to
- * write_end; another write to the same clusters waits. Nobody sees them until
- * they are linked.
  */
 #include "util/osdep.h"
 #include "block/qcow2.h"
 
 #include "util/log.h"
-
-enum {
-    PENDING_MAX = 16384,        /* ranges; then somebody syncs */
-    RUN_MAX_CLUSTERS = 1 << 12, /* of one write */
-};
 
 /* ---- reading refcounts ---------------------------------------------------------- */
 
@@ -101,8 +92,9 @@ void qcow2_refcount_put(const Qcow2State *s, uint8_t *block, uint64_t idx,
 }
 
 /* The slice with the count of @cluster, *idx in it; *slice NULL: no block. */
-static int refcount_slice(BlockNode *bn, uint64_t cluster, bool nowait,
-                          uint8_t **slice, uint64_t *idx)
+static int slice_in(BlockNode *bn, const uint64_t *reftable, uint32_t len,
+                    uint64_t cluster, bool nowait, uint8_t **slice,
+                    uint64_t *idx)
 {
     Qcow2State *s = bn->s;
     uint64_t block = cluster >> s->refblock_bits, off, byte;
@@ -111,10 +103,10 @@ static int refcount_slice(BlockNode *bn, uint64_t cluster, bool nowait,
 
     *slice = NULL;
     *idx = in % per;
-    if (block >= s->reftable_len) {
+    if (block >= len) {
         return 0;
     }
-    off = s->reftable[block] & REFT_OFFSET;
+    off = reftable[block] & REFT_OFFSET;
     if (!off) {
         return 0;
     }
@@ -126,6 +118,26 @@ static int refcount_slice(BlockNode *bn, uint64_t cluster, bool nowait,
     }
     byte = in / per * s->slice;
     return qcow2_cache_get(bn, s->ref_cache, off + byte, nowait, slice);
+}
+
+static int refcount_slice(BlockNode *bn, uint64_t cluster, bool nowait,
+                          uint8_t **slice, uint64_t *idx)
+{
+    Qcow2State *s = bn->s;
+
+    return slice_in(bn, s->reftable, s->reftable_len, cluster, nowait, slice,
+                    idx);
+}
+
+int qcow2_refcount_in(BlockNode *bn, const uint64_t *reftable, uint32_t len,
+                      uint64_t cluster, uint64_t *out)
+{
+    uint8_t *slice;
+    uint64_t idx;
+    int ret = slice_in(bn, reftable, len, cluster, false, &slice, &idx);
+
+    *out = ret == 0 && slice ? qcow2_refcount_at(bn->s, slice, idx) : 0;
+    return ret;
 }
 
 int qcow2_refcount(BlockNode *bn, uint64_t cluster, bool nowait, uint64_t *out)
@@ -143,6 +155,7 @@ int qcow2_refcount(BlockNode *bn, uint64_t cluster, bool nowait, uint64_t *out)
 static void reftable_set(Qcow2State *s, uint64_t i, uint64_t off)
 {
     s->reftable[i] = off;
+    qcow2_overlap_add(s, OVERLAP_REFBLOCK, off);
     s->reft_dirty_first =
         s->reftable_dirty ? MIN(s->reft_dirty_first, (uint32_t)i) : (uint32_t)i;
     s->reft_dirty_end = s->reftable_dirty
@@ -164,6 +177,7 @@ static int find_free(BlockNode *bn, uint64_t n, bool nowait, uint64_t *out)
     Qcow2State *s = bn->s;
     uint64_t first = MAX(s->free_hint, 1), i, count; /* 0 is the header */
     uint64_t limit = (UINT64_C(1) << 55) >> s->cluster_bits;
+    bool was_free = true;
     int ret;
 
     for (i = first; i - first < n; i++) {
@@ -175,15 +189,23 @@ static int find_free(BlockNode *bn, uint64_t n, bool nowait, uint64_t *out)
             break;
         }
         ret = qcow2_refcount(bn, i, nowait, &count);
+        if (ret == 0 && !count && s->shadow) {
+            ret = qcow2_shadow_was_free(bn, i, &was_free);
+        }
         if (ret < 0) {
             return ret;
         }
-        if (count) {
+        if (count || !was_free) {
             first = i + 1;
         }
     }
     *out = first;
     return first + n > limit ? -EFBIG : 0;
+}
+
+int qcow2_find_free(BlockNode *bn, uint64_t n, uint64_t *out)
+{
+    return find_free(bn, n, false, out);
 }
 
 /* A larger refcount table that has room for block @need, with the refcount
@@ -260,6 +282,7 @@ static int grow_reftable(BlockNode *bn, uint64_t need)
     s->reftable = table;
     s->reftable_len = (uint32_t)len;
     s->reftable_dirty = false;
+    qcow2_overlap_forget(s);
     qcow2_free_later(bn, old_off, (uint64_t)old_clusters << s->cluster_bits);
     return 0;
 }
@@ -275,13 +298,19 @@ static int new_refblock(BlockNode *bn, uint64_t b)
     int ret;
 
     if (b >= s->reftable_len) {
-        return grow_reftable(bn, b);
+        return s->shadow ? qcow2_shadow_grow_reftable(bn, b)
+                         : grow_reftable(bn, b);
     }
     ret = find_free(bn, 1, false, &p);
     if (ret < 0) {
         return ret;
     }
     holder = p >> s->refblock_bits;
+    if (s->shadow && holder != b &&
+        (holder >= s->reftable_len || !(s->reftable[holder] & REFT_OFFSET))) {
+        /* Clusters of @b may be taken without being counted yet. */
+        return new_refblock(bn, holder);
+    }
     if (holder >= s->reftable_len || !(s->reftable[holder] & REFT_OFFSET)) {
         if (holder != b) {
             p = b << s->refblock_bits; /* all of its clusters are free */
@@ -315,7 +344,11 @@ static void cluster_is_free(Qcow2State *s, uint64_t cluster)
 {
     uint64_t off = cluster << s->cluster_bits;
 
-    s->free_hint = MIN(s->free_hint, cluster);
+    if (s->shadow) {
+        qcow2_shadow_freed(s, cluster);
+    } else {
+        s->free_hint = MIN(s->free_hint, cluster);
+    }
     qcow2_cache_drop(s->l2_cache, off, s->cluster_size);
     qcow2_cache_drop(s->ref_cache, off, s->cluster_size);
     if (s->byte_off && start_of_cluster(s, s->byte_off) == off) {
@@ -380,22 +413,6 @@ int qcow2_refcount_add(BlockNode *bn, uint64_t off, uint64_t len, int delta)
     return 0;
 }
 
-static bool overlaps(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
-{
-    return alen && blen && a < b + blen && b < a + alen;
-}
-
-/* Refcounts that are too low make us find tables among the free clusters. */
-static bool hits_metadata(const Qcow2State *s, uint64_t off, uint64_t len)
-{
-    return overlaps(off, len, s->h.l1_offset, (uint64_t)s->h.l1_size * 8) ||
-           overlaps(off, len, s->h.reftable_offset,
-                    (uint64_t)s->h.reftable_clusters << s->cluster_bits) ||
-           overlaps(off, len, s->h.snapshots_offset,
-                    qcow2_snapshot_table_bytes(s)) ||
-           overlaps(off, len, s->crypto_hdr.off, s->crypto_hdr.len);
-}
-
 int qcow2_alloc(BlockNode *bn, uint64_t n, bool nowait, uint64_t *off)
 {
     Qcow2State *s = bn->s;
@@ -429,7 +446,8 @@ int qcow2_alloc(BlockNode *bn, uint64_t n, bool nowait, uint64_t *off)
             break;
         }
     }
-    if (hits_metadata(s, first << s->cluster_bits, n << s->cluster_bits)) {
+    /* Refcounts that are too low make us find tables among free clusters. */
+    if (qcow2_overlap(bn, first << s->cluster_bits, n << s->cluster_bits, 0)) {
         return qcow2_corrupt(bn,
                              "Preventing invalid allocation of clusters at "
                              "%#" PRIx64 ": a table is there",
@@ -602,8 +620,8 @@ static int fsync_if_needed(BlockNode *bn)
 }
 
 /* Entries [first, end) of a table in host order to @off. */
-static int write_entries(BlockNode *bn, uint64_t off, const uint64_t *table,
-                         uint32_t first, uint32_t end)
+static int write_entries(BlockNode *bn, unsigned kind, uint64_t off,
+                         const uint64_t *table, uint32_t first, uint32_t end)
 {
     Qcow2State *s = bn->s;
     g_autofree uint8_t *buf = g_try_malloc((size_t)(end - first) * 8);
@@ -615,6 +633,11 @@ static int write_entries(BlockNode *bn, uint64_t off, const uint64_t *table,
     for (uint32_t i = first; i < end; i++) {
         st_be64(buf + (size_t)(i - first) * 8, table[i]);
     }
+    ret = qcow2_check_write(bn, off + (uint64_t)first * 8,
+                            (uint64_t)(end - first) * 8, kind);
+    if (ret < 0) {
+        return ret;
+    }
     ret = block_pwrite(bn->file, off + (uint64_t)first * 8, buf,
                        (size_t)(end - first) * 8);
     s->unsynced = true;
@@ -622,7 +645,7 @@ static int write_entries(BlockNode *bn, uint64_t off, const uint64_t *table,
 }
 
 /* Refcount blocks, and then the table with the new ones. */
-static int write_refcounts(BlockNode *bn)
+int qcow2_write_refcounts(BlockNode *bn)
 {
     Qcow2State *s = bn->s;
     int ret = qcow2_cache_write(bn, s->ref_cache);
@@ -632,8 +655,9 @@ static int write_refcounts(BlockNode *bn)
     }
     ret = qcow2_fsync(bn);
     if (ret == 0) {
-        ret = write_entries(bn, s->h.reftable_offset, s->reftable,
-                            s->reft_dirty_first, s->reft_dirty_end);
+        ret =
+            write_entries(bn, OVERLAP_REFTABLE, s->h.reftable_offset,
+                          s->reftable, s->reft_dirty_first, s->reft_dirty_end);
     }
     if (ret == 0) {
         s->reftable_dirty = false;
@@ -649,8 +673,8 @@ static int write_links(BlockNode *bn)
     if (ret == 0 && s->l1_dirty) {
         ret = fsync_if_needed(bn);
         if (ret == 0) {
-            ret = write_entries(bn, s->h.l1_offset, s->l1, s->l1_dirty_first,
-                                s->l1_dirty_end);
+            ret = write_entries(bn, OVERLAP_L1, s->h.l1_offset, s->l1,
+                                s->l1_dirty_first, s->l1_dirty_end);
         }
         if (ret == 0) {
             s->l1_dirty = false;
@@ -668,7 +692,7 @@ int qcow2_sync(BlockNode *bn)
         return 0;
     }
     if (!s->lazy) {
-        ret = write_refcounts(bn);
+        ret = qcow2_write_refcounts(bn);
     }
     if (ret == 0 && (qcow2_cache_is_dirty(s->l2_cache) || s->l1_dirty)) {
         ret = fsync_if_needed(bn); /* invariants 1, 4 */
@@ -685,16 +709,6 @@ int qcow2_sync(BlockNode *bn)
     return ret;
 }
 
-int qcow2_sync_copied(BlockNode *bn)
-{
-    int ret = write_links(bn);
-
-    if (ret == 0) {
-        ret = fsync_if_needed(bn);
-    }
-    return ret == 0 ? qcow2_sync(bn) : ret;
-}
-
 int qcow2_mark_dirty(BlockNode *bn)
 {
     Qcow2State *s = bn->s;
@@ -709,336 +723,5 @@ int qcow2_mark_dirty(BlockNode *bn)
         ret = qcow2_set_incompatible(bn, INCOMPAT_DIRTY, 0);
     }
     s->lazy = ret == 0;
-    return ret;
-}
-
-/* ---- writes ---------------------------------------------------------------------------------- */
-
-/* Cuts [off, off + *len) before the first cluster that a write in flight
- * holds; 0: it begins in one. */
-static void cut_at_conflict(const Qcow2State *s, uint64_t off, uint64_t *len)
-{
-    for (const GList *l = s->allocs.head; l; l = l->next) {
-        const Qcow2Write *a = l->data;
-
-        if (a->linked || a->end <= start_of_cluster(s, off) ||
-            a->start >= off + *len) {
-            continue;
-        }
-        *len = a->start > off ? a->start - off : 0;
-        if (!*len) {
-            return;
-        }
-    }
-}
-
-static Qcow2Write *alloc_of(const Qcow2State *s, uint64_t off)
-{
-    for (GList *l = s->allocs.head; l; l = l->next) {
-        Qcow2Write *a = l->data;
-
-        if (off >= a->start && off < a->end) {
-            return a;
-        }
-    }
-    return NULL;
-}
-
-/*
- * Small writes one after the other meet in a cluster that is on its way. Where
- * it reads as zeroes until written they need not wait: all write their part and
- * the first that is done links it. Of a run of clusters that would link some
- * which are behind the end of the file still.
- */
-static bool write_join(BlockNode *bn, uint64_t off, uint64_t len, Qcow2Write *w)
-{
-    Qcow2State *s = bn->s;
-    Qcow2Write *a = alloc_of(s, off);
-
-    if (!a || !a->fresh || a->linked || a->keep || s->ext_l2 ||
-        a->end - a->start != s->cluster_size || len > a->end - off) {
-        return false;
-    }
-    memset(w, 0, sizeof(*w));
-    w->off = w->cow_from = off;
-    w->len = len;
-    w->cow_to = off + len;
-    w->host = a->host - (a->off - a->start) + (off - a->start);
-    w->joins = a->joined = true;
-    qcow2_bitmaps_mark(s, off, len);
-    return true;
-}
-
-static bool needs_new(const Qcow2State *s, uint64_t entry)
-{
-    if (entry & OFLAG_COMPRESSED) {
-        return true;
-    }
-    return !(entry & OFLAG_COPIED) ||
-           (!(entry & ENTRY_OFFSET) && !s->data_file);
-}
-
-/* Does the cluster at @entry keep anything outside the written subclusters
- * that would go with its old place? */
-static bool copies_all(uint64_t entry)
-{
-    return (entry & OFLAG_COMPRESSED) || (entry & ENTRY_OFFSET);
-}
-
-/* What is to be filled around the data: to the borders of subclusters, or of
- * clusters where the old one is given up. */
-static void find_cow(const Qcow2State *s, Qcow2Write *w, uint64_t first_entry,
-                     uint64_t last_entry)
-{
-    uint64_t sc = (UINT64_C(1) << s->sc_bits) - 1;
-    uint64_t c = s->cluster_size - 1;
-    uint64_t a = !w->keep && copies_all(first_entry) ? c : sc;
-    uint64_t b = !w->keep && copies_all(last_entry) ? c : sc;
-
-    w->cow_from = w->off & ~a;
-    w->cow_to = (w->off + w->len + b) & ~b;
-    if (s->data_file) { /* it is no longer than the disk */
-        w->cow_to = MIN(w->cow_to, MAX(s->h.size, w->off + w->len));
-    }
-}
-
-/* Does [from, to) read as zeroes without looking anywhere? */
-static bool cow_is_zero(BlockNode *bn, uint64_t from, uint64_t to)
-{
-    while (from < to && from < bn->size) {
-        Qcow2Map m;
-
-        if (qcow2_map(bn, from, MIN(to, bn->size) - from, true, &m) < 0) {
-            return false;
-        }
-        switch (m.kind) {
-        case CLUSTER_ZERO:
-        case CLUSTER_ZERO_ALLOCATED:
-            break;
-        case CLUSTER_UNALLOCATED:
-        case CLUSTER_UNALLOCATED_SC:
-            if (bn->backing && from < bn->backing->size) {
-                return false;
-            }
-            break;
-        default:
-            return false;
-        }
-        from += m.len;
-    }
-    return true;
-}
-
-/* New clusters for @w, from the one of w->off on, as many as are in a row
- * within the slice. */
-static int begin_new(BlockNode *bn, Qcow2Write *w, const uint8_t *slice,
-                     unsigned idx, bool nowait)
-{
-    Qcow2State *s = bn->s;
-    uint64_t start = start_of_cluster(s, w->off), host, n = 0;
-    uint64_t want = to_clusters(s, w->off + w->len - start), eof = s->eof;
-    uint64_t first = l2_entry(s, slice, idx), last = first;
-    unsigned per = qcow2_slice_entries(s);
-    int ret;
-
-    want = MIN(want, RUN_MAX_CLUSTERS);
-    while (n < want && idx + n < per &&
-           needs_new(s, l2_entry(s, slice, idx + (unsigned)n))) {
-        last = l2_entry(s, slice, idx + (unsigned)n++);
-    }
-    if (start + (n << s->cluster_bits) < w->off + w->len) {
-        if (nowait) {
-            return -EAGAIN;
-        }
-        w->len = start + (n << s->cluster_bits) - w->off;
-    }
-    w->start = start;
-    w->end = start + (n << s->cluster_bits);
-    find_cow(s, w, first, last);
-    w->fresh = cow_is_zero(bn, w->cow_from, w->off) &&
-               cow_is_zero(bn, w->off + w->len, w->cow_to);
-    w->fresh &= !s->crypto; /* zeroes must be enciphered to be zeroes */
-    if (nowait && !w->fresh) {
-        return -EAGAIN;
-    }
-    if (s->data_file) {
-        host = start;
-        w->fresh = false;
-    } else {
-        ret = qcow2_alloc(bn, n, nowait, &host);
-        if (ret < 0) {
-            return ret;
-        }
-        w->fresh &= host >= eof;
-    }
-    w->host = host + (w->off - start);
-    if (nowait && !w->fresh &&
-        (w->cow_from < w->off || w->cow_to > w->off + w->len)) {
-        if (!s->data_file) {
-            qcow2_free_now(bn, host, n << s->cluster_bits);
-        }
-        return -EAGAIN;
-    }
-    return 0;
-}
-
-/* A place that is there already: preallocated zeroes, or subclusters. */
-static int begin_kept(BlockNode *bn, Qcow2Write *w, const Qcow2Map *m)
-{
-    Qcow2State *s = bn->s;
-
-    w->keep = true;
-    w->host = m->host;
-    w->len = MIN(w->len, m->len);
-    w->start = start_of_cluster(s, w->off);
-    w->end = start_of_cluster(s, w->off + w->len + s->cluster_size - 1);
-    find_cow(s, w, 0, 0);
-    return 0;
-}
-
-int qcow2_write_begin(BlockNode *bn, uint64_t off, uint64_t len, bool nowait,
-                      Qcow2Write *w)
-{
-    Qcow2State *s = bn->s;
-    uint64_t cut = len;
-    uint8_t *slice;
-    unsigned idx;
-    Qcow2Map m;
-    int ret;
-
-    if (s->broken) {
-        return -EIO;
-    }
-    if (s->h.crypt_method && !s->crypto) {
-        return -EACCES; /* opened without the key */
-    }
-    cut_at_conflict(s, off, &cut);
-    while (!cut) {
-        if (write_join(bn, off, len, w)) {
-            return 0;
-        }
-        if (nowait) {
-            return -EBUSY;
-        }
-        g_cond_wait(&s->alloc_done, &s->lock);
-        cut = len;
-        cut_at_conflict(s, off, &cut);
-    }
-    if (nowait && (cut < len || s->crypto || s->pending->len > PENDING_MAX ||
-                   ((s->h.compatible & COMPAT_LAZY_REFCOUNTS) && !s->lazy))) {
-        return -EAGAIN;
-    }
-    memset(w, 0, sizeof(*w));
-    w->off = off;
-    w->len = cut;
-    ret = qcow2_map(bn, off, cut, nowait, &m);
-    if (ret < 0) {
-        return ret;
-    }
-    qcow2_bitmaps_mark(s, off, cut);
-    if (m.kind == CLUSTER_NORMAL && m.copied) {
-        w->len = m.len;
-        w->host = m.host;
-        w->cow_from = s->crypto ? off & ~UINT64_C(511) : off;
-        w->cow_to = off + w->len;
-        if (s->crypto) { /* whole sectors */
-            w->cow_to = (w->cow_to + 511) & ~UINT64_C(511);
-        }
-        return nowait && m.len < len ? -EAGAIN : 0;
-    }
-    if (!nowait) {
-        ret = s->pending->len > PENDING_MAX ? qcow2_sync(bn) : 0;
-        if (ret == 0) {
-            ret = qcow2_mark_dirty(bn);
-        }
-        if (ret < 0) {
-            return ret;
-        }
-    }
-    ret = qcow2_l2_slice(bn, off, true, nowait, &slice, &idx);
-    if (ret < 0) {
-        return ret;
-    }
-    if (needs_new(s, l2_entry(s, slice, idx))) {
-        ret = begin_new(bn, w, slice, idx, nowait);
-    } else {
-        ret = nowait ? -EAGAIN : begin_kept(bn, w, &m);
-    }
-    if (ret == 0) {
-        g_queue_push_tail(&s->allocs, w);
-    }
-    return ret;
-}
-
-/* The bits of the subclusters of cluster @at that @w has filled. */
-static uint64_t link_bitmap(const Qcow2State *s, const Qcow2Write *w,
-                            uint64_t at, uint64_t bitmap)
-{
-    for (unsigned sc = 0; sc < s->nsub; sc++) {
-        uint64_t a = at + ((uint64_t)sc << s->sc_bits);
-
-        if (a >= w->cow_from && a < w->cow_to) {
-            bitmap |= UINT64_C(1) << sc;
-            bitmap &= ~(UINT64_C(1) << (32 + sc));
-        }
-    }
-    return bitmap;
-}
-
-static int link_clusters(BlockNode *bn, const Qcow2Write *w)
-{
-    Qcow2State *s = bn->s;
-    uint64_t host = w->host - (w->off - w->start);
-
-    for (uint64_t at = w->start; at < w->end;
-         at += s->cluster_size, host += s->cluster_size) {
-        uint64_t old, bitmap;
-        uint8_t *slice;
-        unsigned idx;
-        int ret = qcow2_l2_slice(bn, at, true, false, &slice, &idx);
-
-        if (ret < 0) {
-            return ret;
-        }
-        old = l2_entry(s, slice, idx);
-        bitmap = l2_bitmap(s, slice, idx);
-        l2_set(s, slice, idx, host | OFLAG_COPIED,
-               link_bitmap(s, w, at, bitmap));
-        qcow2_cache_dirty(s->l2_cache, slice);
-        if (!w->keep) {
-            qcow2_free_entry(bn, old);
-        }
-    }
-    return 0;
-}
-
-int qcow2_write_end(BlockNode *bn, Qcow2Write *w, int ret)
-{
-    Qcow2State *s = bn->s;
-
-    s->unsynced = true;
-    if (w->joins) {
-        Qcow2Write *a = alloc_of(s, w->off);
-
-        if (a && ret == 0 && !a->linked) { /* else it is linked already */
-            ret = link_clusters(bn, a);
-            a->linked = ret == 0;
-        }
-        return ret;
-    }
-    if (w->start == w->end) {
-        return ret;
-    }
-    if (w->linked) {
-        /* nothing is left to do */
-    } else if (ret == 0 || w->joined) {
-        int linked = link_clusters(bn, w);
-
-        ret = ret ? ret : linked;
-    } else if (!w->keep && !s->data_file) {
-        qcow2_free_now(bn, w->host - (w->off - w->start), w->end - w->start);
-    }
-    g_queue_remove(&s->allocs, w);
-    g_cond_broadcast(&s->alloc_done);
     return ret;
 }

@@ -33,6 +33,7 @@ struct Qcow2Bitmap {
     uint32_t flags;
     uint64_t table_off;
     uint32_t table_len; /* entries */
+    GArray *stale; /* of Qcow2Range: places of before, still named on disk */
     GByteArray *extra;
     uint8_t *bits; /* little-endian bit order; NULL: not loaded */
     uint64_t nbits;
@@ -45,6 +46,7 @@ struct Qcow2Bitmap {
 static void bitmap_free(Qcow2Bitmap *b)
 {
     if (b) {
+        g_clear_pointer(&b->stale, g_array_unref);
         g_free(b->name);
         g_free(b->bits);
         if (b->extra) {
@@ -286,19 +288,39 @@ static bool all_bytes(const uint8_t *p, size_t len, uint8_t v)
     return true;
 }
 
-static void free_table(BlockNode *bn, const Qcow2Bitmap *b)
+/* What the table of @b takes is free once the directory that names it is gone:
+ * see free_stale(). */
+static void give_up_table(BlockNode *bn, Qcow2Bitmap *b)
 {
     Qcow2State *s = bn->s;
     g_autofree uint64_t *t = b->table_len ? load_bitmap_table(bn, b) : NULL;
+    Qcow2Range r = { b->table_off, (uint64_t)b->table_len * 8 };
 
-    for (uint32_t i = 0; t && i < b->table_len; i++) {
-        if (t[i] & ENTRY_OFFSET) {
-            qcow2_free_later(bn, t[i] & ENTRY_OFFSET, s->cluster_size);
+    if (!t) {
+        return;
+    }
+    if (!b->stale) {
+        b->stale = g_array_new(false, false, sizeof(Qcow2Range));
+    }
+    g_array_append_val(b->stale, r);
+    for (uint32_t i = 0; i < b->table_len; i++) {
+        r.off = t[i] & ENTRY_OFFSET;
+        r.len = s->cluster_size;
+        if (r.off) {
+            g_array_append_val(b->stale, r);
         }
     }
-    if (t) {
-        qcow2_free_later(bn, b->table_off, (uint64_t)b->table_len * 8);
+}
+
+/* The header no longer leads there. */
+static void free_stale(BlockNode *bn, Qcow2Bitmap *b)
+{
+    for (guint i = 0; b->stale && i < b->stale->len; i++) {
+        const Qcow2Range *r = &g_array_index(b->stale, Qcow2Range, i);
+
+        qcow2_free_later(bn, r->off, r->len);
     }
+    g_clear_pointer(&b->stale, g_array_unref);
 }
 
 /* The bits and a new table for them. The old ones are freed. */
@@ -336,7 +358,7 @@ static int store_bits(BlockNode *bn, Qcow2Bitmap *b)
     if (ret < 0) {
         return ret;
     }
-    free_table(bn, b);
+    give_up_table(bn, b);
     b->table_off = off;
     b->table_len = (uint32_t)n;
     b->changed = false;
@@ -450,6 +472,9 @@ void qcow2_bitmaps_close(BlockNode *bn)
     }
     if (any && ret == 0) {
         ret = write_directory(bn, s->bitmaps);
+        for (Qcow2Bitmap *b = s->bitmaps; b && ret == 0; b = b->next) {
+            free_stale(bn, b);
+        }
     }
     if (ret < 0) {
         error_report("qcow2: the bitmaps of '%s' could not be stored: %s",
@@ -590,6 +615,10 @@ static bool bitmap_add(BlockNode *bn, const BitmapInfo *info, GError **errp)
     }
     if (ret < 0) {
         *tail = NULL;
+        if (ret == -ENOSPC || ret == -EFBIG) { /* it was not named yet */
+            give_up_table(bn, b);
+            free_stale(bn, b);
+        }
         bitmap_free(b);
         error_setg_errno(errp, -ret, "Could not store bitmap '%s'", info->name);
     }
@@ -617,7 +646,8 @@ static bool bitmap_remove(BlockNode *bn, const char *name, GError **errp)
     *p = b->next;
     ret = write_directory(bn, s->bitmaps);
     if (ret == 0) {
-        free_table(bn, b);
+        give_up_table(bn, b);
+        free_stale(bn, b);
         ret = qcow2_flush_locked(bn);
     }
     bitmap_free(b);

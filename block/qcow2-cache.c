@@ -277,7 +277,11 @@ int qcow2_cache_write(BlockNode *bn, Qcow2Cache *c)
             iov[k].iov_len = c->slice;
             k++;
         }
-        ret = block_pwritev(bn->file, off, iov, (int)k, 0);
+        ret = qcow2_check_write(bn, off, (uint64_t)k * c->slice,
+                                c->is_l2 ? OVERLAP_L2 : OVERLAP_REFBLOCK);
+        if (ret == 0) {
+            ret = block_pwritev(bn->file, off, iov, (int)k, 0);
+        }
         if (ret < 0) {
             return ret;
         }

@@ -287,7 +287,7 @@ static void count_all(Check *c)
         count_snapshot(c, &s->snapshots[i]);
     }
     g_hash_table_foreach(c->l2s, count_l2, c);
-    count_range(c, s->h.snapshots_offset, qcow2_snapshot_table_bytes(s), 1);
+    count_range(c, s->h.snapshots_offset, s->snapshots_len, 1);
     if (s->h.crypt_method == CRYPT_LUKS) {
         count_range(c, s->crypto_hdr.off, s->crypto_hdr.len, 1);
     }
@@ -363,8 +363,7 @@ static void compare_counts(Check *c)
     }
 }
 
-/* An entry whose COPIED disagrees. A flag that is set while only the stored
- * count is too high belongs to the leak. */
+/* An entry whose COPIED disagrees with the stored count. */
 static bool copied_wrong(Check *c, uint64_t e, uint64_t *count)
 {
     Qcow2State *s = c->s;
@@ -373,9 +372,6 @@ static bool copied_wrong(Check *c, uint64_t e, uint64_t *count)
 
     if (!(e & ENTRY_OFFSET) || (e & ENTRY_OFFSET & (s->cluster_size - 1)) ||
         cluster >= c->n || qcow2_refcount(c->bn, cluster, false, count) < 0) {
-        return false;
-    }
-    if (copied && *count > 1 && c->refs[cluster] == 1) {
         return false;
     }
     return (*count == 1) != copied;
@@ -510,6 +506,7 @@ static int write_new_refcounts(BlockNode *bn, const uint32_t *refs, uint64_t n,
     g_free(s->reftable);
     s->reftable_len = (uint32_t)(tables * per_table);
     s->reftable = g_new0(uint64_t, s->reftable_len);
+    qcow2_overlap_forget(s);
     for (uint32_t i = 0; i < s->reftable_len; i++) {
         s->reftable[i] = ld_be64(table + (size_t)i * 8);
     }

@@ -104,6 +104,7 @@ static int new_l2_table(BlockNode *bn, uint64_t l1_idx)
     s->unsynced = true;
     qcow2_cache_drop(s->l2_cache, off, s->cluster_size);
     s->l1[l1_idx] = off | OFLAG_COPIED;
+    qcow2_overlap_add(s, OVERLAP_L2, off);
     s->l1_dirty_first =
         s->l1_dirty ? MIN(s->l1_dirty_first, l1_idx) : (uint32_t)l1_idx;
     s->l1_dirty_end =

@@ -3,9 +3,8 @@
  * that it leads to, and an entry in the snapshot table. VM state lies in guest
  * clusters behind the end of the disk.
  *
- * Order: see invariants 3, 5 and 6 in qcow2-alloc.c. References are counted
- * and synced before the table that makes them counts them; they fall after it
- * is gone. All with the gate closed: no transfer is under way.
+ * Each operation is one step for the disk, see qcow2-shadow.c. All with the gate
+ * closed: no transfer is under way.
  */
 #include "util/osdep.h"
 #include "block/qcow2.h"
@@ -130,6 +129,7 @@ bool qcow2_read_snapshots(BlockNode *bn, GError **errp)
             return false;
         }
     }
+    s->snapshots_len = at;
     return true;
 }
 
@@ -163,18 +163,29 @@ static void put_entry(GByteArray *a, Qcow2Snapshot *sn)
     g_byte_array_append(a, pad, (8 - a->len % 8) % 8);
 }
 
-/* A new table from s->snapshots; then the header points to it. The old one is
- * the caller's to free. */
-int qcow2_write_snapshots(BlockNode *bn)
+static uint64_t table_bytes(const Qcow2Snapshot *snapshots, uint32_t n)
+{
+    uint64_t len = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        len = (len + 7) & ~UINT64_C(7);
+        len += snapshots[i].disk_len;
+    }
+    return len;
+}
+
+/* A new table from @snapshots, which is that of @s then; the old one is freed.
+ * Part of a shadow; when that is undone, the caller puts back s->snapshots. */
+static int put_snapshots(BlockNode *bn, Qcow2Snapshot *snapshots, uint32_t n)
 {
     Qcow2State *s = bn->s;
     g_autoptr(GByteArray) a = g_byte_array_new();
-    uint64_t off = 0;
-    uint8_t be[12];
+    uint64_t old_off = s->h.snapshots_offset, off = 0;
+    uint64_t old_len = s->snapshots_len;
     int ret = 0;
 
-    for (uint32_t i = 0; i < s->h.nb_snapshots; i++) {
-        put_entry(a, &s->snapshots[i]);
+    for (uint32_t i = 0; i < n; i++) {
+        put_entry(a, &snapshots[i]);
     }
     if (a->len > QCOW2_MAX_SNAPSHOT_TABLE) {
         return -EFBIG;
@@ -184,89 +195,61 @@ int qcow2_write_snapshots(BlockNode *bn)
         if (ret == 0) {
             ret = block_pwrite(bn->file, off, a->data, a->len);
         }
-        s->unsynced = true;
     }
-    if (ret == 0) {
-        ret = qcow2_flush_locked(bn);
-    }
-    if (ret == 0) {
-        st_be32(be, s->h.nb_snapshots);
-        st_be64(be + 4, off);
-        ret = block_pwrite(bn->file, 60, be, sizeof(be));
-    }
-    if (ret == 0) {
-        ret = qcow2_fsync(bn);
-    }
-    if (ret < 0) {
-        if (off) {
-            qcow2_free_now(bn, off, a->len);
-        }
-        return ret;
+    if (ret == 0 && old_off && old_len) {
+        ret = qcow2_refcount_add(bn, old_off, old_len, -1);
     }
     s->h.snapshots_offset = off;
-    return 0;
-}
-
-/* What the table as it is now takes in the file. */
-uint64_t qcow2_snapshot_table_bytes(const Qcow2State *s)
-{
-    uint64_t len = 0;
-
-    for (uint32_t i = 0; i < s->h.nb_snapshots; i++) {
-        len = (len + 7) & ~UINT64_C(7);
-        len += s->snapshots[i].disk_len;
-    }
-    return len;
+    s->h.nb_snapshots = n;
+    s->snapshots = snapshots;
+    s->snapshots_len = table_bytes(snapshots, n);
+    return ret;
 }
 
 /* ---- references ---------------------------------------------------------------------- */
 
-static int l2_refcounts(BlockNode *bn, uint64_t table, int delta)
+static int read_l2(BlockNode *bn, uint64_t table, uint32_t l1_idx, uint8_t *buf)
 {
     Qcow2State *s = bn->s;
-    g_autofree uint8_t *buf = g_try_malloc(s->cluster_size);
+
+    if (table & (s->cluster_size - 1)) {
+        return qcow2_corrupt(
+            bn, "L2 table offset %#" PRIx64 " unaligned (L1 index: %#x)", table,
+            l1_idx);
+    }
+    return block_pread(bn->file, table, buf, s->cluster_size);
+}
+
+/* +1, -1 on the clusters of an L2 table. */
+static int l2_refcounts(BlockNode *bn, const uint8_t *buf, int delta)
+{
+    Qcow2State *s = bn->s;
     unsigned n = 1u << s->l2_bits;
-    int ret =
-        buf ? block_pread(bn->file, table, buf, s->cluster_size) : -ENOMEM;
+    int ret = 0;
 
     for (unsigned i = 0; i < n && ret == 0; i++) {
-        uint64_t e = l2_entry(s, buf, i), off, len;
+        uint64_t e = l2_entry(s, buf, i), off = e & ENTRY_OFFSET,
+                 len = s->cluster_size;
 
         if (e & OFLAG_COMPRESSED) {
             qcow2_compressed_range(s, e, &off, &len);
-        } else {
-            off = e & ENTRY_OFFSET;
-            len = s->cluster_size;
-        }
-        if (!off) {
-            continue;
-        }
-        if (!(e & OFLAG_COMPRESSED) && (off & (len - 1))) {
+        } else if (off & (len - 1)) {
             return qcow2_corrupt(bn, "Cluster %#" PRIx64 " unaligned", off);
         }
-        ret = qcow2_refcount_add(bn, off, len, delta);
-        if (ret < 0 && delta > 0) { /* not half of it */
-            while (i--) {
-                e = l2_entry(s, buf, i);
-                if (e & OFLAG_COMPRESSED) {
-                    qcow2_compressed_range(s, e, &off, &len);
-                } else {
-                    off = e & ENTRY_OFFSET;
-                    len = s->cluster_size;
-                }
-                if (off) {
-                    qcow2_free_now(bn, off, len);
-                }
-            }
+        if (off) {
+            ret = qcow2_refcount_add(bn, off, len, delta);
         }
     }
     return ret;
 }
 
-int qcow2_l1_refcounts(BlockNode *bn, const uint64_t *l1, uint32_t n, int delta)
+/* +1, -1 on all that an L1 table (host order) leads to. */
+static int l1_refcounts(BlockNode *bn, const uint64_t *l1, uint32_t n,
+                        int delta)
 {
     Qcow2State *s = bn->s;
-    int ret = 0;
+    g_autofree uint8_t *buf = g_try_malloc(s->cluster_size);
+    int ret = buf ? 0 : -ENOMEM;
 
     for (uint32_t i = 0; i < n && ret == 0; i++) {
         uint64_t table = l1[i] & ENTRY_OFFSET;
@@ -274,20 +257,28 @@ int qcow2_l1_refcounts(BlockNode *bn, const uint64_t *l1, uint32_t n, int delta)
         if (!table) {
             continue;
         }
-        if (table & (s->cluster_size - 1)) {
-            return qcow2_corrupt(
-                bn, "L2 table offset %#" PRIx64 " unaligned (L1 index: %#x)",
-                table, i);
+        ret = read_l2(bn, table, i, buf);
+        if (ret == 0) {
+            ret = l2_refcounts(bn, buf, delta);
         }
-        ret = l2_refcounts(bn, table, delta);
         if (ret == 0) {
             ret = qcow2_refcount_add(bn, table, s->cluster_size, delta);
         }
-        if (ret < 0 && delta > 0) {
-            qcow2_l1_refcounts(bn, l1, i, -delta);
-        }
     }
     return ret;
+}
+
+/* A table in place of one that is given up. */
+static int replace_l2(BlockNode *bn, uint64_t *table, const uint8_t *buf)
+{
+    Qcow2State *s = bn->s;
+    uint64_t old = *table;
+    int ret = qcow2_alloc(bn, 1, false, table);
+
+    if (ret == 0) {
+        ret = block_pwrite(bn->file, *table, buf, s->cluster_size);
+    }
+    return ret == 0 ? qcow2_refcount_add(bn, old, s->cluster_size, -1) : ret;
 }
 
 /* COPIED of one entry as its refcount wants it. */
@@ -359,6 +350,57 @@ int qcow2_fix_copied(BlockNode *bn)
     return ret;
 }
 
+/* What the COPIED flags of an active L2 table must be, into @buf. */
+static int right_flags(BlockNode *bn, uint8_t *buf, bool *changed)
+{
+    Qcow2State *s = bn->s;
+    unsigned n = 1u << s->l2_bits;
+    int ret = 0;
+
+    *changed = false;
+    for (unsigned i = 0; i < n && ret == 0; i++) {
+        uint64_t was = l2_entry(s, buf, i), e = was;
+
+        ret = fix_entry(bn, &e);
+        if (e != was) {
+            l2_set(s, buf, i, e, l2_bitmap(s, buf, i));
+            *changed = true;
+        }
+    }
+    return ret;
+}
+
+/* The active tables' COPIED flags after refcounts have changed: what would
+ * change gets a new table. @shared: tables that a snapshot has too may hold
+ * flags that are wrong (those of a snapshot that becomes active). */
+static int copied_anew(BlockNode *bn, bool shared)
+{
+    Qcow2State *s = bn->s;
+    g_autofree uint8_t *buf = g_try_malloc(s->cluster_size);
+    int ret = buf ? 0 : -ENOMEM;
+
+    for (uint32_t i = 0; i < s->h.l1_size && ret == 0; i++) {
+        uint64_t table = s->l1[i] & ENTRY_OFFSET, count;
+        bool changed = false;
+
+        if (!table) {
+            continue;
+        }
+        ret = qcow2_refcount(bn, table >> s->cluster_bits, false, &count);
+        if (ret == 0 && (count == 1 || shared)) {
+            ret = read_l2(bn, table, i, buf);
+            if (ret == 0) {
+                ret = right_flags(bn, buf, &changed);
+            }
+        }
+        if (ret == 0 && changed) {
+            ret = replace_l2(bn, &table, buf);
+        }
+        s->l1[i] = table | (count == 1 || changed ? OFLAG_COPIED : 0);
+    }
+    return ret;
+}
+
 static uint64_t vmstate_base(const Qcow2State *s)
 {
     uint64_t range = qcow2_l2_range(s);
@@ -407,93 +449,109 @@ static uint64_t *load_l1(BlockNode *bn, const Qcow2Snapshot *sn, uint32_t n)
     return l1;
 }
 
-static int write_l1(BlockNode *bn, uint64_t off, const uint64_t *l1, uint32_t n)
-{
-    g_autofree uint8_t *buf = g_try_malloc((size_t)n * 8 + 1);
-
-    if (!buf) {
-        return -ENOMEM;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        st_be64(buf + (size_t)i * 8, l1[i]);
-    }
-    ((Qcow2State *)bn->s)->unsynced = true;
-    return block_pwrite(bn->file, off, buf, (size_t)n * 8);
-}
-
-/* The copy of the active L1, counted; COPIED is gone from the active tables. */
-static int copy_active_l1(BlockNode *bn, Qcow2Snapshot *sn)
+/* Entry @i of the active L1 goes to @to too, or (VM state) alone; nothing in it
+ * is COPIED any more. */
+static int share_l2(BlockNode *bn, uint32_t i, bool alone, uint8_t *buf,
+                    uint64_t *to)
 {
     Qcow2State *s = bn->s;
-    uint64_t bytes = MAX((uint64_t)s->h.l1_size * 8, 1);
-    int ret = qcow2_flush_locked(bn);
+    uint64_t table = s->l1[i] & ENTRY_OFFSET;
+    bool flags = false;
+    int ret;
 
-    if (ret == 0) {
-        ret = qcow2_alloc(bn, to_clusters(s, bytes), false, &sn->l1_offset);
+    if (!table) {
+        return 0;
     }
-    if (ret < 0) {
-        return ret;
+    ret = read_l2(bn, table, i, buf);
+    for (unsigned k = 0; k < 1u << s->l2_bits && ret == 0; k++) {
+        uint64_t e = l2_entry(s, buf, k);
+
+        if (e & OFLAG_COPIED) {
+            l2_set(s, buf, k, e & ~OFLAG_COPIED, l2_bitmap(s, buf, k));
+            flags = true;
+        }
     }
-    sn->l1_size = s->h.l1_size;
-    ret = qcow2_l1_refcounts(bn, s->l1, s->h.l1_size, 1);
-    if (ret == 0) {
-        ret = qcow2_sync(bn); /* the counts first: too high is a leak */
+    if (ret == 0 && flags) {
+        ret = replace_l2(bn, &table, buf);
     }
-    if (ret == 0) {
-        ret = qcow2_fix_copied(bn);
+    if (ret == 0 && !alone) {
+        ret = l2_refcounts(bn, buf, 1);
+        if (ret == 0) {
+            ret = qcow2_refcount_add(bn, table, s->cluster_size, 1);
+        }
     }
-    if (ret == 0) {
-        ret = qcow2_sync(bn);
-    }
-    if (ret == 0) {
-        ret = write_l1(bn, sn->l1_offset, s->l1, s->h.l1_size);
-    }
-    if (ret < 0) {
-        qcow2_free_now(bn, sn->l1_offset, bytes);
-    }
+    *to = table;
+    s->l1[i] = alone ? 0 : table;
     return ret;
+}
+
+/* The snapshot's L1, which leads to all that the active one did. VM state is
+ * the snapshot's alone from now on. */
+static int share_l1(BlockNode *bn, Qcow2Snapshot *sn)
+{
+    Qcow2State *s = bn->s;
+    uint32_t n = s->h.l1_size;
+    uint64_t disk = vmstate_base(s) / qcow2_l2_range(s);
+    g_autofree uint64_t *l1 = g_try_new0(uint64_t, MAX(n, 1));
+    g_autofree uint8_t *buf = g_try_malloc(s->cluster_size);
+    int ret = l1 && buf ? 0 : -ENOMEM;
+
+    for (uint32_t i = 0; i < n && ret == 0; i++) {
+        ret = share_l2(bn, i, i >= disk, buf, &l1[i]);
+    }
+    sn->l1_size = n;
+    if (ret == 0) {
+        ret = qcow2_alloc(bn, to_clusters(s, MAX((uint64_t)n * 8, 1)), false,
+                          &sn->l1_offset);
+    }
+    return ret == 0 ? qcow2_write_table(bn, l1, n, sn->l1_offset) : ret;
 }
 
 static int create_locked(BlockNode *bn, SnapshotInfo *info)
 {
     Qcow2State *s = bn->s;
-    Qcow2Snapshot sn = { .info = *info };
-    uint64_t old_off = s->h.snapshots_offset,
-             old_len = qcow2_snapshot_table_bytes(s);
+    Qcow2Snapshot *old = s->snapshots, *now, *sn;
+    uint32_t n = s->h.nb_snapshots;
     int ret;
 
-    if (s->h.nb_snapshots >= QCOW2_MAX_SNAPSHOTS) {
+    if (n >= QCOW2_MAX_SNAPSHOTS) {
         return -EFBIG;
     }
     if (s->data_file) {
         return -ENOTSUP;
     }
-    if (!sn.info.id[0]) {
-        next_id(s, sn.info.id, sizeof(sn.info.id));
+    now = g_new0(Qcow2Snapshot, n + 1);
+    if (n) {
+        memcpy(now, s->snapshots, n * sizeof(*now));
     }
-    sn.info.disk_size = bn->size;
-    ret = copy_active_l1(bn, &sn);
+    sn = &now[n];
+    sn->info = *info;
+    if (!sn->info.id[0]) {
+        next_id(s, sn->info.id, sizeof(sn->info.id));
+    }
+    sn->info.disk_size = bn->size;
+    ret = qcow2_shadow_begin(bn);
     if (ret < 0) {
+        g_free(now);
         return ret;
     }
-    s->snapshots = g_renew(Qcow2Snapshot, s->snapshots, s->h.nb_snapshots + 1);
-    s->snapshots[s->h.nb_snapshots++] = sn;
-    ret = qcow2_write_snapshots(bn);
-    if (ret < 0) { /* the copy and its references are leaked, not lost */
-        s->h.nb_snapshots--;
+    ret = share_l1(bn, sn);
+    if (ret == 0) {
+        ret = put_snapshots(bn, now, n + 1);
+    }
+    if (ret < 0) {
+        qcow2_shadow_abort(bn);
+    } else {
+        ret = qcow2_shadow_commit(bn);
+    }
+    if (ret < 0) {
+        s->snapshots = old;
+        g_free(now);
         return ret;
     }
-    *info = sn.info;
-    if (old_len && old_off) {
-        qcow2_free_later(bn, old_off, old_len);
-    }
-    if (info->vm_state_size) { /* the snapshot has it now */
-        uint64_t base = vmstate_base(s);
-
-        ret = qcow2_discard_range(
-            bn, base, s->h.l1_size * qcow2_l2_range(s) - base, true);
-    }
-    return ret == 0 ? qcow2_flush_locked(bn) : ret;
+    *info = sn->info;
+    g_free(old);
+    return 0;
 }
 
 static bool snapshot_create(BlockNode *bn, SnapshotInfo *info, GError **errp)
@@ -520,65 +578,48 @@ static bool snapshot_create(BlockNode *bn, SnapshotInfo *info, GError **errp)
     return ret == 0;
 }
 
-/* Everything of @l1 is referred to once more and once less from @old. */
+/* The snapshot's tables become the active ones too. Part of a shadow. */
 static int apply_l1(BlockNode *bn, const Qcow2Snapshot *sn)
 {
     Qcow2State *s = bn->s;
-    g_autofree uint64_t *l1 = NULL, *old = NULL;
     uint32_t n = MAX(s->h.l1_size, sn->l1_size);
-    int ret = 0;
+    g_autofree uint64_t *l1 = load_l1(bn, sn, n), *old = NULL;
+    uint32_t old_n = s->h.l1_size;
+    int ret = l1 ? 0 : -EIO;
 
-    if (sn->l1_size > s->h.l1_size) {
-        ret = qcow2_grow_l1(bn, sn->l1_size);
-        if (ret < 0) {
-            return ret;
-        }
-    }
-    n = s->h.l1_size;
-    l1 = load_l1(bn, sn, n);
-    if (!l1) {
-        return -EIO;
-    }
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n && ret == 0; i++) {
         l1[i] &= ~OFLAG_COPIED;
     }
-    ret = qcow2_flush_locked(bn);
     if (ret == 0) {
-        ret = qcow2_l1_refcounts(bn, l1, n, 1);
-    }
-    if (ret == 0) {
-        ret = qcow2_flush_locked(bn);
-    }
-    if (ret == 0) {
-        ret = write_l1(bn, s->h.l1_offset, l1, n);
-    }
-    if (ret == 0) {
-        ret = qcow2_fsync(bn);
+        ret = l1_refcounts(bn, l1, n, 1);
     }
     if (ret < 0) {
         return ret;
     }
     old = s->l1;
     s->l1 = g_steal_pointer(&l1);
-    ret = qcow2_l1_refcounts(bn, old, n, -1);
-    qcow2_cache_empty(s->l2_cache);
-    if (ret == 0) {
-        ret = qcow2_fix_copied(bn);
-    }
-    return ret == 0 ? qcow2_flush_locked(bn) : ret;
+    s->h.l1_size = n;
+    ret = l1_refcounts(bn, old, old_n, -1);
+    return ret == 0 ? copied_anew(bn, true) : ret;
 }
 
-static int set_size(BlockNode *bn, uint64_t size)
+static int apply_locked(BlockNode *bn, const Qcow2Snapshot *sn)
 {
     Qcow2State *s = bn->s;
-    int ret;
+    int ret = qcow2_shadow_begin(bn);
 
-    if (size == s->h.size) {
-        return 0;
+    if (ret < 0) {
+        return ret;
     }
-    s->h.size = bn->size = size;
-    ret = qcow2_write_header(bn);
-    return ret == 0 ? qcow2_fsync(bn) : ret;
+    ret = apply_l1(bn, sn);
+    if (ret < 0) {
+        qcow2_shadow_abort(bn);
+        return ret;
+    }
+    s->h.size = bn->size = sn->info.disk_size;
+    ret = qcow2_shadow_commit(bn);
+    qcow2_cache_empty(s->l2_cache);
+    return ret;
 }
 
 static bool snapshot_apply(BlockNode *bn, const char *id_or_name, GError **errp)
@@ -591,10 +632,7 @@ static bool snapshot_apply(BlockNode *bn, const char *id_or_name, GError **errp)
     i = find_snapshot(s, id_or_name);
     ret = i < 0 ? -ENOENT : bn->read_only ? -EROFS : 0;
     if (ret == 0) {
-        ret = apply_l1(bn, &s->snapshots[i]);
-    }
-    if (ret == 0) {
-        ret = set_size(bn, s->snapshots[i].info.disk_size);
+        ret = apply_locked(bn, &s->snapshots[i]);
     }
     qcow2_bitmaps_mark(s, 0, bn->size);
     g_mutex_unlock(&s->lock);
@@ -609,40 +647,41 @@ static bool snapshot_apply(BlockNode *bn, const char *id_or_name, GError **errp)
 static int remove_locked(BlockNode *bn, int at)
 {
     Qcow2State *s = bn->s;
-    Qcow2Snapshot sn = s->snapshots[at];
-    uint64_t old_off = s->h.snapshots_offset,
-             old_len = qcow2_snapshot_table_bytes(s);
+    Qcow2Snapshot *old = s->snapshots, sn = old[at], *now;
+    uint32_t n = s->h.nb_snapshots - 1;
     g_autofree uint64_t *l1 = load_l1(bn, &sn, sn.l1_size);
-    int ret = l1 ? qcow2_flush_locked(bn) : -EIO;
+    int ret = l1 ? qcow2_shadow_begin(bn) : -EIO;
 
     if (ret < 0) {
         return ret;
     }
-    s->h.nb_snapshots--;
-    memmove(s->snapshots + at, s->snapshots + at + 1,
-            (s->h.nb_snapshots - (uint32_t)at) * sizeof(sn));
-    ret = qcow2_write_snapshots(bn);
-    if (ret < 0) {
-        memmove(s->snapshots + at + 1, s->snapshots + at,
-                (s->h.nb_snapshots - (uint32_t)at) * sizeof(sn));
-        s->snapshots[at] = sn;
-        s->h.nb_snapshots++;
-        return ret;
-    }
-    snapshot_clear(&sn);
-    qcow2_free_later(bn, old_off, old_len);
-    ret = qcow2_l1_refcounts(bn, l1, sn.l1_size, -1);
+    now = g_new0(Qcow2Snapshot, n + 1);
+    memcpy(now, old, (size_t)at * sizeof(sn));
+    memcpy(now + at, old + at + 1, (n - (uint32_t)at) * sizeof(sn));
+    ret = l1_refcounts(bn, l1, sn.l1_size, -1);
     if (ret == 0) {
         ret = qcow2_refcount_add(bn, sn.l1_offset,
                                  MAX((uint64_t)sn.l1_size * 8, 1), -1);
     }
     if (ret == 0) {
-        ret = qcow2_fix_copied(bn);
+        ret = copied_anew(bn, false);
     }
     if (ret == 0) {
-        ret = qcow2_sync_copied(bn);
+        ret = put_snapshots(bn, now, n);
     }
-    return ret == 0 ? qcow2_flush_locked(bn) : ret;
+    if (ret < 0) {
+        qcow2_shadow_abort(bn);
+    } else {
+        ret = qcow2_shadow_commit(bn);
+    }
+    if (ret < 0) {
+        s->snapshots = old;
+        g_free(now);
+        return ret;
+    }
+    snapshot_clear(&sn);
+    g_free(old);
+    return 0;
 }
 
 static bool snapshot_remove(BlockNode *bn, const char *id_or_name,

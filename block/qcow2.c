@@ -105,6 +105,7 @@ void qcow2_unload(BlockNode *bn)
 
     g_clear_pointer(&s->l1, g_free);
     g_clear_pointer(&s->reftable, g_free);
+    qcow2_overlap_forget(s);
     s->l1_dirty = s->reftable_dirty = false;
     s->free_hint = s->byte_off = 0;
 }
@@ -207,6 +208,7 @@ static bool open_steps(BlockNode *bn, KeyVal *options, GError **errp)
     bool lazy;
 
     if (!qcow2_read_header(bn, errp) ||
+        !qcow2_overlap_options(s, options, errp) ||
         !keyval_size(options, "cache-size", 1, 0, &all_bytes, errp) ||
         !keyval_size(options, "l2-cache-size", 1, all_bytes, &l2_bytes, errp) ||
         !keyval_size(options, "refcount-cache-size", 1, REF_CACHE_MIN,
@@ -593,8 +595,10 @@ static void map_to_extent(BlockNode *bn, uint64_t off, const Qcow2Map *m,
     default:
         out->kind = EXTENT_DATA;
         out->has_offset = !s->h.crypt_method;
-        out->in_place = m->copied && !s->h.crypt_method &&
-                        qcow2_bitmaps_have(s, off, m->len);
+        out->in_place =
+            m->copied && !s->h.crypt_method &&
+            qcow2_bitmaps_have(s, off, m->len) &&
+            (s->data_file || !qcow2_overlap(bn, m->host, m->len, 0));
         break;
     }
 }

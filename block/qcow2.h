@@ -79,6 +79,8 @@ typedef struct Qcow2Snapshot {
 typedef struct Qcow2Cache Qcow2Cache;
 typedef struct Qcow2Bitmap Qcow2Bitmap;
 typedef struct Qcow2Crypto Qcow2Crypto;
+typedef struct Qcow2Shadow Qcow2Shadow;
+typedef struct Qcow2Overlap Qcow2Overlap;
 typedef struct Qcow2Codec Qcow2Codec;
 
 typedef struct Qcow2Range {
@@ -143,14 +145,18 @@ typedef struct Qcow2State {
     uint64_t byte_off;  /* where the next compressed cluster may go; 0 */
     GArray *pending;    /* of Qcow2Range: freed after the next sync */
     uint64_t pending_bytes;
-    GQueue allocs;      /* of Qcow2Write, in flight */
-    bool lazy;          /* refcounts wait for close; the dirty bit is on */
-    bool unsynced;      /* something was written since the last fsync */
-    bool discard_freed; /* freed clusters are discarded in the file */
-    bool flush_failed;  /* and the caller was told */
-    bool broken;        /* metadata contradicts itself: no more writes */
+    GQueue allocs;         /* of Qcow2Write, in flight */
+    unsigned overlap_mask; /* OVERLAP_* that are looked for */
+    Qcow2Overlap *overlap; /* made when needed; NULL: to be made */
+    Qcow2Shadow *shadow;   /* between begin and commit; else NULL */
+    bool lazy;             /* refcounts wait for close; the dirty bit is on */
+    bool unsynced;         /* something was written since the last fsync */
+    bool discard_freed;    /* freed clusters are discarded in the file */
+    bool flush_failed;     /* and the caller was told */
+    bool broken;           /* metadata contradicts itself: no more writes */
 
     Qcow2Snapshot *snapshots; /* h.nb_snapshots of them */
+    uint64_t snapshots_len;   /* bytes of their table in the file */
     Qcow2Bitmap *bitmaps;     /* loaded for recording; qcow2-bitmap.c */
     GByteArray *bitmap_ext;   /* contents of the extension, or NULL */
     Qcow2Range crypto_hdr;    /* of the LUKS header */
@@ -256,6 +262,11 @@ uint64_t qcow2_l2_range(const Qcow2State *s); /* guest bytes of an L2 table */
 /* ---- qcow2-alloc.c ----------------------------------------------------------------- */
 
 int qcow2_refcount(BlockNode *bn, uint64_t cluster, bool nowait, uint64_t *out);
+/* As another refcount table has it. */
+int qcow2_refcount_in(BlockNode *bn, const uint64_t *reftable, uint32_t len,
+                      uint64_t cluster, uint64_t *out);
+/* The first of @n free clusters in a row; they stay free. */
+int qcow2_find_free(BlockNode *bn, uint64_t n, uint64_t *out);
 uint64_t qcow2_refcount_at(const Qcow2State *s, const uint8_t *block,
                            uint64_t idx);
 void qcow2_refcount_put(const Qcow2State *s, uint8_t *block, uint64_t idx,
@@ -274,16 +285,43 @@ void qcow2_free_entry(BlockNode *bn, uint64_t entry);
 void qcow2_free_now(BlockNode *bn, uint64_t off, uint64_t len);
 /* Writes tables in order: see the invariants. */
 int qcow2_sync(BlockNode *bn);
-/* When nothing but COPIED flags and falling refcounts is new: flags first. */
-int qcow2_sync_copied(BlockNode *bn);
+int qcow2_write_refcounts(BlockNode *bn); /* even lazy ones */
 int qcow2_fsync(BlockNode *bn);
 bool qcow2_has_pending(const Qcow2State *s);
+
+/* Before the first change: the dirty bit of lazy refcounts. */
+int qcow2_mark_dirty(BlockNode *bn);
+
+/* ---- qcow2-write.c ------------------------------------------------------------------- */
 
 int qcow2_write_begin(BlockNode *bn, uint64_t off, uint64_t len, bool nowait,
                       Qcow2Write *w);
 int qcow2_write_end(BlockNode *bn, Qcow2Write *w, int ret);
-/* Before the first change: the dirty bit of lazy refcounts. */
-int qcow2_mark_dirty(BlockNode *bn);
+
+/* ---- qcow2-overlap.c ------------------------------------------------------------------ */
+
+enum { /* what a write may hit */
+       OVERLAP_HEADER = 1 << 0,
+       OVERLAP_L1 = 1 << 1,
+       OVERLAP_L2 = 1 << 2,
+       OVERLAP_REFTABLE = 1 << 3,
+       OVERLAP_REFBLOCK = 1 << 4,
+       OVERLAP_SNAPSHOTS = 1 << 5,
+       OVERLAP_INACTIVE_L1 = 1 << 6,
+       OVERLAP_INACTIVE_L2 = 1 << 7,
+       OVERLAP_BITMAPS = 1 << 8,
+};
+
+bool qcow2_overlap_options(Qcow2State *s, KeyVal *options, GError **errp);
+/* The tables at [off, off + len), but those of the kinds @ignore. */
+unsigned qcow2_overlap(BlockNode *bn, uint64_t off, uint64_t len,
+                       unsigned ignore);
+/* -EIO, and the image is marked corrupt: a write there would destroy them.
+ * @ignore: what is to be written, 0 for the guest's data. */
+int qcow2_check_write(BlockNode *bn, uint64_t off, uint64_t len,
+                      unsigned ignore);
+void qcow2_overlap_add(Qcow2State *s, unsigned kind, uint64_t off);
+void qcow2_overlap_forget(Qcow2State *s); /* tables have moved */
 
 /* ---- qcow2-cache.c ------------------------------------------------------------------- */
 
@@ -304,14 +342,26 @@ void qcow2_cache_empty(Qcow2Cache *c); /* forgets all, dirty or not */
 extern const SnapshotOps qcow2_snapshot_ops;
 bool qcow2_read_snapshots(BlockNode *bn, GError **errp);
 void qcow2_free_snapshots(Qcow2State *s);
-int qcow2_write_snapshots(BlockNode *bn);
-/* Bytes of the table as it is in the file. */
-uint64_t qcow2_snapshot_table_bytes(const Qcow2State *s);
-/* Sets or clears COPIED in the active tables as the refcounts are. */
+/* Sets or clears COPIED in the active tables, in place, as the refcounts are:
+ * for check. */
 int qcow2_fix_copied(BlockNode *bn);
-/* +1, -1 on all that an L1 table (host order) refers to. */
-int qcow2_l1_refcounts(BlockNode *bn, const uint64_t *l1, uint32_t n,
-                       int delta);
+
+/* ---- qcow2-shadow.c -------------------------------------------------------------------- */
+
+/* Flushes; from here on tables change in memory alone. Fails with nothing
+ * changed. */
+int qcow2_shadow_begin(BlockNode *bn);
+/* Writes s->l1 and the refcounts to new places, then the header with what s->h
+ * has: size, L1, snapshots. On failure aborts. */
+int qcow2_shadow_commit(BlockNode *bn);
+void qcow2_shadow_abort(BlockNode *bn); /* all is as it was before begin */
+/* A table of host order to @off. */
+int qcow2_write_table(BlockNode *bn, const uint64_t *table, uint64_t n,
+                      uint64_t off);
+/* For the allocator. */
+int qcow2_shadow_was_free(BlockNode *bn, uint64_t cluster, bool *is_free);
+void qcow2_shadow_freed(Qcow2State *s, uint64_t cluster);
+int qcow2_shadow_grow_reftable(BlockNode *bn, uint64_t need);
 
 /* ---- qcow2-compress.c ------------------------------------------------------------------ */
 

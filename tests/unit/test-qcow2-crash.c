@@ -275,6 +275,121 @@ static void replay(const Session *s, bool lazy)
     }
 }
 
+static void vm_state(Session *s)
+{
+    uint8_t buf[9000];
+
+    memset(buf, 0x77, sizeof(buf));
+    g_assert_cmpint(
+        s->bn->drv->snapshots->vmstate_write(s->bn, 0, buf, sizeof(buf)), ==,
+        0);
+}
+
+/* Back to the snapshot: its view is that of the guest's last flush. */
+static void go_back(Session *s)
+{
+    g_autoptr(GError) err = NULL;
+
+    touch(s, 0, SIZE);
+    s->bn->drv->snapshots->apply(s->bn, "s", &err);
+    g_assert_no_error(err);
+    g_assert_cmpint(block_pread(s->bn, 0, s->model, SIZE), ==, 0);
+    mark(s);
+}
+
+/* To a larger and back to the old size: what is cut off was never used. */
+static void resize(Session *s, const char *prealloc)
+{
+    g_autoptr(GError) err = NULL;
+
+    block_resize(s->bn, 3 * SIZE / 2, prealloc, false, &err);
+    g_assert_no_error(err);
+    block_resize(s->bn, SIZE, "off", true, &err);
+    g_assert_no_error(err);
+}
+
+static void compressed(Session *s, unsigned i)
+{
+    uint64_t off = (i * 5 % 8) * (SIZE / 8);
+    g_autofree uint8_t *buf = g_malloc(SIZE / 8);
+    struct iovec iov = { buf, SIZE / 8 };
+
+    for (unsigned k = 0; k < SIZE / 8; k++) {
+        buf[k] = (uint8_t)(k / 700 + i);
+    }
+    touch(s, off, SIZE / 8);
+    block_zero(s->bn, off, SIZE / 8, ZERO_MAY_UNMAP);
+    g_assert_cmpint(block_pwritev(s->bn, off, &iov, 1, WRITE_COMPRESSED), ==,
+                    0);
+    memcpy(s->model + off, buf, SIZE / 8);
+}
+
+static void bitmaps(Session *s, bool first)
+{
+    const BitmapOps *ops = s->bn->drv->bitmaps;
+    BitmapInfo info = { .name = "b0", .granularity = 65536, .enabled = true };
+    g_autoptr(GError) err = NULL;
+
+    if (first) {
+        ops->add(s->bn, &info, &err);
+        g_assert_no_error(err);
+        g_strlcpy(info.name, "b1", sizeof(info.name));
+        ops->add(s->bn, &info, &err);
+    } else {
+        ops->merge(s->bn, "b0", s->bn, "b1", &err);
+        g_assert_no_error(err);
+        ops->clear(s->bn, "b1", &err);
+        g_assert_no_error(err);
+        ops->remove(s->bn, "b1", &err);
+    }
+    g_assert_no_error(err);
+}
+
+/* What happens between the guest's operations. */
+static void extra_op(Session *s, unsigned i, const char *opts)
+{
+    bool snapshots = !strstr(opts, "refcount_bits=1");
+    /* a header of 512 bytes has no room for the extension */
+    bool v3 = !strstr(opts, "0.10") && !strstr(opts, "cluster_size=512");
+
+    switch (i) {
+    case OPS / 6:
+        if (v3) {
+            bitmaps(s, true);
+        }
+        break;
+    case OPS / 4:
+        compressed(s, i);
+        break;
+    case OPS / 3:
+        if (snapshots) {
+            vm_state(s);
+            take_snapshot(s);
+        }
+        break;
+    case OPS / 2:
+        if (v3) {
+            bitmaps(s, false);
+        } else if (!strstr(opts, "0.10")) { /* v2: not with snapshots */
+            resize(s, "off");
+        }
+        break;
+    case 7 * OPS / 12:
+        compressed(s, i);
+        if (snapshots) {
+            go_back(s);
+        }
+        break;
+    case 2 * OPS / 3:
+        if (snapshots) {
+            s->bn->drv->snapshots->remove(s->bn, "s", NULL);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
 static void test_crash(gconstpointer opts)
 {
     Session s;
@@ -283,12 +398,7 @@ static void test_crash(gconstpointer opts)
     session_start(&s, opts, true);
     for (unsigned i = 0; i < OPS; i++) {
         g_assert_cmpint(guest_op(&s, i), ==, 0);
-        if (i == OPS / 3 && !strstr(opts, "refcount_bits=1")) {
-            take_snapshot(&s);
-        }
-        if (i == 2 * OPS / 3 && !strstr(opts, "refcount_bits=1")) {
-            s.bn->drv->snapshots->remove(s.bn, "s", NULL);
-        }
+        extra_op(&s, i, opts);
     }
     block_close(s.bn, NULL);
     replay(&s, lazy);
