@@ -72,4 +72,10 @@ void hmp_loadvm(Monitor *mon, const Args *args);
 void hmp_delvm(Monitor *mon, const Args *args);
 void hmp_info_snapshots(Monitor *mon, const Args *args);
 
+/* hmp-migrate.c */
+void hmp_migrate(Monitor *mon, const Args *args);
+void hmp_migrate_cancel(Monitor *mon, const Args *args);
+void hmp_migrate_incoming(Monitor *mon, const Args *args);
+void hmp_info_migrate(Monitor *mon, const Args *args);
+
 #endif

@@ -13,6 +13,7 @@
 #include "util/error.h"
 #include "util/keyval.h"
 #include "util/log.h"
+#include "system/migrate.h"
 #include "system/snapshot.h"
 #include "system/snapshot-stream.h"
 #include "system/cli-opts.h"
@@ -108,6 +109,7 @@ OPT_STRING(initrd, cfg.initrd)
 OPT_STRING(append, cfg.append)
 OPT_STRING(pidfile, pidfile)
 OPT_STRING(loadvm, loadvm)
+OPT_STRING(incoming, incoming)
 OPT_STRING(debugcon, debugcon)
 #undef OPT_STRING
 
@@ -859,6 +861,7 @@ void cli_free(Cli *cli)
     g_free(cli->debugcon);
     g_free(cli->pidfile);
     g_free(cli->loadvm);
+    g_free(cli->incoming);
     if (cli->print) {
         g_string_free(cli->print, TRUE);
     }
@@ -1110,6 +1113,10 @@ static bool build_all(Machine *m, Cli *cli, GError **errp)
         return false;
     }
     machine_reset(m);
+    if (cli->incoming &&
+        !migrate_listen(m, cli->incoming, !m->cfg.start_paused, errp)) {
+        return false;
+    }
     return !cli->loadvm || snapshot_load(m, cli->loadvm, NULL, errp);
 }
 
@@ -1180,6 +1187,7 @@ void cli_teardown(Machine *m)
         cpus_destroy(m);
     }
     accel_close(m);
+    migrate_free(m);
     snap_forget(m);
     drives_free(m);
     objects_free(m);

@@ -17,7 +17,7 @@ struct Cli {
     GPtrArray *chardevs, *devices, *objects, *blockdevs; /* of char * */
     GPtrArray *drives;             /* of cli-drive.c; may be NULL */
     GPtrArray *serials, *monitors; /* of CliPort */
-    char *debugcon, *pidfile, *loadvm;
+    char *debugcon, *pidfile, *loadvm, *incoming;
     MachineConfig cfg;
     int echr;
     bool snapshot; /* of all drives */

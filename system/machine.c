@@ -49,6 +49,9 @@ static const char *const run_state_names[] = {
     [RUN_GUEST_PANICKED] = "guest-panicked",
     [RUN_SAVE_VM] = "save-vm",
     [RUN_RESTORE_VM] = "restore-vm",
+    [RUN_INMIGRATE] = "inmigrate",
+    [RUN_FINISH_MIGRATE] = "finish-migrate",
+    [RUN_POSTMIGRATE] = "postmigrate",
     [RUN_INTERNAL_ERROR] = "internal-error",
     [RUN_DEBUG] = "debug",
     [RUN_IO_ERROR] = "io-error",
@@ -133,6 +136,10 @@ bool machine_start(Machine *m, GError **errp)
 {
     if (m->state == RUN_RUNNING) {
         return true;
+    }
+    if (m->state == RUN_INMIGRATE) {
+        error_setg(errp, "Guest is waiting for an incoming migration");
+        return false;
     }
     if (needs_reset(m->state)) {
         error_setg(errp, "Resetting the Virtual Machine is required");

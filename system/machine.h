@@ -44,6 +44,9 @@ typedef enum RunState {
     RUN_GUEST_PANICKED,
     RUN_SAVE_VM,
     RUN_RESTORE_VM,
+    RUN_INMIGRATE,      /* waits for -incoming */
+    RUN_FINISH_MIGRATE, /* is being sent */
+    RUN_POSTMIGRATE,    /* was sent */
     RUN_INTERNAL_ERROR,
     RUN_DEBUG,
     RUN_IO_ERROR, /* a disk's; "cont" tries again */
@@ -118,6 +121,7 @@ struct Machine {
     ResetCause reset_cause; /* of the last reset */
     void *board;            /* what build() wants to find again in reset() */
     void *requests;         /* of machine.c */
+    void *migration;        /* of migrate.c */
     void *snapshot;         /* the SnapImage that RAM lies over, or NULL */
     /* Set by cpus_create(), called by machine.c from the main loop: start, stop
      * and reset the vCPUs. NULL in device tests. */

@@ -115,7 +115,8 @@ int main(int argc, char **argv)
         return fail(err);
     }
     if (!catch_signals(m, &err) ||
-        (!m->cfg.start_paused && !machine_start(m, &err))) {
+        (!m->cfg.start_paused && m->state != RUN_INMIGRATE &&
+         !machine_start(m, &err))) {
         chardev_restore_terminal();
         return fail(err);
     }

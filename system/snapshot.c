@@ -102,23 +102,6 @@ static GPtrArray *disks_of(Machine *m, const SnapshotWhere *w, GError **errp)
     return g_steal_pointer(&list);
 }
 
-/* Every request ends, also those that completions start. */
-static void drain(Machine *m)
-{
-    GPtrArray *drives = machine_drives(m);
-    bool busy = true;
-
-    while (busy) {
-        busy = false;
-        for (guint i = 0; i < drives->len; i++) {
-            Drive *d = drives->pdata[i];
-
-            busy |= blk_in_flight(d->blk) > 0;
-            blk_drain(d->blk);
-        }
-    }
-}
-
 /* ---- standing still --------------------------------------------------------------- */
 
 static bool freeze(Machine *m, RunState why)
@@ -128,7 +111,7 @@ static bool freeze(Machine *m, RunState why)
     if (running) {
         machine_stop(m, why);
     }
-    drain(m);
+    drives_drain(m);
     return running;
 }
 

@@ -27,6 +27,7 @@ RULES = [
     ('system/cli.c', ALL),
     ('system/cli-', ALL),
     ('system/snapshot', ALL),
+    ('system/migrate.c', ALL),
     ('system/', MACHINE),
     ('target-x86/', PROCESSOR),
     ('accel/', PROCESSOR + ['accel']),

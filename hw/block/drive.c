@@ -284,6 +284,22 @@ bool blockdev_del(Machine *m, const char *node, GError **errp)
     return block_close(bn, errp);
 }
 
+void drives_drain(Machine *m)
+{
+    GPtrArray *drives = machine_drives(m);
+    bool busy = true;
+
+    while (busy) {
+        busy = false;
+        for (guint i = 0; i < drives->len; i++) {
+            Drive *d = drives->pdata[i];
+
+            busy |= blk_in_flight(d->blk) > 0;
+            blk_drain(d->blk);
+        }
+    }
+}
+
 void drives_free(Machine *m)
 {
     while (m->drives && m->drives->len) {

@@ -70,6 +70,8 @@ BlockGraph *machine_block_graph(Machine *m);
 /* After the board is built and -device has taken what it wants: makes devices
  * for the others, as their if= says. */
 bool drives_connect(Machine *m, GError **errp);
+/* Every request of every drive ends, also those that completions start. */
+void drives_drain(Machine *m);
 void drives_free(Machine *m); /* after the devices */
 
 const char *drive_if_name(DriveIf iface); /* "virtio" */

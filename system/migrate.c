@@ -1,0 +1,546 @@
+/*
+ * Migration of a stopped machine, see migrate.h.
+ *
+ * A thread moves the bytes, because a pipe or a socket may make it wait for
+ * ever: the main loop goes on, with "info migrate" and "migrate_cancel". The
+ * thread that sends only reads RAM, which nobody writes while the machine
+ * stands; the one that receives fills an image that the machine takes when it is
+ * complete and right.
+ */
+#include "util/osdep.h"
+#include <fcntl.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "util/error.h"
+#include "util/keyval.h"
+#include "util/log.h"
+#include "util/mainloop.h"
+#include "util/worker.h"
+#include "hw/block/drive.h"
+#include "system/migrate.h"
+#include "system/snapshot-stream.h"
+
+typedef struct Migration {
+    Machine *m;
+    MigrateStatus status;
+    bool incoming, deferred, autostart, was_running;
+    char *uri;
+    int fd, listen_fd;
+    unsigned listen_id;
+    GPid child;     /* of exec: */
+    int cancelled;  /* atomic */
+    uint64_t bytes; /* atomic */
+    int64_t began_us, ended_us;
+    GByteArray *state;
+    SnapImage *image;
+    GError *err;
+} Migration;
+
+const char *migrate_status_name(MigrateStatus s)
+{
+    static const char *const names[] = {
+        [MIGRATE_NONE] = "none",           [MIGRATE_ACTIVE] = "active",
+        [MIGRATE_COMPLETED] = "completed", [MIGRATE_FAILED] = "failed",
+        [MIGRATE_CANCELLED] = "cancelled",
+    };
+
+    return names[s];
+}
+
+/* ---- the other end --------------------------------------------------------------- */
+
+static int open_exec(Migration *g, const char *command, GError **errp)
+{
+    const char *argv[] = { "/bin/sh", "-c", command, NULL };
+    int fd = -1;
+    bool ok = g_spawn_async_with_pipes(NULL, (char **)argv, NULL,
+                                       G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
+                                       &g->child, g->incoming ? NULL : &fd,
+                                       g->incoming ? &fd : NULL, NULL, errp);
+
+    return ok ? fd : -1;
+}
+
+static int open_file(Migration *g, const char *path, GError **errp)
+{
+    int fd = g->incoming
+                 ? open(path, O_RDONLY | O_CLOEXEC)
+                 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    if (fd < 0) {
+        error_setg_errno(errp, errno, "cannot open '%s'", path);
+    }
+    return fd;
+}
+
+/* Connects, or listens when it comes in. */
+static int join(Migration *g, int fd, const struct sockaddr *sa, socklen_t len)
+{
+    int one = 1;
+
+    if (fd < 0) {
+        return -1;
+    }
+    if (g->incoming) {
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    }
+    if (g->incoming ? bind(fd, sa, len) < 0 || listen(fd, 1) < 0
+                    : connect(fd, sa, len) < 0) {
+        int saved = errno;
+
+        close(fd);
+        errno = saved;
+        return -1;
+    }
+    return fd;
+}
+
+static int open_unix(Migration *g, const char *path, GError **errp)
+{
+    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    int fd;
+
+    if (strlen(path) >= sizeof(sa.sun_path)) {
+        error_setg(errp, "the socket's path has at most %zu bytes: '%s'",
+                   sizeof(sa.sun_path) - 1, path);
+        return -1;
+    }
+    g_strlcpy(sa.sun_path, path, sizeof(sa.sun_path));
+    if (g->incoming) {
+        unlink(path);
+    }
+    fd = join(g, socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0),
+              (struct sockaddr *)&sa, sizeof(sa));
+    if (fd < 0) {
+        error_setg_errno(errp, errno, "%s '%s'",
+                         g->incoming ? "cannot listen on" : "cannot connect to",
+                         path);
+    }
+    return fd;
+}
+
+static int open_tcp(Migration *g, const char *where, GError **errp)
+{
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+                              .ai_flags = g->incoming ? AI_PASSIVE : 0 };
+    struct addrinfo *list = NULL;
+    g_autofree char *host = g_strdup(where);
+    char *port = strrchr(host, ':');
+    int fd = -1, gai;
+
+    if (!port || !port[1]) {
+        error_setg(errp, "'tcp:%s': must be tcp:HOST:PORT", where);
+        return -1;
+    }
+    *port++ = 0;
+    gai = getaddrinfo(*host ? host : NULL, port, &hints, &list);
+    if (gai) {
+        error_setg(errp, "address '%s': %s", where, gai_strerror(gai));
+        return -1;
+    }
+    for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next) {
+        fd = join(g, socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, 0),
+                  a->ai_addr, a->ai_addrlen);
+    }
+    if (fd < 0) {
+        error_setg_errno(errp, errno, "%s '%s'",
+                         g->incoming ? "cannot listen on" : "cannot connect to",
+                         where);
+    }
+    freeaddrinfo(list);
+    return fd;
+}
+
+static int open_fd(Migration *g, const char *number, GError **errp)
+{
+    uint64_t n;
+
+    if (!parse_u64(number, &n, NULL) || n > INT_MAX ||
+        fcntl((int)n, F_GETFD) < 0) {
+        error_setg(errp, "'fd:%s': not an open file descriptor", number);
+        return -1;
+    }
+    return (int)n;
+}
+
+typedef struct Scheme {
+    const char *prefix;
+    int (*open)(Migration *g, const char *rest, GError **errp);
+    bool listens;
+} Scheme;
+
+static const Scheme schemes[] = {
+    { "exec:", open_exec, false }, { "file:", open_file, false },
+    { "unix:", open_unix, true },  { "tcp:", open_tcp, true },
+    { "fd:", open_fd, false },
+};
+
+static const Scheme *scheme_of(const char *uri, GError **errp)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(schemes); i++) {
+        if (g_str_has_prefix(uri, schemes[i].prefix)) {
+            return &schemes[i];
+        }
+    }
+    error_setg(errp,
+               "unknown migration protocol: '%s' (there are exec:COMMAND, "
+               "file:PATH, unix:PATH, tcp:HOST:PORT, fd:N)",
+               uri);
+    return NULL;
+}
+
+/* ---- common ------------------------------------------------------------------------ */
+
+static Migration *migration_of(Machine *m)
+{
+    if (!m->migration) {
+        Migration *g = g_new0(Migration, 1);
+
+        g->m = m;
+        g->fd = g->listen_fd = -1;
+        m->migration = g;
+    }
+    return m->migration;
+}
+
+static bool begin(Migration *g, const char *uri, bool incoming, GError **errp)
+{
+    if (g->status == MIGRATE_ACTIVE) {
+        error_setg(errp, "There's a migration process in progress");
+        return false;
+    }
+    g_clear_error(&g->err);
+    g_free(g->uri);
+    g->uri = g_strdup(uri);
+    g->incoming = incoming;
+    g->bytes = 0;
+    g->child = 0;
+    g->cancelled = 0;
+    g->began_us = g_get_monotonic_time();
+    return true;
+}
+
+static void set_status(Migration *g, MigrateStatus status)
+{
+    g->status = status;
+    if (status != MIGRATE_ACTIVE) {
+        g->ended_us = g_get_monotonic_time();
+    }
+    machine_emit(g->m, "MIGRATION",
+                 EVENT_STR("status", migrate_status_name(status)));
+}
+
+/* Closes the pipe; a command that failed makes the migration fail. */
+static bool hang_up(Migration *g, GError **errp)
+{
+    int status = 0;
+
+    if (g->fd >= 0 && close(g->fd) < 0) {
+        error_setg_errno(errp, errno, "cannot finish writing");
+    }
+    g->fd = -1;
+    if (!g->child) {
+        return !errp || !*errp;
+    }
+    waitpid(g->child, &status, 0);
+    g_spawn_close_pid(g->child);
+    g->child = 0;
+    if (status && !*errp) {
+        error_setg(errp, "the command '%s' failed (status %d)",
+                   g->uri + strlen("exec:"),
+                   WIFEXITED(status) ? WEXITSTATUS(status) : status);
+    }
+    return !*errp;
+}
+
+/* ---- out ---------------------------------------------------------------------------- */
+
+static int send_bytes(void *opaque, const void *buf, size_t len)
+{
+    Migration *g = opaque;
+    const char *p = buf;
+
+    while (len > 0) {
+        ssize_t n;
+
+        if (__atomic_load_n(&g->cancelled, __ATOMIC_RELAXED)) {
+            return -ECANCELED;
+        }
+        n = write(g->fd, p, len);
+        if (n < 0 && errno != EINTR) {
+            return -errno;
+        }
+        if (n > 0) {
+            p += n;
+            len -= (size_t)n;
+            __atomic_fetch_add(&g->bytes, (uint64_t)n, __ATOMIC_RELAXED);
+        }
+    }
+    return 0;
+}
+
+static int send_work(void *opaque)
+{
+    Migration *g = opaque;
+    SnapSink sink = { send_bytes, g, false };
+    GError *err = NULL;
+
+    if (!snap_write(g->m, g->state, &sink, &err) || !hang_up(g, &err)) {
+        g->err = err;
+    }
+    return 0;
+}
+
+static void send_done(void *opaque, int ret)
+{
+    Migration *g = opaque;
+    Machine *m = g->m;
+
+    if (g->err) {
+        g_autoptr(GError) err = NULL;
+
+        hang_up(g, &err);
+    }
+    g_clear_pointer(&g->state, g_byte_array_unref);
+    if (!g->err) {
+        m->state = RUN_POSTMIGRATE;
+        set_status(g, MIGRATE_COMPLETED);
+        return;
+    }
+    set_status(g, g->cancelled ? MIGRATE_CANCELLED : MIGRATE_FAILED);
+    if (g->was_running) {
+        machine_start(m, NULL);
+    }
+}
+
+bool migrate_start(Machine *m, const char *uri, GError **errp)
+{
+    Migration *g = migration_of(m);
+    const Scheme *s = scheme_of(uri, errp);
+
+    if (!s || !begin(g, uri, false, errp)) {
+        return false;
+    }
+    if (m->state == RUN_INMIGRATE) {
+        error_setg(errp, "Guest is waiting for an incoming migration");
+        return false;
+    }
+    g->fd = s->open(g, uri + strlen(s->prefix), errp);
+    if (g->fd < 0) {
+        return false;
+    }
+    g->was_running = m->state == RUN_RUNNING;
+    if (g->was_running) {
+        machine_stop(m, RUN_FINISH_MIGRATE);
+    }
+    drives_drain(m);
+    g->state = snap_take_state(m, errp);
+    if (!g->state) {
+        close(g->fd);
+        g->fd = -1;
+        return g->was_running && machine_start(m, NULL) && false;
+    }
+    set_status(g, MIGRATE_ACTIVE);
+    worker_run(send_work, send_done, g);
+    return true;
+}
+
+void migrate_cancel(Machine *m)
+{
+    Migration *g = m->migration;
+
+    if (g && g->status == MIGRATE_ACTIVE) {
+        __atomic_store_n(&g->cancelled, 1, __ATOMIC_RELAXED);
+        if (g->child) {
+            kill(g->child, SIGTERM);
+        }
+        if (g->fd >= 0) {
+            shutdown(g->fd, SHUT_RDWR); /* a socket that waits wakes up */
+        }
+    }
+}
+
+void migrate_wait(Machine *m)
+{
+    Migration *g = m->migration;
+
+    while (g && g->status == MIGRATE_ACTIVE) {
+        mainloop_iterate(true);
+    }
+}
+
+void migrate_query(Machine *m, MigrateInfo *out)
+{
+    Migration *g = migration_of(m);
+    int64_t end =
+        g->status == MIGRATE_ACTIVE ? g_get_monotonic_time() : g->ended_us;
+
+    *out = (MigrateInfo) {
+        .status = g->status,
+        .incoming = g->incoming,
+        .bytes = __atomic_load_n(&g->bytes, __ATOMIC_RELAXED),
+        .ram_bytes = m->cfg.ram_size,
+        .total_ms = (end - g->began_us) / 1000,
+        .error = g->err ? g->err->message : NULL,
+    };
+}
+
+/* ---- in ----------------------------------------------------------------------------- */
+
+static int receive_bytes(void *opaque, void *buf, size_t len)
+{
+    Migration *g = opaque;
+    char *p = buf;
+
+    while (len > 0) {
+        ssize_t n = read(g->fd, p, len);
+
+        if (n == 0) {
+            return -EIO;
+        }
+        if (n < 0 && errno != EINTR) {
+            return -errno;
+        }
+        if (n > 0) {
+            p += n;
+            len -= (size_t)n;
+            __atomic_fetch_add(&g->bytes, (uint64_t)n, __ATOMIC_RELAXED);
+        }
+    }
+    return 0;
+}
+
+static int receive_work(void *opaque)
+{
+    Migration *g = opaque;
+    SnapSource src = { receive_bytes, g };
+
+    g->image = snap_read(g->m, &src, g->uri, &g->err);
+    return 0;
+}
+
+/* What QEMU does, too: a machine that did not arrive is none. */
+static void receive_failed(Migration *g)
+{
+    set_status(g, MIGRATE_FAILED);
+    error_report("load of migration failed: %s", g->err->message);
+    machine_request_shutdown(g->m, 1);
+}
+
+static void receive_done(void *opaque, int ret)
+{
+    Migration *g = opaque;
+    Machine *m = g->m;
+    SnapImage *before = NULL;
+    g_autoptr(GError) ignored = NULL;
+
+    if (g->image) {
+        before = snap_try(m, g->image, &g->err);
+    }
+    if (before) {
+        snap_free(before);
+        if (snap_take_ram(m, g->image, &g->err)) {
+            g->image = NULL;
+        }
+    }
+    g_clear_pointer(&g->image, snap_free);
+    hang_up(g, &ignored);
+    if (g->err) {
+        receive_failed(g);
+        return;
+    }
+    m->state = RUN_PAUSED;
+    set_status(g, MIGRATE_COMPLETED);
+    if (g->autostart) {
+        machine_start(m, NULL);
+    }
+}
+
+static void receive(Migration *g)
+{
+    set_status(g, MIGRATE_ACTIVE);
+    worker_run(receive_work, receive_done, g);
+}
+
+static bool accept_one(int fd, GIOCondition cond, void *opaque)
+{
+    Migration *g = opaque;
+
+    g->fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+    if (g->fd < 0) {
+        return true;
+    }
+    close(g->listen_fd);
+    g->listen_fd = -1;
+    g->listen_id = 0;
+    receive(g);
+    return false;
+}
+
+bool migrate_listen(Machine *m, const char *uri, bool autostart, GError **errp)
+{
+    Migration *g = migration_of(m);
+
+    g->autostart = autostart;
+    m->state = RUN_INMIGRATE;
+    if (!strcmp(uri, "defer")) {
+        g->deferred = true;
+        return true;
+    }
+    g->deferred = true;
+    return migrate_incoming(m, uri, errp);
+}
+
+bool migrate_incoming(Machine *m, const char *uri, GError **errp)
+{
+    Migration *g = migration_of(m);
+    const Scheme *s;
+    int fd;
+
+    if (m->state != RUN_INMIGRATE || !g->deferred) {
+        error_setg(errp, "'-incoming' was not specified on the command line");
+        return false;
+    }
+    s = scheme_of(uri, errp);
+    if (!s || !begin(g, uri, true, errp)) {
+        return false;
+    }
+    fd = s->open(g, uri + strlen(s->prefix), errp);
+    if (fd < 0) {
+        return false;
+    }
+    g->deferred = false;
+    if (s->listens) {
+        g->listen_fd = fd;
+        g->listen_id = mainloop_add_fd(fd, G_IO_IN, accept_one, g);
+    } else {
+        g->fd = fd;
+        receive(g);
+    }
+    return true;
+}
+
+void migrate_free(Machine *m)
+{
+    Migration *g = m->migration;
+
+    if (!g) {
+        return;
+    }
+    migrate_cancel(m);
+    if (g->incoming && g->status == MIGRATE_ACTIVE && g->fd >= 0 && g->child) {
+        kill(g->child, SIGTERM);
+    }
+    migrate_wait(m);
+    if (g->listen_id) {
+        mainloop_remove(g->listen_id);
+        close(g->listen_fd);
+    }
+    g_clear_error(&g->err);
+    g_free(g->uri);
+    g_free(g);
+    m->migration = NULL;
+}
