@@ -142,12 +142,35 @@ bool block_create(const char *filename, const char *fmt, KeyVal *opts,
     return drv->create(filename, opts, errp);
 }
 
+/* A device or a server's disk is there already: it must be large enough, and
+ * what began in its first sector must not be taken for an image. */
+static bool reuse(BlockNode *f, uint64_t size, GError **errp)
+{
+    uint64_t n = MIN(f->size, 512);
+    int ret;
+
+    if (size > f->size) {
+        error_setg(errp,
+                   "'%s' has %" PRIu64 " bytes, %" PRIu64 " are needed, and "
+                   "it cannot be made larger",
+                   f->filename, f->size, size);
+        return false;
+    }
+    ret = block_zero(f, 0, n, 0);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "Failed to clear '%s's first sector",
+                         f->filename);
+    }
+    return ret == 0;
+}
+
 BlockNode *block_create_file(const char *filename, uint64_t size, KeyVal *opts,
                              GError **errp)
 {
     const BlockDriver *proto = block_find_protocol(filename, errp);
     g_autoptr(KeyVal) kv = keyval_new();
     g_autofree char *text = g_strdup_printf("%" PRIu64, size);
+    BlockNode *f;
 
     if (!proto) {
         return NULL;
@@ -159,9 +182,14 @@ BlockNode *block_create_file(const char *filename, uint64_t size, KeyVal *opts,
     if (proto->create && !proto->create(filename, kv, errp)) {
         return NULL;
     }
-    return block_open(filename, proto->name, NULL,
-                      BLOCK_RDWR | BLOCK_RESIZE | BLOCK_NO_SHARE | BLOCK_UNMAP,
-                      errp);
+    f = block_open(filename, proto->name, NULL,
+                   BLOCK_RDWR | BLOCK_RESIZE | BLOCK_NO_SHARE | BLOCK_UNMAP,
+                   errp);
+    if (f && !proto->create && !reuse(f, size, errp)) {
+        block_close(f, NULL);
+        return NULL;
+    }
+    return f;
 }
 
 /* ---- the rest ------------------------------------------------------------------------ */

@@ -9,6 +9,8 @@
 
 #include "util/error.h"
 
+#include <sys/stat.h>
+
 bool block_has_protocol(const char *filename)
 {
     const char *p = filename + strcspn(filename, ":/");
@@ -26,14 +28,20 @@ const BlockDriver *block_find_driver(const char *name)
     return NULL;
 }
 
+static bool is_device(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode));
+}
+
 const BlockDriver *block_find_protocol(const char *filename, GError **errp)
 {
     /* "nbd+unix://": what is behind the plus is the driver's matter */
     size_t len = strcspn(filename, ":/+");
 
     if (!block_has_protocol(filename)) {
-        return block_find_driver(
-            g_str_has_prefix(filename, "/dev/") ? "host_device" : "file");
+        return block_find_driver(is_device(filename) ? "host_device" : "file");
     }
     for (unsigned i = 0; block_drivers[i]; i++) {
         const char *prefix = block_drivers[i]->prefix;

@@ -382,7 +382,8 @@ int block_is_zero(BlockNode *bn, uint64_t off, uint64_t len, uint64_t *n);
 bool block_create(const char *filename, const char *fmt, KeyVal *opts,
                   unsigned flags, GError **errp);
 /* The file itself: a driver's create() begins with it. An existing one is
- * emptied. Returns it open for writing. */
+ * emptied; a device or a server's disk must have the size and loses its first
+ * sector. Returns it open for writing. */
 BlockNode *block_create_file(const char *filename, uint64_t size, KeyVal *opts,
                              GError **errp);
 bool block_resize(BlockNode *bn, uint64_t size, const char *prealloc,

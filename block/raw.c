@@ -126,9 +126,14 @@ static bool raw_create(const char *filename, KeyVal *opts, GError **errp)
         return false;
     }
     if (!proto->create) {
-        error_setg(errp, "Protocol driver '%s' does not support image creation",
-                   proto->name);
-        return false;
+        BlockNode *f;
+        uint64_t size;
+
+        if (!keyval_size(opts, "size", 1, 0, &size, errp)) {
+            return false;
+        }
+        f = block_create_file(filename, size, NULL, errp);
+        return f && block_close(f, errp);
     }
     return proto->create(filename, opts, errp);
 }

@@ -58,7 +58,13 @@ u="nbd+unix:///my%20export?socket=$PWD/sock"
 "$IMG" info -f raw "$u" | grep -q '20 MiB'
 ! "$IMG" info "nbd+unix:///wrong?socket=$PWD/sock" 2>out || exit 1
 grep -q wrong out
-"$IMG" convert -n -f raw -O raw b.raw "$u"
+# What the disk held before is gone where the source has zeroes.
+"$IO" -f raw -c 'write -P 9 0 20M' "$u" >/dev/null
+"$IMG" convert -f raw -O raw b.raw "$u"
+"$IO" -f raw -c 'write -z 10M 10M' "$u" >/dev/null
+"$IMG" compare -q -f raw -F raw b.raw "$u"
+! "$IMG" create -f raw "$u" 21M >out 2>&1 || exit 1
+grep -q 'cannot be made larger' out
 "$IMG" create -q -f qcow2 "$u" 12M
 "$IMG" convert -n -f raw -O qcow2 b.raw "$u"
 "$IMG" compare -q -f raw -F qcow2 b.raw "$u"

@@ -353,6 +353,15 @@ static bool copy_bitmaps(const Convert *c)
     return true;
 }
 
+/* Does what was just made read as zeroes? A device or a server's disk, which
+ * cannot be made, holds what it held. */
+static bool is_fresh(const Convert *c)
+{
+    const BlockNode *below = c->dst->file ? c->dst->file : c->dst;
+
+    return !img_has(c->a, 'n') && !c->backing && below->drv->create;
+}
+
 static bool run(Convert *c)
 {
     const ImgArgs *a = c->a;
@@ -362,10 +371,7 @@ static bool run(Convert *c)
         .nsrc = c->nsrc,
         .dst = c->dst,
         .compress = img_has(a, 'c'),
-        .dst_is_zero = (!img_has(a, 'n') && !c->backing &&
-                        strcmp(c->fmt, "host_device") != 0 &&
-                        !g_str_has_prefix(c->dst_name, "/dev/")) ||
-                       img_has(a, IMG_TARGET_IS_ZERO),
+        .dst_is_zero = is_fresh(c) || img_has(a, IMG_TARGET_IS_ZERO),
         .dst_backing = c->backing != NULL,
         .min_sparse = (uint64_t)c->sparse,
         .workers = (unsigned)c->workers,
