@@ -193,7 +193,8 @@ static void do_work_locked(CpuThread *t)
 
 static bool cpu_idle(const X86Cpu *cpu)
 {
-    return (cpu->s.halted || cpu->s.mp_state == MP_WAIT_SIPI) &&
+    return !cpu->sleeps_in_engine &&
+           (cpu->s.halted || cpu->s.mp_state == MP_WAIT_SIPI) &&
            !x86_has_work(cpu);
 }
 

@@ -120,9 +120,32 @@ static inline bool host_has_irqchip(const Machine *m)
     return m->host && m->host->irqchip;
 }
 
+/* false: the controllers are ours, drive them. */
+static inline bool host_set_gsi(Machine *m, unsigned gsi, int level)
+{
+    if (!host_has_irqchip(m)) {
+        return false;
+    }
+    m->host->ops->set_gsi(m, gsi, level);
+    return true;
+}
+
 static inline bool host_has_pit(const Machine *m)
 {
     return m->host && m->host->pit;
+}
+
+/* The HPET takes the 8254's place at IRQ 0, or gives it back: a kernel's 8254
+ * does not drive a line of ours that could be cut. */
+static inline void host_set_hpet_legacy(Machine *m, bool on)
+{
+    HostPit pit;
+
+    if (host_has_pit(m)) {
+        m->host->ops->get_pit(m, &pit);
+        pit.hpet_legacy = on;
+        m->host->ops->set_pit(m, &pit);
+    }
 }
 
 #endif

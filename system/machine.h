@@ -30,6 +30,8 @@ typedef struct MachineClass {
     /* Where -drive if=virtio and -nic put their devices: "PCI", "virtio-bus";
      * NULL: there are none. */
     const char *virtio_bus;
+    bool irqchip; /* has 8259s, local APICs and an I/O APIC of hw/intc, which an
+                   * accelerator may have in the host's kernel */
     bool (*build)(Machine *m, GError **errp); /* map RAM, make devices */
     void (*reset)(Machine *m); /* after the devices' and the CPUs' reset */
     void (*unbuild)(

@@ -217,6 +217,11 @@ typedef struct ApicOps {
     void (*set_tpr)(X86Cpu *cpu, uint8_t cr8); /* 0-15 */
     uint8_t (*get_tpr)(X86Cpu *cpu);
     void (*init_reset)(X86Cpu *cpu);
+    /* All registers as the first KiB of its page has them (the id of an x2APIC
+     * in bits 24-31), and IA32_TSC_DEADLINE: for APICs in the host's kernel.
+     * put_page() is not told to the processor. */
+    void (*get_page)(X86Cpu *cpu, uint8_t page[1024], uint64_t *deadline);
+    void (*put_page)(X86Cpu *cpu, const uint8_t page[1024], uint64_t deadline);
 } ApicOps;
 
 /*
@@ -273,7 +278,15 @@ struct X86Cpu { /* first member of the accelerator's own struct */
 
     bool state_in_accel; /* true: s is stale, pull before reading */
     uint32_t pending;    /* atomic */
-    unsigned index;      /* 0 is the boot processor */
+    /* For an engine that has the local APIC and waits in HLT itself (see
+     * system/host-kernel.h): */
+    bool sleeps_in_engine; /* run() also while halted or waiting for SIPI */
+    bool apic_changed;     /* apic_ops->get_page() is newer than the engine's */
+    /* NULL, or what ends a burst of the software CPU before the instruction
+     * that is executing, because the engine around it must do that one; comes
+     * back if it cannot. */
+    void (*leave_burst)(X86Cpu *cpu);
+    unsigned index; /* 0 is the boot processor */
     uint32_t apic_id;
     /* NULL, or what XSAVE and XRSTOR move for a guest that has AVX-512 from the
      * engine around this one; nothing here computes with it. */

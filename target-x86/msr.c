@@ -12,6 +12,7 @@
 #include "target-x86/cpuid.h"
 #include "target-x86/msr.h"
 #include "target-x86/seg.h"
+#include "system/host-kernel.h"
 
 typedef struct MsrRow MsrRow;
 typedef bool MsrReadFn(X86Cpu *c, const MsrRow *row, uint32_t msr, uint64_t *v);
@@ -192,6 +193,14 @@ static bool msr_write_tscaux(X86Cpu *c, const MsrRow *row, uint32_t msr,
     return msr_has_tsc_aux(c) && msr_write_field(c, row, msr, v);
 }
 
+/* An APIC in the host's kernel is the other engine's to reach. */
+static void msr_leave_apic(X86Cpu *c)
+{
+    if (c->leave_burst && c->machine && host_has_lapic(c->machine)) {
+        c->leave_burst(c);
+    }
+}
+
 /* ---- local APIC --------------------------------------------------------------------- */
 
 static bool msr_read_apic(X86Cpu *c, const MsrRow *row, uint32_t msr,
@@ -202,6 +211,7 @@ static bool msr_read_apic(X86Cpu *c, const MsrRow *row, uint32_t msr,
     if (!c->apic_ops) {
         return false;
     }
+    msr_leave_apic(c);
     machine_lock(c->machine);
     ok = c->apic_ops->msr_read(c, msr, v);
     machine_unlock(c->machine);
@@ -216,6 +226,7 @@ static bool msr_write_apic(X86Cpu *c, const MsrRow *row, uint32_t msr,
     if (!c->apic_ops) {
         return false;
     }
+    msr_leave_apic(c);
     machine_lock(c->machine);
     ok = c->apic_ops->msr_write(c, msr, v);
     machine_unlock(c->machine);

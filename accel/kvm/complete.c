@@ -13,7 +13,7 @@
  *
  * Where the kernel only interprets, slower than the software CPU, a single
  * processor's work is shared without any failure: in turn KVM for a while,
- * then a burst. -accel kvm,completion=off leaves everything to KVM.
+ * then a burst. -accel kvm,turns=off leaves this out, completion=off everything.
  */
 #include "util/osdep.h"
 #include "accel/kvm/kvm.h"
@@ -49,7 +49,7 @@ enum {
     TURN_NS = 10 * 1000 * 1000,
     TURN_INSNS = 1 << 24,
     TURN_NS_LAPIC = 2 * 1000 * 1000,
-    TURN_INSNS_LAPIC = 1 << 16,
+    TURN_INSNS_LAPIC = 1 << 20,
 };
 
 /* AVX-512 that CPUID shows and nobody here executes. */
@@ -144,7 +144,8 @@ CpuExit kvm_complete(KvmCpu *kc)
 
 bool kvm_takes_turns(const KvmAccel *a)
 {
-    return a->probe.interprets && a->completion && a->accel.machine->ncpus == 1;
+    return a->probe.interprets && a->completion && a->turns &&
+           a->accel.machine->ncpus == 1;
 }
 
 static int64_t turn_ns(const KvmAccel *a)

@@ -78,7 +78,7 @@ static bool feature_is_ours(const KvmAccel *a, CpuFeature f)
     case FEAT_INVTSC:
         return true;
     case FEAT_X2APIC:
-        return a->caps.user_msr;
+        return a->caps.user_msr || a->host.lapic;
     default:
         return false;
     }
@@ -86,8 +86,13 @@ static bool feature_is_ours(const KvmAccel *a, CpuFeature f)
 
 static bool feature_stays(const KvmAccel *a, CpuFeature f)
 {
-    if (f == FEAT_TSC_DEADLINE && !(a->caps.user_msr && a->caps.msr_filter)) {
-        return false; /* our APIC must hear of that MSR */
+    if (f == FEAT_TSC_DEADLINE) {
+        if (a->host.lapic) {
+            return a->caps.tsc_deadline;
+        }
+        if (!a->caps.user_msr || !a->caps.msr_filter) {
+            return false; /* our APIC must hear of that MSR */
+        }
     }
     return feature_is_ours(a, f) || supported_feature(a, f);
 }

@@ -317,6 +317,13 @@ bool kvm_host_caps(int vm, KvmCaps *caps, GError **errp)
         .coalesced_pio = host_cap(vm, KVM_CAP_COALESCED_PIO),
         .ioeventfd = host_cap(vm, KVM_CAP_IOEVENTFD),
         .ioevent_any = host_cap(vm, KVM_CAP_IOEVENTFD_ANY_LENGTH),
+        .tsc_deadline = host_cap(vm, KVM_CAP_TSC_DEADLINE_TIMER),
+        .irqchip = host_cap(vm, KVM_CAP_IRQCHIP),
+        .split_irqchip = host_cap(vm, KVM_CAP_SPLIT_IRQCHIP),
+        .pit2 = host_cap(vm, KVM_CAP_PIT2),
+        .signal_msi = host_cap(vm, KVM_CAP_SIGNAL_MSI),
+        .irq_routes = host_cap(vm, KVM_CAP_IRQ_ROUTING),
+        .mp_state = host_cap(vm, KVM_CAP_MP_STATE),
         .slots = host_cap(vm, KVM_CAP_NR_MEMSLOTS),
         .mce_banks = host_cap(vm, KVM_CAP_MCE),
     };

@@ -101,7 +101,8 @@ static void exit_io(KvmCpu *kc)
 
 static bool is_apic_page(const X86Cpu *c, hwaddr addr)
 {
-    return c->apic_ops && (c->s.apic_base & (APIC_ON | APIC_X2)) == APIC_ON &&
+    return c->apic_ops && !c->sleeps_in_engine &&
+           (c->s.apic_base & (APIC_ON | APIC_X2)) == APIC_ON &&
            (c->s.apic_base & PAGE_MASK) == (addr & PAGE_MASK);
 }
 
@@ -228,6 +229,9 @@ static void exit_apic_changes(KvmCpu *kc, uint64_t cr8)
     X86Cpu *c = kvm_x86(kc);
     struct kvm_run *run = kc->run;
 
+    if (kc->kvm->host.lapic) {
+        return; /* both are the kernel's */
+    }
     if (!c->apic_ops) {
         c->s.cr8 = run->cr8;
         return;
@@ -270,6 +274,11 @@ static bool kvm_handle_exit(KvmCpu *kc, CpuExit *exit)
         return true;
     case KVM_EXIT_HLT:
         exit_hlt(kc);
+        return true;
+    case KVM_EXIT_IOAPIC_EOI:
+        log_mask(LOG_KVM, "kvm: exit KVM_EXIT_IOAPIC_EOI: vector %02x\n",
+                 run->eoi.vector);
+        kvm_irq_exit_eoi(kc->kvm, run->eoi.vector);
         return true;
     case KVM_EXIT_INTERNAL_ERROR:
         return exit_internal_error(kc, exit);
@@ -382,6 +391,9 @@ static bool kvm_idle(KvmCpu *kc)
 {
     X86Cpu *c = kvm_x86(kc);
 
+    if (kc->kvm->host.lapic) {
+        return false; /* it waits in KVM_RUN */
+    }
     if (c->s.mp_state == MP_WAIT_SIPI) {
         return true;
     }
@@ -591,9 +603,6 @@ static bool vm_setup(KvmAccel *a, GError **errp)
         vm_enable(a, KVM_CAP_X86_USER_SPACE_MSR,
                   KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN |
                       KVM_MSR_EXIT_REASON_FILTER);
-        if (a->caps.msr_filter) {
-            vm_filter_msrs(a);
-        }
     }
     if (a->caps.emul_exit) {
         vm_enable(a, KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1);
@@ -613,6 +622,7 @@ static void kvm_close(Accel *accel)
 
     kvm_memory_close(a);
     kvm_ioevent_close(a);
+    kvm_irq_close(a);
     if (a->soft) {
         tcg_embedded_close(a->soft);
     }
@@ -622,43 +632,33 @@ static void kvm_close(Accel *accel)
     g_free(a);
 }
 
-/* The controllers are always ours; whoever asked for others is told. */
-static void kvm_check_irqchip(Machine *m, KeyVal *options)
-{
-    const char *v = options ? keyval_get(options, "kernel-irqchip") : NULL;
-
-    if (!v && m->cfg.machine_opts) {
-        v = keyval_get(m->cfg.machine_opts, "kernel-irqchip");
-    }
-    if (v && (!strcmp(v, "on") || !strcmp(v, "split"))) {
-        warn_report("kernel-irqchip=%s is not supported yet; the interrupt "
-                    "controllers run outside the kernel (off)",
-                    v);
-    }
-}
-
 static Accel *kvm_open(Machine *m, KeyVal *options, GError **errp)
 {
     const char *path = options ? keyval_get(options, "device") : NULL;
     struct sigaction sa = { .sa_handler = kvm_on_signal };
     KvmAccel *a = g_new0(KvmAccel, 1);
-    bool completion = true;
+    bool completion = true, turns = true;
 
     a->accel.ops = &kvm_accel;
     a->accel.machine = m;
     if ((options &&
-         !keyval_bool(options, "completion", true, &completion, errp)) ||
+         (!keyval_bool(options, "completion", true, &completion, errp) ||
+          !keyval_bool(options, "turns", true, &turns, errp))) ||
         !kvm_host_open(path, &a->fd, &a->vm, errp)) {
         g_free(a);
         return NULL;
     }
     a->completion = completion;
+    a->turns = turns;
     kvm_ioevent_init(a);
-    if (!vm_setup(a, errp)) {
+    kvm_irq_init(a);
+    if (!vm_setup(a, errp) || !kvm_irq_open(a, options, errp)) {
         kvm_close(&a->accel);
         return NULL;
     }
-    kvm_check_irqchip(m, options);
+    if (a->caps.user_msr && a->caps.msr_filter && !a->host.lapic) {
+        vm_filter_msrs(a);
+    }
     a->host.ioeventfd = a->caps.ioeventfd;
     m->host = &a->host;
     a->soft = tcg_embedded_open(m);
@@ -671,10 +671,11 @@ static bool vcpu_open(KvmCpu *kc, GError **errp)
     X86Cpu *c = kvm_x86(kc);
     KvmAccel *a = kc->kvm;
     void *run;
+    uint32_t id = a->host.lapic ? c->apic_id : c->index;
 
-    kc->fd = KVM_CALL(a->vm, KVM_CREATE_VCPU, c->index);
+    kc->fd = KVM_CALL(a->vm, KVM_CREATE_VCPU, id);
     if (kc->fd < 0) {
-        error_setg_errno(errp, errno, "KVM_CREATE_VCPU %u", c->index);
+        error_setg_errno(errp, errno, "KVM_CREATE_VCPU %u", id);
         return false;
     }
     run =
@@ -705,6 +706,7 @@ static bool kvm_cpu_init(X86Cpu *c, GError **errp)
     khz = a->caps.get_tsc ? KVM_CALL(kc->fd, KVM_GET_TSC_KHZ, 0) : 0;
     c->tsc_hz = khz > 0 ? (uint64_t)khz * 1000 : 0;
     kc->tsc_dirty = true;
+    c->sleeps_in_engine = a->host.lapic;
     kc->burst = 1;
     xsave = kvm_probe_leaf(&a->probe, 0xd, 0);
     if (xsave && (xsave[REG_EAX] & XCR0_EXT) && a->probe.adds_cpuid) {

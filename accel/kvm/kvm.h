@@ -41,6 +41,8 @@ typedef struct KvmCaps {
     unsigned slots, mce_banks;
     unsigned coalesced_page; /* of the vCPU's mapping; 0: no ring */
     bool coalesced_pio, ioeventfd, ioevent_any;
+    bool tsc_deadline, irqchip, split_irqchip, pit2, signal_msi;
+    unsigned irq_routes;
 } KvmCaps;
 
 /* An eventfd that the kernel signals. Compared as bytes: no padding. */
@@ -84,9 +86,11 @@ struct KvmAccel {
     Timer turn;                /* calls KVM off for a burst; see complete.c */
     HostKernel host;           /* machine->host */
     GArray *io_events, *zones; /* of KvmIoEvent, KvmZone: as the kernel has */
+    GArray *routes;            /* of struct kvm_irq_routing_entry: irq.c */
     struct kvm_coalesced_mmio_ring *ring; /* in a vCPU's mapping */
     bool in_flush;
     uint64_t coalesced; /* writes taken from it */
+    bool turns;         /* -accel kvm,turns=off: see complete.c */
     bool completion;    /* -accel kvm,completion=off: the VM stops instead */
 };
 
@@ -189,6 +193,15 @@ void kvm_ioevent_map_changed(KvmAccel *a, const FlatMap *map, bool pio);
 void kvm_coalesced_attach(KvmAccel *a, struct kvm_run *run);
 /* Any thread: carries out the writes that wait. */
 void kvm_coalesced_flush(KvmAccel *a);
+
+/* ---- irq.c: controllers in the kernel --------------------------------------------- */
+
+void kvm_irq_init(KvmAccel *a);
+void kvm_irq_close(KvmAccel *a);
+/* Which are there, by -machine or -accel kernel-irqchip=; before vCPUs. */
+bool kvm_irq_open(KvmAccel *a, KeyVal *options, GError **errp);
+/* KVM_EXIT_IOAPIC_EOI */
+void kvm_irq_exit_eoi(KvmAccel *a, uint8_t vector);
 
 /* ---- state.c: X86State to and from the kernel -------------------------------- */
 

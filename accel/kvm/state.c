@@ -6,7 +6,10 @@
  * X86State knows no event that was accepted but not begun, so a pull delivers
  * it: the software CPU pushes the frame and enters the handler. HLT and waiting
  * for SIPI are kept on our side (accel/cpus.c), so the kernel's vCPU always
- * counts as runnable.
+ * counts as runnable, unless the local APICs are the kernel's: then those
+ * states are, too, and the registers of the APIC travel with each pull. They
+ * are pushed only if somebody changed them (reset, a snapshot), because another
+ * processor's interrupt may have arrived there meanwhile.
  *
  * The TSC: the kernel's runs by itself. A pull writes down by how much it is
  * ahead of the virtual clock; a push writes it only when somebody changed that
@@ -187,6 +190,10 @@ static void pull_sregs(KvmCpu *kc, X86State *s)
     s->cr3 = r.one.cr3;
     s->cr4 = r.one.cr4;
     s->efer = r.one.efer;
+    if (kc->kvm->host.lapic) {
+        s->cr8 = r.one.cr8;
+        s->apic_base = r.one.apic_base;
+    }
     pull_pdptes(kc, s, &r);
 }
 
@@ -779,6 +786,82 @@ static void push_debugregs(KvmCpu *kc, const X86State *s)
     }
 }
 
+/* ---- the local APIC, HLT and SIPI in the kernel --------------------------------- */
+
+#define MSR_DEADLINE 0x6e0u
+
+G_STATIC_ASSERT(sizeof(struct kvm_lapic_state) == 1024);
+
+static bool has_deadline(const KvmCpu *kc)
+{
+    return cpu_has(&kc->tcg.cpu, FEAT_TSC_DEADLINE);
+}
+
+static void pull_lapic(KvmCpu *kc)
+{
+    X86Cpu *c = kvm_x86(kc);
+    struct kvm_lapic_state page;
+    MsrList list = { .head.nmsrs = 1, .entry[0].index = MSR_DEADLINE };
+
+    if (!kc->kvm->host.lapic || !c->apic_ops || c->apic_changed ||
+        !STATE_CALL(kc, KVM_GET_LAPIC, &page)) {
+        return;
+    }
+    if (has_deadline(kc)) {
+        KVM_CALL(kc->fd, KVM_GET_MSRS, &list);
+    }
+    c->apic_ops->put_page(c, (const uint8_t *)page.regs, list.entry[0].data);
+}
+
+/* After the mode of the APIC (sregs) and the TSC. */
+static void push_lapic(KvmCpu *kc)
+{
+    X86Cpu *c = kvm_x86(kc);
+    struct kvm_lapic_state page;
+    MsrList list = { .head.nmsrs = 1, .entry[0].index = MSR_DEADLINE };
+    uint64_t deadline;
+
+    if (!kc->kvm->host.lapic || !c->apic_ops || !c->apic_changed) {
+        return;
+    }
+    c->apic_ops->get_page(c, (uint8_t *)page.regs, &deadline);
+    list.entry[0].data = deadline;
+    c->apic_changed = false;
+    STATE_CALL(kc, KVM_SET_LAPIC, &page);
+    if (has_deadline(kc)) {
+        KVM_CALL(kc->fd, KVM_SET_MSRS, &list);
+    }
+}
+
+/* First of a pull: the kernel acts on INIT and SIPI here. */
+static void pull_mp_state(KvmCpu *kc, X86State *s)
+{
+    struct kvm_mp_state mp = { 0 };
+
+    if (kc->kvm->host.lapic && STATE_CALL(kc, KVM_GET_MP_STATE, &mp)) {
+        s->halted = mp.mp_state == KVM_MP_STATE_HALTED;
+        s->mp_state = mp.mp_state == KVM_MP_STATE_UNINITIALIZED ||
+                              mp.mp_state == KVM_MP_STATE_INIT_RECEIVED
+                          ? MP_WAIT_SIPI
+                          : MP_RUNNABLE;
+    }
+}
+
+static void push_mp_state(KvmCpu *kc, const X86State *s)
+{
+    struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
+
+    if (!kc->kvm->host.lapic) {
+        return;
+    }
+    if (s->mp_state == MP_WAIT_SIPI) {
+        mp.mp_state = KVM_MP_STATE_INIT_RECEIVED;
+    } else if (s->halted) {
+        mp.mp_state = KVM_MP_STATE_HALTED;
+    }
+    STATE_CALL(kc, KVM_SET_MP_STATE, &mp);
+}
+
 /* ---- all ----------------------------------------------------------------------------------------------- */
 
 void kvm_pull(X86Cpu *c)
@@ -787,8 +870,10 @@ void kvm_pull(X86Cpu *c)
     X86State *s = &c->s;
     struct kvm_vcpu_events ev;
 
+    pull_mp_state(kc, s);
     pull_regs(kc, s);
     pull_sregs(kc, s);
+    pull_lapic(kc);
     pull_fpu(kc, s);
     pull_xcrs(kc, s);
     pull_msrs(kc, s);
@@ -818,14 +903,17 @@ void kvm_push(X86Cpu *c)
     push_fpu(kc, s);
     push_msrs(kc, s, 0);
     push_tsc(kc);
+    push_lapic(kc);
     push_debugregs(kc, s);
     push_events(kc, s);
     push_regs(kc, s);
+    push_mp_state(kc, s);
 
     /* What the kernel will say at the next exit. */
     kc->run->if_flag = !!(s->rflags & FL_IF);
-    kc->run->ready_for_interrupt_injection =
-        kc->run->if_flag && !s->irq_shadow && !s->ss_shadow;
+    kc->run->ready_for_interrupt_injection = !kc->kvm->host.lapic &&
+                                             kc->run->if_flag &&
+                                             !s->irq_shadow && !s->ss_shadow;
     kc->run->cr8 = s->cr8;
     kc->run->apic_base = s->apic_base;
 }

@@ -11,6 +11,7 @@
 #include "accel/cpus.h"
 #include "accel/tcg/tlb.h"
 #include "accel/tcg/tb.h"
+#include "system/host-kernel.h"
 
 static MmuCtx access_ctx(const TcgCpu *tc, LinAs as)
 {
@@ -70,6 +71,17 @@ static inline void *access_host(const TlbEntry *e, uint64_t lin)
     return (void *)(uintptr_t)(lin + e->addend);
 }
 
+/* The kernel's device: the other engine reaches it. */
+static G_GNUC_NO_INLINE void access_in_kernel(TcgCpu *tc, AddressSpace *as,
+                                              hwaddr addr)
+{
+    const FlatRange *fr = as_find(as, addr);
+
+    if (fr && fr->region->in_kernel) {
+        tc->cpu.leave_burst(&tc->cpu);
+    }
+}
+
 /* A device may have changed the map, or asked for something: the map at once,
  * the rest at the end of the block. */
 static void access_after_io(TcgCpu *tc)
@@ -79,12 +91,25 @@ static void access_after_io(TcgCpu *tc)
     }
 }
 
+static void access_check_kernel(TcgCpu *tc, const TlbEntry *e, hwaddr phys)
+{
+    if (e->phys & TLB_APIC) {
+        tc->cpu.leave_burst(&tc->cpu);
+    } else {
+        access_in_kernel(tc, tc->cpu.machine->mem, phys);
+    }
+}
+
 static void access_io_read(TcgCpu *tc, const TlbEntry *e, uint64_t lin,
                            void *buf, unsigned len)
 {
     X86Cpu *c = &tc->cpu;
     hwaddr phys = (e->phys & PAGE_MASK) | (lin & ~PAGE_MASK);
     uint64_t v;
+
+    if (unlikely(host_has_lapic(c->machine))) {
+        access_check_kernel(tc, e, phys);
+    }
 
     if (e->phys & TLB_APIC) {
         machine_lock(c->machine);
@@ -107,6 +132,9 @@ static void access_io_write(TcgCpu *tc, const TlbEntry *e, uint64_t lin,
     hwaddr phys = (e->phys & PAGE_MASK) | (lin & ~PAGE_MASK);
     uint64_t v = 0;
 
+    if (unlikely(host_has_lapic(c->machine))) {
+        access_check_kernel(tc, e, phys);
+    }
     memcpy(&v, buf, MIN(len, sizeof(v)));
     if (e->phys & TLB_APIC) {
         machine_lock(c->machine);
@@ -645,6 +673,9 @@ uint64_t io_ld(X86Cpu *c, uint16_t port, unsigned size)
     if (unlikely(c->mode.slow)) {
         access_watch_io(tc, port, size);
     }
+    if (unlikely(host_has_irqchip(c->machine))) {
+        access_in_kernel(tc, c->machine->io, port);
+    }
     v = as_load(c->machine->io, port, size);
     access_after_io(tc);
     return v;
@@ -656,6 +687,9 @@ void io_st(X86Cpu *c, uint16_t port, uint64_t v, unsigned size)
 
     if (unlikely(c->mode.slow)) {
         access_watch_io(tc, port, size);
+    }
+    if (unlikely(host_has_irqchip(c->machine))) {
+        access_in_kernel(tc, c->machine->io, port);
     }
     as_store(c->machine->io, port, v, size);
     access_after_io(tc);

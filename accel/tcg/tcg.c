@@ -257,6 +257,11 @@ static bool tcg_between(TcgCpu *tc, CpuExit *exit)
     tcg_settle_budget(tc);
     if (tc->fault_waits) {
         tc->fault_waits = false;
+        if (tc->burst_left) {
+            tc->burst_left = false;
+            *exit = CPU_EXIT_KICKED;
+            return false;
+        }
         if (tc->burst && c->fault.vector == EXC_UD &&
             tc->insns != tc->burst_start) {
             *exit = CPU_EXIT_KICKED; /* the other engine may know it */
@@ -640,11 +645,26 @@ static void tcg_close(Accel *accel)
     g_free(a);
 }
 
+/*
+ * Inside an instruction, which has done nothing yet. The first of a burst is
+ * one that the other engine may have refused.
+ */
+static void tcg_leave_burst(X86Cpu *c)
+{
+    TcgCpu *tc = tcg_cpu(c);
+
+    if (tc->burst && c->insn && c->s.rip + c->insn->off != tc->burst_rip) {
+        tc->burst_left = true;
+        x86_raise(c, EXC_UD); /* unwinds; tcg_between() knows */
+    }
+}
+
 bool tcg_embedded_cpu_init(X86Cpu *c, TcgAccel *a, GError **errp)
 {
     TcgCpu *tc = tcg_cpu(c);
 
     tc->accel = a;
+    c->leave_burst = tcg_leave_burst;
     pthread_mutex_init(&tc->inval_lock, NULL);
     if (!tlb_init(tc) || !tb_init(tc)) {
         error_setg_errno(errp, errno, "no memory for decoded code");
@@ -709,6 +729,7 @@ CpuExit tcg_run_burst(X86Cpu *c, uint64_t n, bool stale)
     }
     tc->burst = true;
     tc->burst_start = tc->insns;
+    tc->burst_rip = c->s.rip;
     exit = tcg_run(c);
     tc->burst = false;
     if (exit == CPU_EXIT_DEBUG && (n == 1 || tc->limit_hit)) {

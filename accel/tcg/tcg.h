@@ -168,6 +168,8 @@ struct TcgCpu {
     bool step_tf;            /* RFLAGS.TF was set before the instruction */
     bool limit_hit;
     bool burst;           /* in tcg_run_burst() */
+    bool burst_left;      /* by leave_burst() */
+    uint64_t burst_rip;   /* where it began */
     uint64_t burst_start; /* insns then */
 
     /* Debugging. */

@@ -29,6 +29,7 @@
 #include "hw/timer/hpet.h"
 #include "hw/timer/i8254.h"
 #include "hw/timer/mc146818.h"
+#include "system/host-kernel.h"
 #include "target-x86/cpuid.h"
 
 #define PC_HOLE_FROM  UINT64_C(0xe0000000) /* RAM that reaches here is cut */
@@ -92,6 +93,17 @@ static bool pc_map_ram(PcBoard *b, GError **errp)
 
 /* ---- interrupts ------------------------------------------------------------------ */
 
+static void pc_gsi_drive(PcBoard *b, int n, int level)
+{
+    if (host_set_gsi(b->machine, (unsigned)n, level)) {
+        return;
+    }
+    if (n < 16) {
+        irq_set(&b->pic_in[n], level);
+    }
+    irq_set(&b->ioapic_in[n == 0 ? 2 : n], level);
+}
+
 static void pc_gsi_set(void *opaque, int n, int level)
 {
     PcBoard *b = opaque;
@@ -99,9 +111,8 @@ static void pc_gsi_set(void *opaque, int n, int level)
     if (n < 16) {
         b->gsi_by[n] = (b->gsi_by[n] & ~1) | (level != 0);
         level = b->gsi_by[n] != 0;
-        irq_set(&b->pic_in[n], level);
     }
-    irq_set(&b->ioapic_in[n == 0 ? 2 : n], level);
+    pc_gsi_drive(b, n, level);
 }
 
 void pc_pirq_set(void *opaque, int n, int level)
@@ -109,8 +120,7 @@ void pc_pirq_set(void *opaque, int n, int level)
     PcBoard *b = opaque;
 
     b->gsi_by[n] = (b->gsi_by[n] & ~2) | (level ? 2 : 0);
-    irq_set(&b->pic_in[n], b->gsi_by[n] != 0);
-    irq_set(&b->ioapic_in[n], b->gsi_by[n] != 0);
+    pc_gsi_drive(b, n, b->gsi_by[n] != 0);
 }
 
 /* On: address line 20 works. Every CPU drops what it translated. */
@@ -542,6 +552,7 @@ const MachineClass pc_machine = {
     .desc = "Standard PC (i440FX + PIIX, 1996)",
     .max_cpus = MACHINE_MAX_CPUS,
     .virtio_bus = "PCI",
+    .irqchip = true,
     .build = pc_build,
     .reset = pc_reset,
     .unbuild = pc_unbuild,

@@ -14,14 +14,20 @@
  * Like KVM, and as the manual has it: interrupts already in IRR are delivered
  * while the APIC is disabled by software; that state accepts no new ones.
  *
+ * Where the host's kernel has the APICs (system/host-kernel.h), this one holds
+ * their state while the processor stands still, and is only asked then; no
+ * interrupt passes through it but the 8259's.
+ *
  * Not modelled: CMCI, thermal and performance interrupts (their LVT entries
  * hold what is written), focus processors, suppression of EOI broadcasts.
  * Who writes the TSC writes the TSC-deadline MSR again (target-x86/msr.c).
  */
 #include "util/osdep.h"
 #include "util/error.h"
+#include "util/bits.h"
 #include "util/log.h"
 #include "hw/intc/apic.h"
+#include "system/host-kernel.h"
 #include "target-x86/cpuid.h"
 
 enum { /* registers: offset / 16 in memory, MSR - 0x800 */
@@ -137,6 +143,11 @@ static const uint32_t lvt_writable[LVTS] = {
 static void apic_error(Apic *a, uint32_t bit);
 static void apic_pin_changed(Apic *a, int pin, bool rose);
 
+static bool apic_in_kernel(const Apic *a)
+{
+    return host_has_lapic(a->dev.machine);
+}
+
 static Apic *apic_of(X86Cpu *cpu)
 {
     return cpu->apic;
@@ -226,9 +237,24 @@ static bool apic_extint(const Apic *a)
                                  (lvt >> 8 & 7) == APIC_DM_EXTINT);
 }
 
+/* The kernel knows whether its APIC lets the 8259 through. */
+static bool apic_kernel_extint(const Apic *a)
+{
+    return a->lint[0] && apic_on_boot_cpu(a) &&
+           !host_has_irqchip(a->dev.machine);
+}
+
+static bool apic_wants_cpu(const Apic *a)
+{
+    if (apic_in_kernel(a)) {
+        return apic_kernel_extint(a);
+    }
+    return (apic_on(a) && apic_pending_vector(a) >= 0) || apic_extint(a);
+}
+
 static void apic_update(Apic *a)
 {
-    bool want = (apic_on(a) && apic_pending_vector(a) >= 0) || apic_extint(a);
+    bool want = apic_wants_cpu(a);
     bool is = cpu_pending(a->cpu) & CPU_IRQ;
 
     if (want && !is) {
@@ -243,6 +269,12 @@ static int apic_ack_irq(X86Cpu *cpu)
     Apic *a = apic_of(cpu);
     int vector = apic_on(a) ? apic_pending_vector(a) : -1;
 
+    if (apic_in_kernel(a)) {
+        /* In a burst of the software CPU the registers here are true. */
+        bool open = cpu->state_in_accel || apic_extint(a);
+
+        return open && a->pic_ack ? a->pic_ack(a->pic_opaque) : -1;
+    }
     if (vector >= 0) {
         vec_put(a->irr, vector, false);
         vec_put(a->isr, vector, true);
@@ -360,6 +392,11 @@ static void apic_set_pin(Apic *a, int pin, bool level)
 {
     bool rose = level && !a->lint[pin];
 
+    if (apic_in_kernel(a)) {
+        a->lint[pin] = level;
+        apic_update(a);
+        return;
+    }
     if (level != a->lint[pin]) {
         a->lint[pin] = level;
         apic_pin_changed(a, pin, rose);
@@ -465,8 +502,9 @@ static void apic_broadcast(Machine *m, const ApicMessage *msg, Apic *except)
     }
 }
 
-void apic_deliver(Machine *m, uint8_t dest, bool logical,
-                  unsigned delivery_mode, uint8_t vector, bool level)
+static void apic_deliver_here(Machine *m, uint8_t dest, bool logical,
+                              unsigned delivery_mode, uint8_t vector,
+                              bool level)
 {
     ApicMessage msg = {
         .dest = dest,
@@ -480,10 +518,58 @@ void apic_deliver(Machine *m, uint8_t dest, bool logical,
     apic_broadcast(m, &msg, NULL);
 }
 
+/* As the function that wrote it would write it. SDM 3A, 11.11. */
+static uint64_t apic_msi_addr(uint8_t dest, bool logical)
+{
+    return APIC_DEFAULT_BASE | (uint64_t)dest << 12 | (logical ? 4 : 0);
+}
+
+static uint32_t apic_msi_data(unsigned mode, uint8_t vector, bool level)
+{
+    return vector | mode << 8 | (level ? ICR_LEVEL | ICR_ASSERT : 0);
+}
+
+void apic_route_pin(Machine *m, unsigned pin, bool used, uint8_t dest,
+                    bool logical, unsigned delivery_mode, uint8_t vector,
+                    bool level)
+{
+    if (host_has_lapic(m) && !host_has_irqchip(m)) {
+        m->host->ops->set_pin(m, pin, used, apic_msi_addr(dest, logical),
+                              apic_msi_data(delivery_mode, vector, level));
+    }
+}
+
+void apic_deliver(Machine *m, uint8_t dest, bool logical,
+                  unsigned delivery_mode, uint8_t vector, bool level)
+{
+    if (host_has_lapic(m)) {
+        m->host->ops->send_msi(m, apic_msi_addr(dest, logical),
+                               apic_msi_data(delivery_mode, vector, level));
+        return;
+    }
+    apic_deliver_here(m, dest, logical, delivery_mode, vector, level);
+}
+
 void apic_deliver_msi(Machine *m, uint64_t addr, uint32_t data)
 {
+    if (host_has_lapic(m)) {
+        m->host->ops->send_msi(m, addr, data);
+        return;
+    }
     apic_deliver(m, addr >> 12 & 0xff, addr & 4, data >> 8 & 7, data & 0xff,
                  data & 0x8000);
+}
+
+static void apic_kernel_nmi(Apic *a)
+{
+    uint32_t lvt;
+
+    cpu_state(a->cpu); /* brings the registers */
+    lvt = a->lvt[LVT_LINT1];
+    if (apic_on(a) ? !(lvt & LVT_MASKED) && (lvt >> 8 & 7) == APIC_DM_NMI
+                   : apic_on_boot_cpu(a)) {
+        cpu_raise(a->cpu, CPU_NMI);
+    }
 }
 
 void apic_nmi(Machine *m)
@@ -491,7 +577,9 @@ void apic_nmi(Machine *m)
     for (unsigned i = 0; i < m->ncpus; i++) {
         Apic *a = m->cpu[i] ? apic_of(m->cpu[i]) : NULL;
 
-        if (a) {
+        if (a && apic_in_kernel(a)) {
+            apic_kernel_nmi(a);
+        } else if (a) {
             apic_set_pin(a, 1, true);
             apic_set_pin(a, 1, false);
         } else if (m->cpu[i]) {
@@ -588,6 +676,9 @@ static void apic_timer_expired(void *opaque)
 {
     Apic *a = opaque;
 
+    if (apic_in_kernel(a)) {
+        return; /* it was armed only to be saved */
+    }
     switch (apic_timer_mode(a)) {
     case LVT_TSC_DEADLINE:
         a->deadline = 0;
@@ -652,28 +743,33 @@ static void apic_write_lvt_timer(Apic *a, uint32_t value)
     }
 }
 
+/* When the TSC will be at a->deadline. */
+static void apic_arm_deadline(Apic *a)
+{
+    uint64_t tsc = x86_tsc(a->cpu), wait = 0;
+
+    if (a->deadline > tsc) {
+        wait = MIN(a->deadline - tsc, x86_tsc_hz(a->cpu) << 31);
+    }
+    timer_arm(&a->timer, apic_clock(a) +
+                             muldiv64(wait, NS_PER_SEC, x86_tsc_hz(a->cpu)) +
+                             1);
+}
+
 static void apic_write_deadline(Apic *a, uint64_t value)
 {
-    uint64_t tsc, wait;
-
     if (apic_timer_mode(a) != LVT_TSC_DEADLINE) {
         return;
     }
     a->deadline = value;
     if (value == 0) {
         timer_cancel(&a->timer);
-        return;
-    }
-    tsc = x86_tsc(a->cpu);
-    if (value <= tsc) {
+    } else if (value <= x86_tsc(a->cpu)) {
         timer_cancel(&a->timer);
         apic_timer_expired(a);
-        return;
+    } else {
+        apic_arm_deadline(a);
     }
-    wait = MIN(value - tsc, x86_tsc_hz(a->cpu) << 31);
-    timer_arm(&a->timer, apic_clock(a) +
-                             muldiv64(wait, NS_PER_SEC, x86_tsc_hz(a->cpu)) +
-                             1);
 }
 
 /* ---- registers ----------------------------------------------------------- */
@@ -860,6 +956,7 @@ static void apic_mmio_write(X86Cpu *cpu, hwaddr offset, uint64_t value,
     Apic *a = apic_of(cpu);
     uint32_t old;
 
+    cpu->apic_changed = true;
     if (!apic_on(a) || apic_x2(a)) {
         return;
     }
@@ -939,6 +1036,7 @@ static bool apic_msr_write(X86Cpu *cpu, uint32_t msr, uint64_t value)
     Apic *a = apic_of(cpu);
     unsigned reg = msr - MSR_X2APIC;
 
+    cpu->apic_changed = true;
     if (msr == MSR_TSC_DEADLINE) {
         if (!a->present || !a->has_deadline) {
             return false;
@@ -1057,6 +1155,66 @@ static void apic_init_reset(X86Cpu *cpu)
     apic_reset_regs(apic_of(cpu));
 }
 
+/* ---- in the host's kernel -------------------------------------------------- */
+
+static void apic_get_page(X86Cpu *cpu, uint8_t page[1024], uint64_t *deadline)
+{
+    Apic *a = apic_of(cpu);
+
+    memset(page, 0, 1024);
+    for (unsigned reg = 0; reg < 64; reg++) {
+        uint32_t v = 0;
+
+        apic_read_reg(a, reg, &v);
+        st_le32(page + reg * 16, reg == REG_ID && apic_x2(a) ? v << 24 : v);
+    }
+    *deadline = a->deadline;
+}
+
+static void page_vectors(const uint8_t *page, unsigned reg, uint32_t set[8])
+{
+    for (unsigned i = 0; i < 8; i++) {
+        set[i] = ld_le32(page + (reg + i) * 16);
+    }
+}
+
+static void apic_put_timer(Apic *a, const uint8_t *page)
+{
+    uint32_t left = ld_le32(page + REG_TMCCT * 16);
+
+    a->dcr = ld_le32(page + REG_DCR * 16) & DCR_WRITABLE;
+    a->tmict = ld_le32(page + REG_TMICT * 16);
+    a->counting = left != 0 && apic_timer_mode(a) != LVT_TSC_DEADLINE;
+    a->started = apic_clock(a) - ((int64_t)(a->tmict - MIN(left, a->tmict))
+                                  << apic_timer_shift(a));
+}
+
+static void apic_put_page(X86Cpu *cpu, const uint8_t page[1024],
+                          uint64_t deadline)
+{
+    Apic *a = apic_of(cpu);
+
+    a->base = cpu->s.apic_base;
+    if (!apic_x2(a)) {
+        a->xapic_id = page[REG_ID * 16 + 3];
+    }
+    a->tpr = page[REG_TPR * 16];
+    a->ldr = ld_le32(page + REG_LDR * 16);
+    a->dfr = ld_le32(page + REG_DFR * 16) | 0x0fffffff;
+    a->svr = ld_le32(page + REG_SVR * 16) & SVR_WRITABLE;
+    a->esr = ld_le32(page + REG_ESR * 16);
+    a->icr = ld_le32(page + REG_ICR * 16) & ICR_WRITABLE;
+    a->icr_high = ld_le32(page + REG_ICR_HIGH * 16);
+    page_vectors(page, REG_ISR, a->isr);
+    page_vectors(page, REG_TMR, a->tmr);
+    page_vectors(page, REG_IRR, a->irr);
+    for (unsigned i = 0; i < LVTS; i++) {
+        a->lvt[i] = ld_le32(page + (REG_LVT + i) * 16);
+    }
+    apic_put_timer(a, page);
+    a->deadline = deadline;
+}
+
 static const ApicOps apic_ops = {
     .mmio_read = apic_mmio_read,
     .mmio_write = apic_mmio_write,
@@ -1067,6 +1225,8 @@ static const ApicOps apic_ops = {
     .set_tpr = apic_set_tpr,
     .get_tpr = apic_get_tpr,
     .init_reset = apic_init_reset,
+    .get_page = apic_get_page,
+    .put_page = apic_put_page,
 };
 
 /* ---- wiring -------------------------------------------------------------- */
@@ -1098,6 +1258,10 @@ IrqLine apic_connect_pic(Machine *m, int (*ack)(void *opaque), void *opaque)
 void apic_connect_ioapic(Machine *m, void (*eoi)(void *opaque, uint8_t vector),
                          void *opaque)
 {
+    if (m->host) {
+        m->host->eoi = eoi;
+        m->host->eoi_opaque = opaque;
+    }
     for (unsigned i = 0; i < m->ncpus; i++) {
         Apic *a = m->cpu[i] ? apic_of(m->cpu[i]) : NULL;
 
@@ -1156,6 +1320,7 @@ void apic_dump(X86Cpu *cpu, GString *out)
 {
     const Apic *a = cpu->apic;
 
+    cpu_state(cpu); /* brings the registers from the host's kernel */
     if (!a || !a->present) {
         g_string_append_printf(out, "CPU %u has no local APIC\n", cpu->index);
         return;
@@ -1208,6 +1373,7 @@ static void apic_reset(Device *dev)
     a->cpu->s.apic_base = a->base;
     a->xapic_id = a->cpu->apic_id;
     apic_reset_regs(a);
+    a->cpu->apic_changed = true;
 }
 
 /* What the processor's model has not got, the APIC has not got. */
@@ -1253,6 +1419,22 @@ static void apic_unrealize(Device *dev)
     a->cpu->apic_ops = NULL;
 }
 
+/* Another engine expects to find the timer armed. */
+static void apic_pre_save(void *obj)
+{
+    Apic *a = obj;
+
+    if (!apic_in_kernel(a)) {
+        return;
+    }
+    cpu_state(a->cpu);
+    if (apic_timer_mode(a) == LVT_TSC_DEADLINE && a->deadline) {
+        apic_arm_deadline(a);
+    } else {
+        apic_timer_arm(a);
+    }
+}
+
 static bool apic_post_load(void *obj, int version, GError **errp)
 {
     Apic *a = obj;
@@ -1267,6 +1449,10 @@ static bool apic_post_load(void *obj, int version, GError **errp)
         a->started = apic_clock(a); /* no overflow in the arithmetic */
     }
     a->cpu->s.apic_base = a->base;
+    a->cpu->apic_changed = true;
+    if (apic_in_kernel(a)) {
+        timer_cancel(&a->timer);
+    }
     apic_update(a);
     return true;
 }
@@ -1314,6 +1500,7 @@ static const VMState vmstate_apic = {
     .version = 1,
     .min_version = 1,
     .fields = apic_fields,
+    .pre_save = apic_pre_save,
     .post_load = apic_post_load,
 };
 

@@ -49,6 +49,11 @@ void apic_connect_ioapic(Machine *m, void (*eoi)(void *opaque, uint8_t vector),
  */
 void apic_deliver(Machine *m, uint8_t dest, bool logical,
                   unsigned delivery_mode, uint8_t vector, bool level);
+/* An I/O APIC's pin will send this message, or (@used false) none: a kernel that
+ * has the local APICs wants to know beforehand. */
+void apic_route_pin(Machine *m, unsigned pin, bool used, uint8_t dest,
+                    bool logical, unsigned delivery_mode, uint8_t vector,
+                    bool level);
 /* An MSI: the address and data a function wrote. SDM 3A, 11.11. */
 void apic_deliver_msi(Machine *m, uint64_t addr, uint32_t data);
 /* A pulse on LINT1 of every CPU: the NMI button, and "nmi". */

@@ -7,12 +7,16 @@
  * square wave must not get lost in a slow guest. Level requests do vanish and
  * are then spurious.
  *
+ * Where the host's kernel has the chips (system/host-kernel.h), their state is
+ * fetched before it is looked at and given back after it changed.
+ *
  * Not modelled: MCS-80/85 mode (vector as a CALL), buffered mode, LTIM of
  * ICW1 (a PC's chip set has the ELCR instead).
  */
 #include "util/osdep.h"
 #include "util/log.h"
 #include "hw/intc/i8259.h"
+#include "system/host-kernel.h"
 
 #define ICW1_IC4   0x01u /* ICW4 will follow */
 #define ICW1_SNGL  0x02u /* no ICW3 */
@@ -57,6 +61,77 @@ typedef struct PicPair {
 } PicPair;
 
 static const uint8_t elcr_writable[2] = { 0xf8, 0xde };
+
+/* ---- in the host's kernel -------------------------------------------------- */
+
+static void pic_fetch_chip(PicPair *s, unsigned n)
+{
+    Pic *p = &s->pic[n];
+    HostPic h;
+
+    s->dev.machine->host->ops->get_pic(s->dev.machine, n, &h);
+    *p = (Pic) {
+        .irr = h.irr,
+        .imr = h.imr,
+        .isr = h.isr,
+        .line = h.line,
+        .elcr = h.elcr & elcr_writable[n],
+        .top = h.top & 7,
+        .base = h.base,
+        .icw3 = p->icw3,
+        .init = h.init,
+        .icw4_wanted = h.icw4_wanted,
+        .read_isr = h.read_isr,
+        .poll = h.poll,
+        .special_mask = h.special_mask,
+        .aeoi = h.aeoi,
+        .rotate_aeoi = h.rotate_aeoi,
+        .sfnm = h.sfnm,
+    };
+}
+
+static void pic_give_chip(PicPair *s, unsigned n)
+{
+    const Pic *p = &s->pic[n];
+    HostPic h = {
+        .irr = p->irr,
+        .imr = p->imr,
+        .isr = p->isr,
+        .line = p->line,
+        .elcr = p->elcr,
+        .top = p->top,
+        .base = p->base,
+        .init = p->init,
+        .icw4_wanted = p->icw4_wanted,
+        .read_isr = p->read_isr,
+        .poll = p->poll,
+        .special_mask = p->special_mask,
+        .aeoi = p->aeoi,
+        .rotate_aeoi = p->rotate_aeoi,
+        .sfnm = p->sfnm,
+    };
+
+    s->dev.machine->host->ops->set_pic(s->dev.machine, n, &h);
+}
+
+/* Before this model looks at its state, and after it changed it. */
+static void pic_fetch(PicPair *s)
+{
+    if (host_has_irqchip(s->dev.machine)) {
+        pic_fetch_chip(s, 0);
+        pic_fetch_chip(s, 1);
+    }
+}
+
+static void pic_give(PicPair *s)
+{
+    if (host_has_irqchip(s->dev.machine)) {
+        pic_give_chip(s, 0);
+        pic_give_chip(s, 1);
+    }
+}
+
+/* ---- priorities ---------------------------------------------------------------- */
 
 /* 0 is the highest priority. */
 static unsigned pic_rank(const Pic *p, unsigned ir)
@@ -106,7 +181,12 @@ static void pic_set_ir(Pic *p, unsigned ir, int level)
 /* Carries the slave's INT to the master and the master's to the CPU. */
 static void pic_update(PicPair *s)
 {
-    bool slave = pic_pending(&s->pic[1], false) >= 0;
+    bool slave;
+
+    if (host_has_irqchip(s->dev.machine)) {
+        return;
+    }
+    slave = pic_pending(&s->pic[1], false) >= 0;
 
     pic_set_ir(&s->pic[0], CASCADE_IR, slave);
     if (!slave) {
@@ -257,6 +337,7 @@ static void pic_write_data(Pic *p, uint8_t value)
 
 static void pic_write(PicPair *s, Pic *p, unsigned port, uint8_t value)
 {
+    pic_fetch(s);
     if (port == 1) {
         pic_write_data(p, value);
     } else if (value & ICW1_INIT) {
@@ -266,6 +347,7 @@ static void pic_write(PicPair *s, Pic *p, unsigned port, uint8_t value)
     } else {
         pic_ocw2(p, value);
     }
+    pic_give(s);
     pic_update(s);
 }
 
@@ -279,12 +361,14 @@ static uint8_t pic_poll(PicPair *s, Pic *p)
         return 0x07;
     }
     pic_accept(p, ir);
+    pic_give(s);
     pic_update(s);
     return 0x80 | ir;
 }
 
 static uint8_t pic_read(PicPair *s, Pic *p, unsigned port)
 {
+    pic_fetch(s);
     if (p->poll) {
         return pic_poll(s, p);
     }
@@ -328,6 +412,7 @@ static uint64_t pic_elcr_read(void *opaque, hwaddr offset, unsigned size)
 {
     PicPair *s = opaque;
 
+    pic_fetch(s);
     return s->pic[offset].elcr;
 }
 
@@ -336,12 +421,15 @@ static void pic_elcr_write(void *opaque, hwaddr offset, uint64_t value,
 {
     PicPair *s = opaque;
     Pic *p = &s->pic[offset];
-    uint8_t old = p->elcr;
+    uint8_t old;
 
+    pic_fetch(s);
+    old = p->elcr;
     p->elcr = value & elcr_writable[offset];
     /* A pin that becomes level-triggered asks for what its line says. */
     p->irr &= ~(p->elcr & ~old);
     p->irr |= p->line & p->elcr;
+    pic_give(s);
     pic_update(s);
 }
 
@@ -349,6 +437,9 @@ static void pic_input(void *opaque, int n, int level)
 {
     PicPair *s = opaque;
 
+    if (host_set_gsi(s->dev.machine, (unsigned)n, level)) {
+        return;
+    }
     pic_set_ir(&s->pic[n >> 3], n & 7, level);
     pic_update(s);
 }
@@ -372,6 +463,7 @@ void i8259_dump(Device *dev, GString *out)
 {
     PicPair *s = container_of(dev, PicPair, dev);
 
+    pic_fetch(s);
     for (int i = 0; i < 2; i++) {
         const Pic *p = &s->pic[i];
 
@@ -408,12 +500,14 @@ static void pic_reset(Device *dev)
 {
     PicPair *s = container_of(dev, PicPair, dev);
 
+    pic_fetch(s);
     for (int i = 0; i < 2; i++) {
         uint8_t line = s->pic[i].line;
 
         s->pic[i] = (Pic) { .line = line };
     }
     s->pic[0].line &= ~(1u << CASCADE_IR);
+    pic_give(s);
     pic_update(s);
 }
 
@@ -425,6 +519,8 @@ static bool pic_realize(Device *dev, GError **errp)
     region_init_io(&s->master_ports, "pic-master", 2, &pic_master_ops, s);
     region_init_io(&s->slave_ports, "pic-slave", 2, &pic_slave_ops, s);
     region_init_io(&s->elcr_ports, "pic-elcr", 2, &pic_elcr_ops, s);
+    s->master_ports.in_kernel = s->slave_ports.in_kernel =
+        s->elcr_ports.in_kernel = host_has_irqchip(dev->machine);
     as_map(io, 0x20, &s->master_ports, 0);
     as_map(io, 0xa0, &s->slave_ports, 0);
     as_map(io, 0x4d0, &s->elcr_ports, 0);
@@ -440,6 +536,11 @@ static void pic_unrealize(Device *dev)
     as_unmap(&s->elcr_ports);
 }
 
+static void pic_pre_save(void *obj)
+{
+    pic_fetch(obj);
+}
+
 static bool pic_post_load(void *obj, int version, GError **errp)
 {
     PicPair *s = obj;
@@ -448,6 +549,7 @@ static bool pic_post_load(void *obj, int version, GError **errp)
         s->pic[i].top &= 7;
         s->pic[i].elcr &= elcr_writable[i];
     }
+    pic_give(s);
     pic_update(s);
     return true;
 }
@@ -481,6 +583,7 @@ static const VMState vmstate_pic = {
     .version = 1,
     .min_version = 1,
     .fields = pic_fields,
+    .pre_save = pic_pre_save,
     .post_load = pic_post_load,
 };
 

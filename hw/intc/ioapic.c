@@ -6,6 +6,10 @@
  * the ICH9 data sheet (316972, 13.5). The wires are active-high, whatever the
  * polarity bit says: it only tells how the board is built.
  *
+ * Where the host's kernel has it (system/host-kernel.h), its state is fetched
+ * before it is looked at and given back after it changed; where that has only
+ * the local APICs, it is told what every pin sends.
+ *
  * A level-triggered pin that was delivered (remote IRR) waits for the EOI of
  * its vector and is delivered again if it is still high. An edge on a masked
  * pin is lost.
@@ -15,6 +19,7 @@
 #include "util/log.h"
 #include "hw/intc/apic.h"
 #include "hw/intc/ioapic.h"
+#include "system/host-kernel.h"
 
 enum { /* offsets in memory */
        MEM_SELECT = 0x00,
@@ -52,6 +57,45 @@ typedef struct IoApic {
     uint64_t rte[IOAPIC_PINS];
 } IoApic;
 
+/* ---- in the host's kernel -------------------------------------------------- */
+
+static void ioapic_fetch(IoApic *s)
+{
+    HostIoApic h;
+
+    if (host_has_irqchip(s->dev.machine)) {
+        s->dev.machine->host->ops->get_ioapic(s->dev.machine, &h);
+        s->id = h.id & 0xf;
+        s->select = h.select;
+        s->line = h.line & ((UINT32_C(1) << IOAPIC_PINS) - 1);
+        for (unsigned i = 0; i < IOAPIC_PINS; i++) {
+            s->rte[i] = h.rte[i] & (RTE_WRITABLE | RTE_READ_ONLY);
+        }
+    }
+}
+
+static void ioapic_give(IoApic *s)
+{
+    HostIoApic h = { .id = s->id, .select = s->select, .line = s->line };
+
+    if (host_has_irqchip(s->dev.machine)) {
+        memcpy(h.rte, s->rte, sizeof(h.rte));
+        s->dev.machine->host->ops->set_ioapic(s->dev.machine, &h);
+    }
+}
+
+static void ioapic_tell_route(IoApic *s, unsigned pin)
+{
+    uint64_t rte = s->rte[pin];
+
+    apic_route_pin(s->dev.machine, pin, !(rte & RTE_MASKED),
+                   rte >> RTE_DEST_SHIFT, rte & RTE_LOGICAL,
+                   rte >> RTE_MODE_SHIFT & 7, rte & RTE_VECTOR,
+                   rte & RTE_LEVEL);
+}
+
+/* ---- pins -------------------------------------------------------------------- */
+
 static void ioapic_send(IoApic *s, unsigned pin)
 {
     uint64_t rte = s->rte[pin];
@@ -84,6 +128,12 @@ static void ioapic_pin(void *opaque, int pin, int level)
     uint32_t bit = UINT32_C(1) << pin;
     bool rose = level && !(s->line & bit);
 
+    if (host_has_irqchip(s->dev.machine)) {
+        if (pin != 0) { /* GSI 0 is wired to pin 2 */
+            host_set_gsi(s->dev.machine, pin == 2 ? 0 : (unsigned)pin, level);
+        }
+        return;
+    }
     s->line = level ? s->line | bit : s->line & ~bit;
     if (ioapic_is_level(s->rte[pin])) {
         ioapic_service_level(s, pin);
@@ -118,6 +168,7 @@ static void ioapic_write_rte(IoApic *s, unsigned pin, unsigned half,
     if (!ioapic_is_level(*rte)) {
         *rte &= ~(uint64_t)RTE_REMOTE_IRR;
     }
+    ioapic_tell_route(s, pin);
     ioapic_service_level(s, pin);
 }
 
@@ -158,6 +209,7 @@ static uint64_t ioapic_read(void *opaque, hwaddr offset, unsigned size)
 {
     IoApic *s = opaque;
 
+    ioapic_fetch(s);
     switch (offset) {
     case MEM_SELECT:
         return s->select;
@@ -173,6 +225,7 @@ static void ioapic_write(void *opaque, hwaddr offset, uint64_t value,
 {
     IoApic *s = opaque;
 
+    ioapic_fetch(s);
     switch (offset) {
     case MEM_SELECT:
         s->select = value;
@@ -186,6 +239,7 @@ static void ioapic_write(void *opaque, hwaddr offset, uint64_t value,
         ioapic_eoi(s, value);
         break;
     }
+    ioapic_give(s);
 }
 
 static const RegionOps ioapic_ops = {
@@ -209,6 +263,7 @@ void ioapic_dump(Device *dev, GString *out)
                                         "NMI",   "INIT",   "(6)", "ExtINT" };
     IoApic *s = container_of(dev, IoApic, dev);
 
+    ioapic_fetch(s);
     g_string_append_printf(out, "ioapic0: ver=0x20 id=0x%02x sel=0x%02x\n",
                            s->id, s->select);
     for (unsigned i = 0; i < IOAPIC_PINS; i++) {
@@ -238,11 +293,14 @@ static void ioapic_reset(Device *dev)
 {
     IoApic *s = container_of(dev, IoApic, dev);
 
+    ioapic_fetch(s); /* the lines stay */
     s->id = s->prop_id;
     s->select = 0;
     for (unsigned i = 0; i < IOAPIC_PINS; i++) {
         s->rte[i] = RTE_MASKED;
+        ioapic_tell_route(s, i);
     }
+    ioapic_give(s);
 }
 
 static bool ioapic_realize(Device *dev, GError **errp)
@@ -255,6 +313,7 @@ static bool ioapic_realize(Device *dev, GError **errp)
     }
     apic_connect_ioapic(dev->machine, ioapic_eoi, s);
     region_init_io(&s->mem, "ioapic", MEM_SIZE, &ioapic_ops, s);
+    s->mem.in_kernel = host_has_irqchip(dev->machine);
     as_map(dev->machine->mem, s->base, &s->mem, 0);
     return true;
 }
@@ -267,6 +326,11 @@ static void ioapic_unrealize(Device *dev)
     as_unmap(&s->mem);
 }
 
+static void ioapic_pre_save(void *obj)
+{
+    ioapic_fetch(obj);
+}
+
 static bool ioapic_post_load(void *obj, int version, GError **errp)
 {
     IoApic *s = obj;
@@ -275,7 +339,9 @@ static bool ioapic_post_load(void *obj, int version, GError **errp)
     s->line &= (UINT32_C(1) << IOAPIC_PINS) - 1;
     for (unsigned i = 0; i < IOAPIC_PINS; i++) {
         s->rte[i] &= RTE_WRITABLE | RTE_READ_ONLY;
+        ioapic_tell_route(s, i);
     }
+    ioapic_give(s);
     return true;
 }
 
@@ -297,6 +363,7 @@ static const VMState vmstate_ioapic = {
     .version = 1,
     .min_version = 1,
     .fields = ioapic_fields,
+    .pre_save = ioapic_pre_save,
     .post_load = ioapic_post_load,
 };
 

@@ -15,6 +15,7 @@
 #include "util/error.h"
 #include "util/log.h"
 #include "hw/timer/hpet.h"
+#include "system/host-kernel.h"
 
 enum {
     TIMERS = 3,
@@ -288,6 +289,9 @@ static void hpet_write_config(Hpet *s, uint64_t value)
         irq_set(&s->dev.machine->gsi[0], 0);
         irq_set(&s->dev.machine->gsi[8], 0);
     }
+    if ((old ^ value) & CONFIG_LEGACY) {
+        host_set_hpet_legacy(s->dev.machine, value & CONFIG_LEGACY);
+    }
     s->config = value;
     s->count = count;
     s->start_ns = clock_ns(s->dev.machine->vclock);
@@ -486,6 +490,7 @@ static bool hpet_post_load(void *obj, int version, GError **errp)
         t->cmp &= hpet_mask(t);
         t->period &= hpet_mask(t) >> 1;
     }
+    host_set_hpet_legacy(s->dev.machine, s->config & CONFIG_LEGACY);
     hpet_raise_all(s);
     return true;
 }

@@ -11,13 +11,21 @@
  * (the chip does so in mode 3 after half of it already). At reset the channels
  * run as a PC's firmware leaves them: mode 3, 65536.
  *
+ * Where the host's kernel has it (system/host-kernel.h), its state is fetched
+ * before it is looked at and given back after it changed. The kernel's runs on
+ * while the machine is stopped, so it is fetched then and given back at the
+ * start.
+ *
  * Not modelled: the speaker itself; parity and I/O check NMIs of port 61.
  */
 #include "util/osdep.h"
 #include "util/error.h"
 #include "hw/timer/i8254.h"
+#include "system/event.h"
+#include "system/host-kernel.h"
 
 #define PORT61_GATE2   0x01u
+#define PORT61_SPEAKER 0x02u
 #define PORT61_KEEP    0x0fu /* gate, speaker, two NMI enables */
 #define PORT61_REFRESH 0x10u
 #define PORT61_OUT2    0x20u
@@ -58,6 +66,7 @@ typedef struct Pit {
     IrqLine irq0;
     Timer timer; /* next event of OUT 0 */
     uint8_t control61;
+    bool hpet_legacy; /* of the kernel's: the HPET drives IRQ 0 */
 } Pit;
 
 static uint64_t pit_now(Pit *s)
@@ -180,6 +189,99 @@ static bool pit_next_event(const PitChannel *c, uint64_t now, uint64_t *tick)
     }
 }
 
+/* ---- in the host's kernel -------------------------------------------------- */
+
+static void pit_fetch_channel(PitChannel *c, const HostPitChannel *h,
+                              uint64_t now)
+{
+    uint64_t at = muldiv64((uint64_t)MAX(h->loaded, 0), PIT_HZ, NS_PER_SEC);
+    uint64_t passed = now - MIN(at, now);
+
+    *c = (PitChannel) {
+        .reload = h->count,
+        .loaded = true,
+        .gate = h->gate,
+        .mode = h->mode,
+        .bcd = h->bcd,
+        .access = h->access,
+        .write_msb_next = h->write_next,
+        .read_msb_next = h->read_next,
+        .write_lsb = h->write_lsb,
+        .latched = h->latched,
+        .latch = h->latch,
+        .status_latched = h->status_latched,
+        .status = h->status,
+    };
+    c->running = c->gate || pit_triggered(c);
+    c->start = now - (pit_periodic(c) ? passed % c->reload : passed);
+}
+
+static void pit_give_channel(const PitChannel *c, HostPitChannel *h,
+                             uint64_t now, int64_t now_ns)
+{
+    uint64_t passed = pit_elapsed(c, now);
+
+    *h = (HostPitChannel) {
+        .count = c->next_reload ? c->next_reload : c->reload,
+        .loaded = now_ns - (int64_t)muldiv64(passed, NS_PER_SEC, PIT_HZ),
+        .latch = c->latch,
+        .latched = c->latched,
+        .read_next = c->read_msb_next,
+        .write_next = c->write_msb_next,
+        .write_lsb = c->write_lsb,
+        .status_latched = c->status_latched,
+        .status = c->status,
+        .access = c->access,
+        .mode = c->mode,
+        .bcd = c->bcd,
+        .gate = c->gate,
+    };
+}
+
+/* Before this model looks at its state, and after it changed it. */
+static void pit_fetch(Pit *s)
+{
+    HostPit h;
+
+    if (!host_has_pit(s->dev.machine)) {
+        return;
+    }
+    s->dev.machine->host->ops->get_pit(s->dev.machine, &h);
+    for (int i = 0; i < CHANNELS; i++) {
+        pit_fetch_channel(&s->ch[i], &h.ch[i], pit_now(s));
+    }
+    s->control61 =
+        (h.ch[2].gate ? PORT61_GATE2 : 0) | (h.speaker ? PORT61_SPEAKER : 0);
+    s->hpet_legacy = h.hpet_legacy;
+}
+
+static void pit_give(Pit *s)
+{
+    HostPit h = { .speaker = s->control61 & PORT61_SPEAKER,
+                  .hpet_legacy = s->hpet_legacy };
+
+    if (!host_has_pit(s->dev.machine)) {
+        return;
+    }
+    for (int i = 0; i < CHANNELS; i++) {
+        pit_give_channel(&s->ch[i], &h.ch[i], pit_now(s),
+                         clock_ns(s->dev.machine->vclock));
+    }
+    s->dev.machine->host->ops->set_pit(s->dev.machine, &h);
+}
+
+static void pit_on_event(Machine *m, const char *event,
+                         const EventValue *values, void *opaque)
+{
+    if (!strcmp(event, "STOP")) {
+        pit_fetch(opaque);
+    } else if (!strcmp(event, "RESUME")) {
+        pit_give(opaque);
+    }
+}
+
+/* ---- OUT 0 --------------------------------------------------------------------- */
+
 static void pit_arm(Pit *s, uint64_t now)
 {
     uint64_t tick;
@@ -197,6 +299,9 @@ static void pit_update(Pit *s)
 {
     uint64_t now = pit_now(s);
 
+    if (host_has_pit(s->dev.machine)) {
+        return;
+    }
     irq_set(&s->irq0, pit_out(&s->ch[0], now));
     pit_arm(s, now);
 }
@@ -207,6 +312,9 @@ static void pit_event(void *opaque)
     uint64_t now = pit_now(s);
     bool out;
 
+    if (host_has_pit(s->dev.machine)) {
+        return; /* it was armed only to be saved */
+    }
     pit_sync(&s->ch[0], now);
     out = pit_out(&s->ch[0], now);
     switch (s->ch[0].mode) {
@@ -414,7 +522,14 @@ static uint64_t pit_read(void *opaque, hwaddr offset, unsigned size)
 {
     Pit *s = opaque;
 
-    return offset < CHANNELS ? pit_read_count(s, &s->ch[offset]) : 0;
+    uint8_t value = 0;
+
+    pit_fetch(s);
+    if (offset < CHANNELS) {
+        value = pit_read_count(s, &s->ch[offset]);
+        pit_give(s);
+    }
+    return value;
 }
 
 static void pit_write(void *opaque, hwaddr offset, uint64_t value,
@@ -422,11 +537,13 @@ static void pit_write(void *opaque, hwaddr offset, uint64_t value,
 {
     Pit *s = opaque;
 
+    pit_fetch(s);
     if (offset < CHANNELS) {
         pit_write_count(s, &s->ch[offset], value);
     } else {
         pit_write_control(s, value);
     }
+    pit_give(s);
     pit_update(s);
 }
 
@@ -434,8 +551,10 @@ static uint64_t pit_read61(void *opaque, hwaddr offset, unsigned size)
 {
     Pit *s = opaque;
     uint64_t now = pit_now(s);
-    uint8_t value = s->control61;
+    uint8_t value;
 
+    pit_fetch(s);
+    value = s->control61;
     pit_sync(&s->ch[2], now);
     if (clock_ns(s->dev.machine->vclock) / REFRESH_NS & 1) {
         value |= PORT61_REFRESH;
@@ -451,8 +570,10 @@ static void pit_write61(void *opaque, hwaddr offset, uint64_t value,
 {
     Pit *s = opaque;
 
+    pit_fetch(s);
     s->control61 = value & PORT61_KEEP;
     pit_set_gate(&s->ch[2], value & PORT61_GATE2, pit_now(s));
+    pit_give(s);
 }
 
 static const RegionOps pit_ops = {
@@ -489,6 +610,8 @@ static void pit_reset(Device *dev)
             pit_start(&s->ch[i], pit_now(s));
         }
     }
+    s->hpet_legacy = false;
+    pit_give(s);
     pit_update(s);
 }
 
@@ -499,6 +622,8 @@ static bool pit_realize(Device *dev, GError **errp)
     timer_init(&s->timer, dev->machine->vclock, pit_event, s);
     region_init_io(&s->ports, "pit", 4, &pit_ops, s);
     region_init_io(&s->port61, "port61", 1, &pit_ops61, s);
+    s->ports.in_kernel = s->port61.in_kernel = host_has_pit(dev->machine);
+    machine_watch(dev->machine, pit_on_event, s);
     as_map(dev->machine->io, 0x40, &s->ports, 0);
     as_map(dev->machine->io, 0x61, &s->port61, 0);
     return true;
@@ -509,8 +634,22 @@ static void pit_unrealize(Device *dev)
     Pit *s = container_of(dev, Pit, dev);
 
     timer_cancel(&s->timer);
+    machine_unwatch(dev->machine, pit_on_event, s);
     as_unmap(&s->ports);
     as_unmap(&s->port61);
+}
+
+/* Another engine expects to find the timer armed. */
+static void pit_pre_save(void *obj)
+{
+    Pit *s = obj;
+
+    if (host_has_pit(s->dev.machine)) {
+        if (s->dev.machine->state == RUN_RUNNING) {
+            pit_fetch(s);
+        }
+        pit_arm(s, pit_now(s));
+    }
 }
 
 static bool pit_post_load(void *obj, int version, GError **errp)
@@ -525,6 +664,15 @@ static bool pit_post_load(void *obj, int version, GError **errp)
             error_setg(errp, "i8254: channel %d is in no possible state", i);
             return false;
         }
+    }
+    if (host_has_pit(s->dev.machine)) {
+        HostPit h;
+
+        timer_cancel(&s->timer);
+        s->dev.machine->host->ops->get_pit(s->dev.machine, &h);
+        s->hpet_legacy = h.hpet_legacy; /* the HPET has been loaded, or will */
+        pit_give(s);
+        return true;
     }
     irq_set(&s->irq0, pit_out(&s->ch[0], pit_now(s)));
     return true;
@@ -571,6 +719,7 @@ static const VMState vmstate_pit = {
     .version = 1,
     .min_version = 1,
     .fields = pit_fields,
+    .pre_save = pit_pre_save,
     .post_load = pit_post_load,
 };
 

@@ -21,6 +21,20 @@ for t in flat multiboot ends smp; do
     fi
 done
 
+# Controllers in the kernel.
+for chips in on split; do
+    for t in multiboot; do
+        test_no=$((test_no + 1))
+        if ACCEL=kvm,kernel-irqchip=$chips sh tests/boot/test-$t.sh >"$TMP/out" 2>&1; then
+            echo "ok $test_no $t, kernel-irqchip=$chips"
+        else
+            echo "not ok $test_no $t, kernel-irqchip=$chips"
+            grep -v '^ok' "$TMP/out" | sed 's/^/# /'
+            failed=$((failed + 1))
+        fi
+    done
+done
+
 one="-display none -flat file=$G/hi16.bin,addr=0x1000,mode=real"
 check "-enable-kvm" 0 'Hi!
 ' $RHEA -enable-kvm $one
@@ -28,6 +42,10 @@ check "-machine accel=kvm:tcg" 0 'Hi!
 ' $RHEA -machine accel=kvm:tcg $one
 check "-cpu host" 0 'Hi!
 ' $RHEA -accel kvm -cpu host $one
+check_err "kernel-irqchip=often" "kernel-irqchip must be on, split or off, not 'often'" \
+    $RHEA -accel kvm -machine kernel-irqchip=often $one
+check_err "kernel-irqchip and -flat" "kernel-irqchip=on: -flat ends at HLT" \
+    $RHEA -accel kvm -machine kernel-irqchip=on $one
 check_err "no such device" "there is no /nowhere/kvm: " \
     $RHEA -accel kvm,device=/nowhere/kvm $one
 check_err "another device" "/dev/null is something else than KVM" \

@@ -6,6 +6,7 @@
 #include "target-x86/cpuid.h"
 #include "target-x86/seg.h"
 #include "util/bits.h"
+#include "util/keyval.h"
 
 static const MachineClass evm_class = { .name = "engine test", .max_cpus = 8 };
 
@@ -187,6 +188,7 @@ Evm *evm_new(EvmMode mode)
 static Evm *evm_machine(const char *engine)
 {
     const AccelOps *ops = accel_find(engine);
+    g_autoptr(KeyVal) options = NULL; /* what KVM can do, it does */
     Evm *vm;
     GError *err = NULL;
 
@@ -198,7 +200,8 @@ static Evm *evm_machine(const char *engine)
     vm->m = machine_new(&evm_class, clock_new_manual());
     g_assert_true(region_init_ram(&vm->ram, "ram", EVM_RAM, &err));
     as_map(vm->m->mem, 0, &vm->ram, 0);
-    g_assert_true(accel_open(vm->m, engine, NULL, &err));
+    options = keyval_parse("kvm,turns=off", "accel", &err);
+    g_assert_true(accel_open(vm->m, engine, options, &err));
     vm->m->cpu_model = vm->model = cpu_model_new("max", &vm->m->cfg, &err);
     g_assert_no_error(err);
     if (ops->limit_model) {

@@ -50,6 +50,11 @@ void cpu_lower(X86Cpu *cpu, uint32_t bits)
     __atomic_and_fetch(&cpu->pending, ~bits, __ATOMIC_RELEASE);
 }
 
+X86State *cpu_state(X86Cpu *cpu)
+{
+    return &cpu->s;
+}
+
 uint64_t x86_tsc(X86Cpu *cpu)
 {
     return clock_ns(cpu->machine->vclock) + cpu->s.tsc_offset;

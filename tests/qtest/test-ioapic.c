@@ -26,6 +26,12 @@ void apic_deliver(Machine *m, uint8_t dest, bool logical,
     bus.level = level;
 }
 
+void apic_route_pin(Machine *m, unsigned pin, bool used, uint8_t dest,
+                    bool logical, unsigned delivery_mode, uint8_t vector,
+                    bool level)
+{
+}
+
 void apic_connect_ioapic(Machine *m, void (*eoi)(void *opaque, uint8_t vector),
                          void *opaque)
 {
