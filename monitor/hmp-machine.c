@@ -3,24 +3,17 @@
 #include "util/error.h"
 #include "util/log.h"
 #include "accel/cpus.h"
+#include "monitor/guest-memory.h"
 #include "monitor/hmp.h"
 
 bool mon_cpus_hold(Monitor *mon)
 {
-    Machine *m = mon_machine(mon);
-    bool running = m->state == RUN_RUNNING && m->cpu;
-
-    if (running) {
-        cpus_pause(m);
-    }
-    return running;
+    return guest_hold(mon_machine(mon));
 }
 
 void mon_cpus_release(Monitor *mon, bool held)
 {
-    if (held) {
-        cpus_resume(mon_machine(mon));
-    }
+    guest_release(mon_machine(mon), held);
 }
 
 void hmp_help(Monitor *mon, const Args *args)

@@ -8,35 +8,11 @@
 #include "util/error.h"
 #include "accel/accel.h"
 #include "accel/cpus.h"
+#include "monitor/guest-memory.h"
 #include "monitor/hmp.h"
 #include "target-x86/disas.h"
 
-enum { PAGE = 4096, INSN_MAX = 15 };
-
-static bool translate(X86Cpu *cpu, uint64_t lin, hwaddr *phys)
-{
-    const AccelOps *ops = cpu->machine->accel->ops;
-
-    return ops->translate && ops->translate(cpu, lin, phys);
-}
-
-/* Virtual memory of @cpu; false if a page is not there. */
-static bool read_virtual(X86Cpu *cpu, uint64_t lin, uint8_t *buf, size_t len)
-{
-    while (len) {
-        size_t n = MIN(len, PAGE - (lin & (PAGE - 1)));
-        hwaddr phys;
-
-        if (!translate(cpu, lin, &phys) ||
-            !as_read(cpu->machine->mem, phys, buf, n)) {
-            return false;
-        }
-        lin += n;
-        buf += n;
-        len -= n;
-    }
-    return true;
-}
+enum { INSN_MAX = 15 };
 
 typedef struct MemReader {
     Monitor *mon;
@@ -46,11 +22,8 @@ typedef struct MemReader {
 static bool reader_get(const MemReader *r, uint64_t addr, uint8_t *buf,
                        size_t len)
 {
-    if (r->physical) {
-        as_read(mon_machine(r->mon)->mem, addr, buf, len);
-        return true;
-    }
-    return read_virtual(mon_cpu(r->mon), addr, buf, len);
+    return guest_read(mon_machine(r->mon), r->physical ? NULL : mon_cpu(r->mon),
+                      addr, buf, len);
 }
 
 static unsigned code_bits(const X86State *s)
@@ -271,54 +244,29 @@ void hmp_sum(Monitor *mon, const Args *args)
     mon_printf(mon, "%05d\n", sum);
 }
 
-static void save_memory(Monitor *mon, const Args *args, bool physical)
+static void save_memory(Monitor *mon, const Args *args, X86Cpu *cpu)
 {
-    MemReader r = { .mon = mon, .physical = physical };
-    const char *path = args_str(args, "filename");
-    uint64_t addr = args_int(args, "val", 0);
-    uint64_t left = args_int(args, "size", 0);
-    bool held;
-    FILE *f;
+    GError *err = NULL;
 
-    if (!physical && !mon_cpu(mon)) {
-        mon_puts(mon, "Error: No CPU available\n");
-        return;
+    if (!guest_save(mon_machine(mon), cpu, (uint64_t)args_int(args, "val", 0),
+                    (uint64_t)args_int(args, "size", 0),
+                    args_str(args, "filename"), &err)) {
+        mon_report(mon, err);
     }
-    f = fopen(path, "wb");
-    if (!f) {
-        mon_printf(mon, "Error: Could not open '%s': %s\n", path,
-                   strerror(errno));
-        return;
-    }
-    held = mon_cpus_hold(mon);
-    while (left) {
-        uint8_t buf[PAGE];
-        size_t n = MIN(left, sizeof(buf));
-
-        if (!reader_get(&r, addr, buf, n)) {
-            mon_printf(mon, "Error: Invalid addr 0x%016" PRIx64 "/size\n",
-                       addr);
-            break;
-        }
-        if (fwrite(buf, 1, n, f) != n) {
-            mon_printf(mon, "Error: writing '%s': %s\n", path, strerror(errno));
-            break;
-        }
-        addr += n;
-        left -= n;
-    }
-    mon_cpus_release(mon, held);
-    fclose(f);
 }
 
 void hmp_memsave(Monitor *mon, const Args *args)
 {
-    save_memory(mon, args, false);
+    if (!mon_cpu(mon)) {
+        mon_puts(mon, "Error: No CPU available\n");
+        return;
+    }
+    save_memory(mon, args, mon_cpu(mon));
 }
 
 void hmp_pmemsave(Monitor *mon, const Args *args)
 {
-    save_memory(mon, args, true);
+    save_memory(mon, args, NULL);
 }
 
 void hmp_gva2gpa(Monitor *mon, const Args *args)
@@ -332,7 +280,7 @@ void hmp_gva2gpa(Monitor *mon, const Args *args)
         return;
     }
     held = mon_cpus_hold(mon);
-    ok = translate(cpu, args_int(args, "addr", 0), &phys);
+    ok = guest_translate(cpu, args_int(args, "addr", 0), &phys);
     mon_cpus_release(mon, held);
     if (ok) {
         mon_printf(mon, "gpa: %#" PRIx64 "\n", phys);

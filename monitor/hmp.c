@@ -1,7 +1,7 @@
 /* A typed line to its command: lookup, help, completion. */
 #include "util/osdep.h"
 #include "util/error.h"
-#include "util/keyval.h"
+#include "hw/block/drive.h"
 #include "monitor/hmp.h"
 
 /* "quit|q": whether @word is one of the names. */
@@ -20,10 +20,15 @@ static bool name_matches(const char *names, const char *word)
     return false;
 }
 
+static bool is_heading(const HmpCommand *c)
+{
+    return c->name[0] == '#';
+}
+
 static const HmpCommand *find(const HmpCommand *table, const char *word)
 {
     for (const HmpCommand *c = table; c->name; c++) {
-        if (name_matches(c->name, word)) {
+        if (!is_heading(c) && name_matches(c->name, word)) {
             return c;
         }
     }
@@ -38,7 +43,7 @@ static GPtrArray *all_names(const HmpCommand *table)
     for (const HmpCommand *c = table; c->name; c++) {
         g_auto(GStrv) parts = g_strsplit(c->name, "|", -1);
 
-        for (char **p = parts; *p; p++) {
+        for (char **p = parts; *p && !is_heading(c); p++) {
             g_ptr_array_add(names, g_strdup(*p));
         }
     }
@@ -119,33 +124,55 @@ void hmp_run(Monitor *mon, const char *line)
 
 static void help_line(Monitor *mon, const char *prefix, const HmpCommand *c)
 {
-    mon_printf(mon, "%s%s %s -- %s\n", prefix, c->name, c->params, c->help);
+    mon_printf(mon, "%s%s %s -- %.*s\n", prefix, c->name, c->params,
+               (int)strcspn(c->help, "\n"), c->help);
+}
+
+/* The one line, and the example. */
+static void help_command(Monitor *mon, const char *prefix, const HmpCommand *c)
+{
+    const char *example = strchr(c->help, '\n');
+
+    help_line(mon, prefix, c);
+    if (example) {
+        mon_printf(mon, "for example: %s\n", example + 1);
+    }
+}
+
+static void help_table(Monitor *mon, const char *prefix,
+                       const HmpCommand *table)
+{
+    for (const HmpCommand *c = table; c->name; c++) {
+        if (is_heading(c)) {
+            mon_printf(mon, "%s%s:\n", c == table ? "" : "\n", c->help);
+        } else {
+            help_line(mon, prefix, c);
+        }
+    }
 }
 
 void hmp_print_help(Monitor *mon, const char *name)
 {
     g_auto(GStrv) words = g_strsplit(name ? name : "", " ", 2);
-    const HmpCommand *c;
+    const HmpCommand *c, *sub;
 
     if (!name || !*name) {
-        for (c = hmp_commands; c->name; c++) {
-            help_line(mon, "", c);
-        }
+        help_table(mon, "", hmp_commands);
+        mon_puts(mon, "\n\"help cmd\" shows more of one; Tab completes.\n");
         return;
     }
     c = find(hmp_commands, words[0]);
-    if (c && c->sub) {
-        for (const HmpCommand *s = c->sub; s->name; s++) {
-            if (!words[1] || name_matches(s->name, words[1])) {
-                g_autofree char *prefix = g_strdup_printf("%s ", c->name);
-
-                help_line(mon, prefix, s);
-            }
-        }
-    } else if (c) {
-        help_line(mon, "", c);
-    } else {
+    if (!c) {
         report_unknown(mon, name);
+    } else if (c->sub && words[1]) {
+        sub = find(c->sub, words[1]);
+        if (sub) {
+            help_command(mon, "info ", sub);
+        }
+    } else if (c->sub) {
+        help_table(mon, "info ", c->sub);
+    } else {
+        help_command(mon, "", c);
     }
 }
 
@@ -185,14 +212,96 @@ static GPtrArray *complete_file(const char *word)
     return names;
 }
 
+static void add_copy(GPtrArray *names, const char *name)
+{
+    if (name) {
+        g_ptr_array_add(names, g_strdup(name));
+    }
+}
+
+static void add_disks(Machine *m, GPtrArray *names)
+{
+    GPtrArray *drives = machine_drives(m);
+    g_autoptr(GPtrArray) nodes = block_graph_nodes(machine_block_graph(m));
+
+    for (guint i = 0; i < drives->len; i++) {
+        add_copy(names, ((const Drive *)drives->pdata[i])->id);
+    }
+    for (guint i = 0; i < nodes->len; i++) {
+        const BlockNode *bn = nodes->pdata[i];
+
+        if (bn->name[0] != '#') {
+            add_copy(names, bn->name);
+        }
+    }
+}
+
+static void add_devices(GPtrArray *devices, GPtrArray *names)
+{
+    for (guint i = 0; devices && i < devices->len; i++) {
+        add_copy(names, ((const Device *)devices->pdata[i])->id);
+    }
+}
+
+static void add_keys(GHashTable *table, GPtrArray *names)
+{
+    GHashTableIter it;
+    void *key;
+
+    g_hash_table_iter_init(&it, table);
+    while (g_hash_table_iter_next(&it, &key, NULL)) {
+        add_copy(names, key);
+    }
+}
+
+/* Words for an argument of @type; NULL: no idea. */
+static GPtrArray *complete_word(Monitor *mon, char type, const char *word)
+{
+    Machine *m = mon_machine(mon);
+    GPtrArray *names;
+
+    if (type == 'F') {
+        return complete_file(word);
+    }
+    names = g_ptr_array_new_with_free_func(g_free);
+    switch (type) {
+    case 'B':
+        add_disks(m, names);
+        break;
+    case 'C':
+        add_keys(m->chardevs, names);
+        break;
+    case 'D':
+        add_devices(m->devices, names);
+        break;
+    case 'O':
+        add_devices(m->objects, names);
+        break;
+    default:
+        break;
+    }
+    return starting_with(names, word);
+}
+
+/* The type of the argument number @n of @grammar; flags are not counted. */
+static char argument_type(const char *grammar, int n)
+{
+    ArgSpec spec;
+
+    while (args_next_spec(&grammar, &spec)) {
+        if (spec.type != '-' && spec.type != 'f' && n-- == 0) {
+            return spec.type;
+        }
+    }
+    return 0;
+}
+
 GPtrArray *hmp_complete(Monitor *mon, const char *before, const char *word)
 {
     const HmpCommand *table = hmp_commands;
     const HmpCommand *c = NULL;
     g_auto(GStrv) words = g_strsplit_set(before, " ", -1);
     int n_args = 0;
-    const char *grammar;
-    ArgSpec spec;
 
     for (char **w = words; *w; w++) {
         if (!**w) {
@@ -201,7 +310,7 @@ GPtrArray *hmp_complete(Monitor *mon, const char *before, const char *word)
         if (table) {
             c = find(table, *w);
             table = c ? c->sub : NULL;
-        } else {
+        } else if (**w != '-' && **w != '/') {
             n_args++;
         }
     }
@@ -214,11 +323,5 @@ GPtrArray *hmp_complete(Monitor *mon, const char *before, const char *word)
     if (name_matches(c->name, "help")) {
         return starting_with(all_names(hmp_commands), word);
     }
-    grammar = c->args;
-    while (args_next_spec(&grammar, &spec)) {
-        if (n_args-- == 0) {
-            return spec.type == 'F' ? complete_file(word) : NULL;
-        }
-    }
-    return NULL;
+    return complete_word(mon, argument_type(c->args, n_args), word);
 }

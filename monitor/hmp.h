@@ -19,6 +19,31 @@ GPtrArray *mon_history(Monitor *mon);
 void mon_set_linear_pc(Monitor *mon, bool on);
 bool mon_linear_pc(Monitor *mon);
 
+/* Mouse buttons held, as i8042_mouse() wants them; @set below 0: only asks. */
+unsigned mon_buttons(Monitor *mon, int set);
+
+#if CONFIG_JSON_C
+/* Runs a command of QMP; @args (taken; NULL: none). Prints the error and returns
+ * NULL if there is one; else the value, the caller's. */
+json_object *hmp_call(Monitor *mon, const char *name, json_object *args);
+/* The same, for what returns nothing of interest. */
+void hmp_do(Monitor *mon, const char *name, json_object *args);
+#endif
+
+/* A command's function, for the tables. */
+typedef void HmpFn(Monitor *mon, const Args *args);
+
+/* hmp-block.c */
+HmpFn hmp_info_block, hmp_info_blockstats, hmp_block_resize,
+    hmp_block_set_io_throttle, hmp_eject, hmp_change;
+/* hmp-objects.c */
+HmpFn hmp_object_add, hmp_object_del, hmp_drive_add, hmp_drive_del,
+    hmp_chardev_add, hmp_chardev_remove, hmp_chardev_send_break,
+    hmp_ringbuf_write, hmp_ringbuf_read, hmp_sendkey, hmp_mouse_move,
+    hmp_mouse_button, hmp_dump_guest_memory, hmp_info_mice,
+    hmp_info_memory_size, hmp_info_memdev, hmp_info_iothreads, hmp_qom_list,
+    hmp_qom_get, hmp_qom_set, hmp_info_qom_tree;
+
 /* hmp-info.c */
 void hmp_info_status(Monitor *mon, const Args *args);
 void hmp_info_version(Monitor *mon, const Args *args);

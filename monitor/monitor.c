@@ -13,6 +13,7 @@
 #include "monitor/event.h"
 #include "monitor/fds.h"
 #include "monitor/hmp.h"
+#include "monitor/keys.h"
 #include "monitor/qmp.h"
 #include "monitor/readline.h"
 
@@ -22,6 +23,7 @@ enum { MON_OUT_MAX = 16 << 20, MON_CLOGGED = 1 << 20, MON_ROOM = 1024 };
 typedef struct Monitors {
     GList *list;     /* of Monitor */
     GHashTable *fds; /* name -> int, of fds.c */
+    HeldKeys keys;
 #if CONFIG_JSON_C
     EventQueue *events;
 #endif
@@ -35,7 +37,7 @@ struct Monitor {
     Qmp *qmp; /* a program's */
 #endif
     GString *out;
-    unsigned cpu_index;
+    unsigned cpu_index, buttons;
     bool greeted, in_front;
     bool linear_pc;
 };
@@ -69,6 +71,14 @@ void mon_set_linear_pc(Monitor *mon, bool on)
 bool mon_linear_pc(Monitor *mon)
 {
     return mon->linear_pc;
+}
+
+unsigned mon_buttons(Monitor *mon, int set)
+{
+    if (set >= 0) {
+        mon->buttons = (unsigned)set;
+    }
+    return mon->buttons;
 }
 
 GPtrArray *mon_history(Monitor *mon)
@@ -362,6 +372,11 @@ GHashTable *monitors_fds(Machine *m)
     return all_monitors(m)->fds;
 }
 
+HeldKeys *monitors_keys(Machine *m)
+{
+    return &all_monitors(m)->keys;
+}
+
 static bool attach_qmp(Monitor *mon, bool pretty, GError **errp)
 {
 #if CONFIG_JSON_C
@@ -408,6 +423,7 @@ void monitors_close(Machine *m)
     machine_unwatch(m, on_machine_event, all);
     event_queue_free(all->events);
 #endif
+    keys_forget(&all->keys);
     fds_close_all(all->fds);
     g_free(all);
 }

@@ -5,8 +5,10 @@
  * optional one: "device:s speed:o id?:s". The same string parses a typed line,
  * checks a QMP "arguments" object and drives completion.
  * Types: s string, S rest of line, i int, l int64, o size (k M G suffix),
- * b bool, x expression ("$rip+4"), f /fmt as in "x /4xw", F file, B block node,
- * a an address: as x, but $rip and $eip are linear; - a flag: "force:-f".
+ * b bool, x expression ("$rip+4"), f /fmt as in "x /4xw", a an address: as x, but
+ * $rip and $eip are linear; - a flag: "force:-f". Words that completion knows:
+ * F file, B disk or block node, C character device, D device, O object, N network
+ * back end, H command, L what can be logged.
  *
  * Main thread, machine lock held.
  */
@@ -25,10 +27,10 @@ bool args_has(const Args *a, const char *name);
 
 /* Talks to a person. */
 typedef struct HmpCommand {
-    const char *name; /* "quit|q" */
+    const char *name; /* "quit|q"; "#": a heading, in help */
     const char *args;
     const char *params; /* "[/fmt] addr", shown by help */
-    const char *help;
+    const char *help;   /* one line; an example may follow on another */
     void (*run)(Monitor *mon, const Args *args);
     const struct HmpCommand *sub; /* "info" */
 } HmpCommand;

@@ -1,6 +1,7 @@
 /* See monitor-vm.h. */
 #include "util/osdep.h"
 #include <fcntl.h>
+#include <glib/gstdio.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include "tests/lib/monitor-vm.h"
@@ -72,6 +73,31 @@ void mvm_free(Machine *m)
     machine_unlock(m);
     machine_free(m);
     cpu_model_free(cm);
+}
+
+static char *home_dir;
+
+void mvm_enter_dir(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("monitor-XXXXXX", NULL);
+
+    home_dir = g_get_current_dir();
+    g_assert_cmpint(g_chdir(dir), ==, 0);
+}
+
+void mvm_leave_dir(void)
+{
+    g_autofree char *dir = g_get_current_dir();
+    GDir *d = g_dir_open(".", 0, NULL);
+    const char *name;
+
+    while ((name = g_dir_read_name(d))) {
+        g_unlink(name);
+    }
+    g_dir_close(d);
+    g_assert_cmpint(g_chdir(home_dir), ==, 0);
+    g_rmdir(dir);
+    g_clear_pointer(&home_dir, g_free);
 }
 
 void mvm_enter(Machine *m, RunState state)

@@ -11,6 +11,10 @@
 
 Machine *mvm_new(void); /* machine lock held until mvm_free() */
 void mvm_free(Machine *m);
+/* A fresh working directory, for commands that write files where they are told
+ * to; mvm_leave_dir() removes it and what is in it. */
+void mvm_enter_dir(void);
+void mvm_leave_dir(void);
 /* The states in which commands must survive; the last one is RUN_DEBUG. */
 void mvm_enter(Machine *m, RunState state);
 

@@ -4,7 +4,6 @@
  * a command returns must be of the type that its row declares.
  */
 #include "util/osdep.h"
-#include <glib/gstdio.h>
 #include "tests/lib/monitor-vm.h"
 #include "monitor/qmp.h"
 
@@ -165,12 +164,10 @@ static void walk_command(Machine *m, const QmpCommand *c, RunState state)
 
 static void test_commands(void)
 {
-    g_autofree char *dir = g_dir_make_tmp("qmp-XXXXXX", NULL);
-    g_autofree char *home = g_get_current_dir();
     Machine *m = mvm_new();
     Client *client = client_new(m, true);
 
-    g_assert_cmpint(g_chdir(dir), ==, 0); /* memsave writes files */
+    mvm_enter_dir();
     for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
         for (const QmpCommand *c = qmp_commands; c->name; c++) {
             walk_command(m, c, states[i]);
@@ -180,9 +177,7 @@ static void test_commands(void)
     mvm_enter(m, RUN_PAUSED);
     client_free(client);
     mvm_free(m);
-    g_unlink("x");
-    g_assert_cmpint(g_chdir(home), ==, 0);
-    g_rmdir(dir);
+    mvm_leave_dir();
 }
 
 /* ---- the tables themselves -------------------------------------------------------- */
