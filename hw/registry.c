@@ -12,6 +12,7 @@ extern const MachineClass none_machine;
 
 extern const DeviceClass isa_serial_class;
 extern const DeviceClass isa_debugcon_class;
+extern const DeviceClass virtio_blk_pci_class;
 extern const DeviceClass virtio_blk_device_class;
 extern const DeviceClass loader_class;
 extern const DeviceClass debugexit_class;
@@ -42,6 +43,7 @@ extern const DeviceClass piix4_pm_class;
 const DeviceClass *const device_classes[] = {
     &isa_serial_class,
     &isa_debugcon_class,
+    &virtio_blk_pci_class,
     &virtio_blk_device_class,
     &loader_class,
     &debugexit_class,

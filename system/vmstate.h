@@ -108,6 +108,11 @@ struct VMState {
         .name = #f, .kind = VM_STRUCT, .offset = offsetof(S, f), \
         .size = sizeof(((S *)0)->f[0]), .count = (n), .sub = &(desc) \
     }
+/* The whole object once more, by another table. */
+#define VM_SELF(desc) \
+    { \
+        .name = "self", .kind = VM_STRUCT, .count = 1, .sub = &(desc) \
+    }
 /* S **f, as many as unsigned @n of the object says; the stream must have as
  * many. */
 #define VM_SUB_PTRS(S, f, n, desc) \

@@ -19,7 +19,7 @@
 #include "hw/block/drive.h"
 #include "hw/virtio/virtio.h"
 
-extern const DeviceClass virtio_blk_device_class;
+extern const DeviceClass virtio_blk_device_class, virtio_blk_pci_class;
 
 enum {
     F_SEG_MAX = 2,
@@ -773,6 +773,19 @@ static const VMState vmstate_virtio_blk_device = {
         },
 };
 
+static const VMState vmstate_virtio_blk_pci = {
+    .name = "virtio-blk",
+    .version = 1,
+    .min_version = 1,
+    .post_load = blk_post_load,
+    .fields =
+        (const VMField[]) {
+            VM_SUB(VirtioBlk, v, vmstate_virtio_pci),
+            VM_BOOL(VirtioBlk, writeback),
+            VM_FIELDS_END,
+        },
+};
+
 /* clang-format off */
 #define PROP(name, kind, field, defval, help) \
     { name, kind, offsetof(VirtioBlk, field), defval, help }
@@ -834,6 +847,25 @@ const DeviceClass virtio_blk_device_class = {
     .size = sizeof(VirtioBlk),
     .props = virtio_blk_device_props,
     .vmstate = &vmstate_virtio_blk_device,
+    .realize = blk_realize,
+    .reset = blk_class_reset,
+    .unrealize = blk_unrealize,
+};
+
+static const Property virtio_blk_pci_props[] = {
+    BLK_PROPS,
+    VIRTIO_PROPS,
+    VIRTIO_PCI_PROPS,
+    { .kind = PROP_END },
+};
+
+const DeviceClass virtio_blk_pci_class = {
+    .name = "virtio-blk-pci",
+    .desc = "Disk",
+    .bus = "PCI",
+    .size = sizeof(VirtioBlk),
+    .props = virtio_blk_pci_props,
+    .vmstate = &vmstate_virtio_blk_pci,
     .realize = blk_realize,
     .reset = blk_class_reset,
     .unrealize = blk_unrealize,

@@ -30,6 +30,7 @@ struct VirtioWork {
 /* One row a transport; a class names it by its bus. */
 static const VirtioTransport *const transports[] = {
     &virtio_mmio_transport,
+    &virtio_pci_transport,
 };
 
 static Machine *virtio_machine(const VirtioDevice *v)
@@ -183,7 +184,7 @@ static void virtio_clear(VirtioDevice *v)
     }
 }
 
-void virtio_reset(VirtioDevice *v)
+static void device_reset(VirtioDevice *v)
 {
     uint8_t old = v->status;
 
@@ -198,6 +199,14 @@ void virtio_reset(VirtioDevice *v)
     v->transport->reset(v);
 }
 
+void virtio_reset(VirtioDevice *v)
+{
+    device_reset(v);
+    if (v->transport->power_on) {
+        v->transport->power_on(v);
+    }
+}
+
 static void reset_later(void *opaque)
 {
     VirtioWork *w = opaque;
@@ -205,7 +214,7 @@ static void reset_later(void *opaque)
     w->calls--;
     w->resetting = false;
     if (w->v) {
-        virtio_reset(w->v);
+        device_reset(w->v);
     }
     work_unref(w);
 }
@@ -217,13 +226,13 @@ static void virtio_guest_reset(VirtioDevice *v)
     VirtioWork *w = v->work;
 
     if (!v->ops->busy || !v->ops->busy(v)) {
-        virtio_reset(v);
+        device_reset(v);
     } else if (!w->resetting &&
                machine_defer(virtio_machine(v), reset_later, w)) {
         w->calls++;
         w->resetting = true;
     } else if (!w->resetting) {
-        virtio_reset(v);
+        device_reset(v);
     }
 }
 
@@ -298,7 +307,7 @@ uint64_t virtio_offered(const VirtioDevice *v, bool legacy)
     if (v->prop_iommu_platform) {
         f |= VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM);
     }
-    return f | VIRTIO_BIT(VIRTIO_F_VERSION_1);
+    return f | VIRTIO_BIT(VIRTIO_F_VERSION_1) | v->transport->features;
 }
 
 void virtio_set_driver_features(VirtioDevice *v, uint64_t features)

@@ -107,6 +107,13 @@ struct VirtioOps {
     void (*reset)(VirtioDevice *v);
 };
 
+/* Registers of pci.c; here for the state table. */
+typedef struct VirtioPciRegs {
+    uint32_t device_features_sel, driver_features_sel;
+    uint64_t driver_features; /* as they are written, half by half */
+    uint16_t queue_sel;
+} VirtioPciRegs;
+
 struct VirtioDevice {
     PciDevice pci; /* first; with an mmio transport only pci.dev is used */
     const VirtioOps *ops;
@@ -119,6 +126,7 @@ struct VirtioDevice {
     char *disable_legacy; /* "on", "off", "auto" */
     uint32_t vectors;
     bool prop_ioeventfd;
+    VirtioPciRegs regs;
 
     uint8_t status;
     uint64_t kind_features;   /* what ops->features() said */
@@ -169,7 +177,7 @@ void virtio_unrealize(VirtioDevice *v);
 void virtio_reset(VirtioDevice *v); /* the class's reset */
 /* Status, features, rings: one VM_SUB row of the table of the "-device" class;
  * that of the "-pci" class has vmstate_virtio_pci instead, which includes it. */
-extern const VMState vmstate_virtio;
+extern const VMState vmstate_virtio, vmstate_virtio_pci;
 
 /* Before virtio_realize(). @size: what the device offers, a power of two. */
 VirtQueue *virtio_add_queue(VirtioDevice *v, unsigned size,
@@ -215,12 +223,15 @@ void virtio_broken(VirtioDevice *v, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 /* ---- for transports ------------------------------------------------------------- */
 
 struct VirtioTransport {
-    const char *bus; /* DeviceClass.bus it serves */
+    const char *bus;   /* DeviceClass.bus it serves */
+    uint64_t features; /* what it adds to those a modern driver is offered */
     bool (*realize)(VirtioDevice *v, GError **errp);
     void (*unrealize)(VirtioDevice *v);
     /* After a reset by register or of the machine: interrupts down, registers
      * as at power-on. */
     void (*reset)(VirtioDevice *v);
+    /* Optional: after that, in a reset of the machine. */
+    void (*power_on)(VirtioDevice *v);
     /* Interrupts with v->isr already set. @vector: VIRTIO_NO_VECTOR, or the
      * queue's or the configuration's. */
     void (*interrupt)(VirtioDevice *v, uint16_t vector);
