@@ -9,6 +9,8 @@
 #include "system/options.h"
 #include "system/machine.h"
 
+typedef struct CliProcess CliProcess;
+
 /* What the options said so far; strings are its own. */
 struct Cli {
     KeyVal *machine;     /* all -machine options, the last value winning */
@@ -17,7 +19,9 @@ struct Cli {
     GPtrArray *chardevs, *devices, *objects, *blockdevs; /* of char * */
     GPtrArray *drives;             /* of cli-drive.c; may be NULL */
     GPtrArray *serials, *monitors; /* of CliPort */
-    char *debugcon, *pidfile, *loadvm, *incoming;
+    char *debugcon, *loadvm, *incoming;
+    CliProcess *process; /* of cli-process.c */
+    char *process_name;  /* -name process= */
     MachineConfig cfg;
     int echr;
     bool snapshot; /* of all drives */

@@ -55,7 +55,8 @@ struct Device {
     Machine *machine;
     char *id;
     bool realized;
-    unsigned users; /* of an object: see system/object.h */
+    GError *bad_global; /* that could not be set: realize says so */
+    unsigned users;     /* of an object: see system/object.h */
 };
 
 /* hw/registry.c: one NULL-terminated table, in the order -device help shows. */
@@ -68,6 +69,8 @@ Device *device_new(Machine *m, const char *cls, const char *id, GError **errp);
 Device *device_new_class(Machine *m, const DeviceClass *cls, const char *id);
 bool device_set(Device *dev, const char *prop, const char *value,
                 GError **errp);
+/* Is the -global "driver.prop=value" for devices of @cls? */
+bool device_global_fits(const DeviceClass *cls, const char *global);
 /* Every pair but driver, qom-type and id. */
 bool device_set_options(Device *dev, KeyVal *options, GError **errp);
 /* Appends to machine->devices. On failure the caller frees the device. */

@@ -72,7 +72,9 @@ typedef enum PanicAction {
 
 /* What the command line says; strings are owned by the Machine. */
 typedef struct MachineConfig {
-    uint64_t ram_size;
+    uint64_t ram_size, max_ram; /* max_ram: -m maxmem=, or 0 */
+    unsigned ram_slots;
+    bool ram_given; /* by -m size=; else a memory back end says it */
     unsigned ncpus, sockets, dies, cores, threads, max_cpus;
     char *cpu_model; /* "max,-avx2"; NULL: the accelerator's default */
     char *kernel, *initrd, *append, *firmware, *dtb;
@@ -85,6 +87,7 @@ typedef struct MachineConfig {
     bool no_acpi, no_hpet;
     int64_t rtc_offset_sec; /* -rtc base=: guest clock minus host UTC */
     bool rtc_local;
+    bool rtc_vm;          /* -rtc clock=vm: it stands while the machine does */
     KeyVal *machine_opts; /* of all -machine options, merged */
     GPtrArray *globals;   /* of char *: "driver.prop=value" */
     GPtrArray *fw_cfg;    /* of char *: -fw_cfg arguments */
