@@ -21,6 +21,9 @@ extern const DeviceClass pc_testdev_class;
 /* For -object. */
 extern const DeviceClass secret_object;
 extern const DeviceClass iothread_object;
+extern const DeviceClass memory_backend_ram;
+extern const DeviceClass memory_backend_memfd;
+extern const DeviceClass memory_backend_file;
 
 /* Made by machines only; listed for snapshots and tests. */
 extern const DeviceClass i8259_class;
@@ -50,6 +53,9 @@ const DeviceClass *const device_classes[] = {
     &pc_testdev_class,
     &secret_object,
     &iothread_object,
+    &memory_backend_ram,
+    &memory_backend_memfd,
+    &memory_backend_file,
     &i8259_class,
     &ioapic_class,
     &apic_class,

@@ -6,6 +6,7 @@
 #include "system/cli-opts.h"
 
 #include <time.h>
+#include "system/object.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -85,6 +86,57 @@ OPT_FN(memory)
     return cli_refuse_unused(kv, "m", keys, errp) &&
            check_maxmem(cfg, arg, keyval_get(kv, "maxmem") != NULL,
                         keyval_get(kv, "slots") != NULL, errp);
+}
+
+OPT_FN(mem_path)
+{
+    cli_set_string(&cli->mem_path, arg);
+    return true;
+}
+
+OPT_FN(mem_prealloc)
+{
+    cli->mem_prealloc = true;
+    return true;
+}
+
+/* -mem-path and -mem-prealloc are an object that nobody had to write. */
+static bool build_default_backend(Machine *m, const Cli *cli, GError **errp)
+{
+    g_autoptr(KeyVal) kv = keyval_new();
+    g_autofree char *size = g_strdup_printf("%" PRIu64, m->cfg.ram_size);
+
+    keyval_set(kv, "qom-type",
+               cli->mem_path ? "memory-backend-file" : "memory-backend-ram");
+    keyval_set(kv, "id", "pc.ram");
+    keyval_set(kv, "size", size);
+    keyval_set(kv, "prealloc", cli->mem_prealloc ? "on" : "off");
+    if (cli->mem_path) {
+        keyval_set(kv, "mem-path", cli->mem_path);
+    }
+    if (!object_add_options(m, kv, errp)) {
+        g_prefix_error(errp, "-mem-%s: ", cli->mem_path ? "path" : "prealloc");
+        return false;
+    }
+    return machine_use_memory_backend(m, "pc.ram", errp);
+}
+
+bool cli_build_memory(Machine *m, Cli *cli, GError **errp)
+{
+    const char *id = keyval_get(m->cfg.machine_opts, "memory-backend");
+
+    if (id && cli->mem_path) {
+        error_setg(errp,
+                   "-mem-path and -machine memory-backend=%s: one of "
+                   "them, please",
+                   id);
+        return false;
+    }
+    if (id) {
+        return machine_use_memory_backend(m, id, errp);
+    }
+    return (!cli->mem_path && !cli->mem_prealloc) ||
+           build_default_backend(m, cli, errp);
 }
 
 /* ---- -smp --------------------------------------------------------------------- */

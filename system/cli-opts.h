@@ -35,6 +35,8 @@ bool cli_refuse_unused(KeyVal *kv, const char *option, const char *const *known,
 CliProcess *cli_process_new(void);
 void cli_process_free(CliProcess *p);
 bool cli_daemonizes(const Cli *cli);
+/* The memory back end, if one was named: after the objects. */
+bool cli_build_memory(Machine *m, Cli *cli, GError **errp);
 /* A word for each -global whose driver does not exist. */
 void cli_check_globals(const Machine *m);
 /* Where the text of an option of @group ("device", "drive") with id=@id is, or

@@ -635,6 +635,7 @@ void cli_free(Cli *cli)
     g_free(cli->incoming);
     cli_process_free(cli->process);
     g_free(cli->process_name);
+    g_free(cli->mem_path);
     if (cli->print) {
         g_string_free(cli->print, TRUE);
     }
@@ -941,7 +942,7 @@ static bool build_all(Machine *m, Cli *cli, GError **errp)
     default_ports(cli);
     if (!check_stdio(cli, errp) || !build_chardevs(m, cli, errp) ||
         !cli_build_objects(m, cli, false, errp) ||
-        !cli_build_drives(m, cli, errp) ||
+        !cli_build_memory(m, cli, errp) || !cli_build_drives(m, cli, errp) ||
         !cli_build_objects(m, cli, true, errp) || !build_accel(m, cli, errp) ||
         !m->cls->build(m, errp) || !build_devices(m, cli, errp) ||
         !drives_connect(m, errp) || !build_monitors(m, cli, errp)) {

@@ -22,6 +22,8 @@ struct Cli {
     char *debugcon, *loadvm, *incoming;
     CliProcess *process; /* of cli-process.c */
     char *process_name;  /* -name process= */
+    char *mem_path;
+    bool mem_prealloc;
     MachineConfig cfg;
     int echr;
     bool snapshot; /* of all drives */

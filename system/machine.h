@@ -102,6 +102,7 @@ struct Machine {
     GThread *lock_owner; /* atomic; these two of machine_lock() */
     unsigned lock_depth;
     AddressSpace *mem, *io;
+    void *ram_host; /* of -machine memory-backend=; NULL: none was named */
     Clock *vclock;
     unsigned ncpus;
     X86Cpu **cpu;
@@ -149,6 +150,9 @@ extern const MachineClass *const machine_classes[]; /* hw/registry.c */
 /* Empty, with lock, address spaces, lists and clock: @clk, which it then owns,
  * or NULL for the host's, which machine_start() starts. */
 Machine *machine_new(const MachineClass *cls, Clock *clk);
+/* For build(): cfg.ram_size bytes of guest memory, those of the memory back end
+ * if there is one. region_fini() as ever. */
+bool machine_init_ram(Machine *m, Region *r, const char *name, GError **errp);
 /* After cpus_destroy(). Frees the devices, the last one first; the Chardevs
  * in m->chardevs must live until then and are their maker's to free. */
 void machine_free(Machine *m);

@@ -46,6 +46,15 @@ check_err "object: no id" "'id' is missing" $r -object secret,data=x
 check_err "object: property" "did you mean 'data'?" $r -object secret,id=s,dtaa=x
 check_err "object: not there" "not supported yet" $r -object tls-creds-x509,id=t
 check_err "object as a device" "is added with -object" $r -device secret
+check_err "memory: no size" "'size' is missing" $r -object memory-backend-ram,id=m
+check_err "memory: no path" "'mem-path' is missing" \
+    $r -object memory-backend-file,id=m,size=64M
+check_err "memory: no such path" "can't open backing store /nowhere/x" \
+    $r -object memory-backend-file,id=m,size=64M,mem-path=/nowhere/x
+check_err "memory: another size" "does not match" $r -m 32 \
+    -object memory-backend-ram,id=m,size=64M -machine memory-backend=m
+check_err "memory: not there" "Memory backend 'n' not found" $r \
+    -object memory-backend-ram,id=m,size=64M -machine memory-backend=n
 check_err "m: slots alone" "slots specified but no max-size" $r -m 128,slots=2
 check_err "m: maxmem in bytes" "say maxmem=4G" $r -m 128,maxmem=256
 check_err "m: many slots" "unsupported amount of memory slots: 300" \
@@ -87,6 +96,13 @@ check "process name" 0 "$hello" $RHEA $hi -serial stdio -name vm,process=vm-1
 check "rtc of the machine" 0 "$hello" $RHEA $hi -serial stdio -rtc clock=vm
 check "snapshot" 0 "$hello" $RHEA $hi -serial stdio -snapshot \
     -drive file=$TMP/a.raw,format=raw,if=none
+for kind in ram memfd file,mem-path=$TMP/ram; do
+    check "guest memory: $kind" 0 "$hello" $RHEA $hi -serial stdio \
+        -object memory-backend-$kind,id=m,size=32M,share=on -machine memory-backend=m
+done
+[ "$(stat -c %s "$TMP/ram")" = 33554432 ] && cmp -s -n 16 -i 4096:0 "$TMP/ram" $G/hi16.bin
+ok "the guest's memory is in the file" $?
+check "mem-path" 0 "$hello" $RHEA $hi -serial stdio -m 16 -mem-path "$TMP" -mem-prealloc
 check "iothread and secret" 0 "$hello" $RHEA $hi -serial stdio \
     -object iothread,id=io -object '{"qom-type":"secret","id":"s","data":"x"}'
 check "global in words" 0 "$hello" $RHEA $hi -serial stdio \
