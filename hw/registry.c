@@ -17,6 +17,8 @@ extern const DeviceClass virtio_blk_device_class;
 extern const DeviceClass loader_class;
 extern const DeviceClass debugexit_class;
 extern const DeviceClass pc_testdev_class;
+extern const DeviceClass edu_class;
+extern const DeviceClass pci_testdev_class;
 
 /* For -object. */
 extern const DeviceClass secret_object;
@@ -51,6 +53,8 @@ const DeviceClass *const device_classes[] = {
     &loader_class,
     &debugexit_class,
     &pc_testdev_class,
+    &edu_class,
+    &pci_testdev_class,
     &secret_object,
     &iothread_object,
     &memory_backend_ram,

@@ -280,32 +280,10 @@ OPT_FN(cpu)
 
 static void print_devices(Cli *cli)
 {
-    for (int i = 0; device_classes[i]; i++) {
-        const DeviceClass *dc = device_classes[i];
+    g_autoptr(GString) text = g_string_new(NULL);
 
-        if (dc->internal || object_class_is(dc)) {
-            continue;
-        }
-        cli_print(cli, "name \"%s\"", dc->name);
-        if (dc->bus) {
-            g_autofree char *bus = g_ascii_strup(dc->bus, -1);
-
-            cli_print(cli, ", bus %s", bus);
-        }
-        cli_print(cli, ", desc \"%s\"\n", dc->desc);
-    }
-}
-
-static const char *prop_kind_name(PropKind kind)
-{
-    static const char *const names[] = {
-        [PROP_BOOL] = "bool",  [PROP_U8] = "uint8",    [PROP_U16] = "uint16",
-        [PROP_U32] = "uint32", [PROP_U64] = "uint64",  [PROP_SIZE] = "size",
-        [PROP_STRING] = "str", [PROP_CHARDEV] = "str", [PROP_DRIVE] = "str",
-        [PROP_NETDEV] = "str",
-    };
-
-    return names[kind];
+    device_classes_print(text);
+    cli_print(cli, "%s", text->str);
 }
 
 void cli_print_props(Cli *cli, const DeviceClass *dc)

@@ -234,6 +234,7 @@ static const Property loader_props[] = {
 const DeviceClass loader_class = {
     .name = "loader",
     .desc = "Generic Loader",
+    .category = DEVICE_MISC,
     .size = sizeof(Loader),
     .props = loader_props,
     .realize = loader_realize,
