@@ -5,6 +5,7 @@
  */
 #include "util/osdep.h"
 #include "block/block.h"
+#include "block/vhdx.h"
 #include "tests/lib/mem-disk.h"
 #include "util/bits.h"
 #include "util/error.h"
@@ -22,6 +23,8 @@ static const Format formats[] = {
     { "vmdk", "vmdk", "size=4M", false },
     { "vmdk-zeroed", "vmdk", "size=4M,zeroed_grain=on", false },
     { "vpc", "vpc", "size=4M,force_size=on", false },
+    { "vhdx", "vhdx", "size=4M,block_size=1M", false },
+    { "vhdx-fixed", "vhdx", "size=4M,subformat=fixed,block_size=1M", false },
     { "parallels", "parallels", "size=4M,cluster_size=64k", false },
     { "vdi", "vdi", "size=4M", true },
     { "vdi-static", "vdi", "size=4M,static=on", true },
@@ -302,6 +305,41 @@ static void test_map(gconstpointer opaque)
     mem_disk_clear(&d);
 }
 
+/* ---- a log ----------------------------------------------------------------------------- */
+
+/* An entry of the current log is to be played back; one of an older log, or an
+ * empty one, is not. */
+static void test_vhdx_log(void)
+{
+    g_autoptr(GByteArray) a = make_image("vhdx", "size=4M");
+    static const unsigned headers[] = { VHDX_HEADER_1, VHDX_HEADER_2 };
+
+    for (unsigned what = 0; what < 4; what++) {
+        uint8_t *log = a->data + (1 << 20);
+        g_autoptr(GError) err = NULL;
+        MemDisk d;
+        BlockNode *bn;
+
+        memcpy(log, "loge", 4);
+        st_le32(log + 24, what != 1); /* descriptors */
+        memset(log + 32, what == 2 ? 0x66 : 0x55, 16);
+        for (unsigned i = 0; i < 2; i++) {
+            uint8_t *h = a->data + headers[i];
+
+            memset(h + VHDX_H_LOG_GUID, what == 3 ? 0 : 0x55, 16);
+            vhdx_set_sum(h, VHDX_HEADER_LEN);
+        }
+        mem_disk_init(&d, a->data, a->len);
+        bn = open_on(&d, "vhdx", 0, &err);
+        g_assert_true((bn == NULL) == (what == 0));
+        if (what == 0) {
+            g_assert_nonnull(strstr(err->message, "needs to be replayed"));
+        }
+        block_close(bn, NULL);
+        mem_disk_clear(&d);
+    }
+}
+
 static void add(const char *what, const Format *f, GTestDataFunc fn)
 {
     g_autofree char *path = g_strdup_printf("/formats/%s/%s", f->test, what);
@@ -318,5 +356,6 @@ int main(int argc, char **argv)
         add("map", &formats[i], test_map);
     }
     g_test_add_func("/formats/claims", test_claims);
+    g_test_add_func("/formats/vhdx-log", test_vhdx_log);
     return g_test_run();
 }
