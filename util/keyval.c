@@ -18,6 +18,7 @@
 
 typedef struct Pair {
     char *key, *value;
+    GPtrArray *earlier; /* of char *: values that @value replaced, or NULL */
     bool used;
 } Pair;
 
@@ -32,6 +33,9 @@ static void pair_free(void *p)
 
     g_free(pair->key);
     g_free(pair->value);
+    if (pair->earlier) {
+        g_ptr_array_unref(pair->earlier);
+    }
     g_free(pair);
 }
 
@@ -59,7 +63,10 @@ static void keyval_take(KeyVal *kv, const char *key, char *value)
     Pair *p = g_hash_table_lookup(kv->by_key, key);
 
     if (p) {
-        g_free(p->value);
+        if (!p->earlier) {
+            p->earlier = g_ptr_array_new_with_free_func(g_free);
+        }
+        g_ptr_array_add(p->earlier, p->value);
         p->value = value;
         return;
     }
@@ -276,6 +283,22 @@ const char *keyval_get(KeyVal *kv, const char *key)
     }
     p->used = true;
     return p->value;
+}
+
+GPtrArray *keyval_all(KeyVal *kv, const char *key)
+{
+    GPtrArray *all = g_ptr_array_new();
+    Pair *p = g_hash_table_lookup(kv->by_key, key);
+
+    if (!p) {
+        return all;
+    }
+    for (guint i = 0; p->earlier && i < p->earlier->len; i++) {
+        g_ptr_array_add(all, p->earlier->pdata[i]);
+    }
+    g_ptr_array_add(all, p->value);
+    p->used = true;
+    return all;
 }
 
 void keyval_merge(KeyVal *kv, const KeyVal *from)

@@ -20,6 +20,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(KeyVal, keyval_free)
 
 /* The last value wins; NULL if absent. The reader marks the key as used. */
 const char *keyval_get(KeyVal *kv, const char *key);
+/* All values that @key was given, in order ("hostfwd=a,hostfwd=b"), of const
+ * char *, which belong to @kv. Empty if absent. The caller unrefs it. */
+GPtrArray *keyval_all(KeyVal *kv, const char *key);
 void keyval_set(KeyVal *kv, const char *key, const char *value);
 /* All pairs of @from over those of @kv: the last of several -machine wins. */
 void keyval_merge(KeyVal *kv, const KeyVal *from);
