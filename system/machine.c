@@ -486,17 +486,6 @@ static void requests_leave(Requests *r)
     }
 }
 
-/* ---- memory ------------------------------------------------------------------ */
-
-bool machine_init_ram(Machine *m, Region *r, const char *name, GError **errp)
-{
-    if (m->ram_host) {
-        region_init_ram_ptr(r, name, m->cfg.ram_size, m->ram_host);
-        return true;
-    }
-    return region_init_ram(r, name, m->cfg.ram_size, errp);
-}
-
 /* ---- life -------------------------------------------------------------------- */
 
 static void config_init(MachineConfig *cfg)
@@ -538,6 +527,7 @@ Machine *machine_new(const MachineClass *cls, Clock *clk)
     m->io = as_new("I/O", 65536, &m->lock);
     m->vclock = clk ? clk : clock_new();
     m->devices = g_ptr_array_new();
+    m->netdevs = g_ptr_array_new();
     m->chardevs = g_hash_table_new(g_str_hash, g_str_equal);
     m->requests = requests_new(m);
     as_watch(m->mem, machine_map_changed, m);
@@ -555,6 +545,7 @@ void machine_free(Machine *m)
         device_free(m->devices->pdata[m->devices->len - 1]);
     }
     g_ptr_array_unref(m->devices);
+    g_ptr_array_unref(m->netdevs);
     if (m->cls && m->cls->unbuild) {
         m->cls->unbuild(m);
     }

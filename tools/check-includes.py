@@ -21,7 +21,7 @@ RULES = [
     ('util/', [ABOVE_NOTHING]),
     ('block/', ['util', 'block']),
     ('chardev/', ['util', 'chardev']),
-    ('net/', ['util', 'net']),
+    ('net/', ['util', 'net', 'chardev']),
     ('ui/', ['util', 'ui']),
     ('system/main.c', ALL),
     ('system/cli.c', ALL),
