@@ -11,7 +11,6 @@
 #include "block/file-lock.h"
 
 #include "util/error.h"
-#include "util/fdset.h"
 #include "util/iov.h"
 
 #include <fcntl.h>
@@ -90,11 +89,11 @@ static int file_open_fd(BlockNode *bn, const char *path, GError **errp)
     if (bn->flags & BLOCK_DIRECT) {
         mode |= O_DIRECT;
     }
-    fd = fdset_open(path, mode, 0);
+    fd = open(path, mode);
     if (fd < 0 && !bn->read_only && (bn->flags & BLOCK_AUTO_RDONLY) &&
         (errno == EACCES || errno == EROFS || errno == EPERM)) {
         bn->read_only = true;
-        fd = fdset_open(path, (mode & ~O_ACCMODE) | O_RDONLY, 0);
+        fd = open(path, (mode & ~O_ACCMODE) | O_RDONLY);
     }
     if (fd < 0) {
         int e = errno;
@@ -514,7 +513,7 @@ static bool file_create(const char *filename, KeyVal *opts, GError **errp)
         !prealloc_known(prealloc, errp)) {
         return false;
     }
-    s.fd = fdset_open(path, O_RDWR | O_CREAT, 0644);
+    s.fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (s.fd < 0) {
         error_setg_errno(errp, errno, "Could not create '%s'", path);
         return false;

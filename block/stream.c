@@ -16,7 +16,7 @@ bool block_stream(BlockNode *bn, BlockNode *base, const BlockJob *job,
         .only_holes = true,
         .min_sparse = 65536,
     };
-    BlockNode *above = bn, *old;
+    BlockNode *above = bn;
     g_autofree char *name = NULL, *fmt = NULL;
 
     while (above && above->backing != base) {
@@ -40,8 +40,10 @@ bool block_stream(BlockNode *bn, BlockNode *base, const BlockJob *job,
         return false;
     }
     /* The layers between are of no use any more. */
-    old = bn->backing;
-    bn->backing = base ? block_ref(base) : NULL;
-    block_close(old, NULL);
+    if (base) {
+        above->backing = NULL;
+    }
+    block_close(bn->backing, NULL);
+    bn->backing = base;
     return true;
 }

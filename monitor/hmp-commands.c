@@ -55,6 +55,13 @@ const HmpCommand hmp_commands[] = {
     { "drive_add", "pci_addr:s opts:S", "0 if=none,file=name,id=id,...", "add a drive that a device can take\ndrive_add 0 if=none,id=d1,file=data.qcow2", hmp_drive_add, NULL },
     { "drive_del", "id:B", "device", "remove a drive that nobody uses", hmp_drive_del, NULL },
 
+    HEADING("Network"),
+    { "set_link", "name:s up:b", "name on|off", "plug or unplug the cable of a network card or back end\nset_link net0 off", hmp_set_link, NULL },
+    { "hostfwd_add", "arg1:s arg2?:s", "[netdev_id] [tcp|udp]:[host]:port-[guest]:port", "forward a port of the host into the guest\nhostfwd_add tcp:127.0.0.1:2222-:22", hmp_hostfwd_add, NULL },
+    { "hostfwd_remove", "arg1:s arg2?:s", "[netdev_id] [tcp|udp]:[host]:port", "forward that port no more\nhostfwd_remove tcp:127.0.0.1:2222", hmp_hostfwd_remove, NULL },
+    { "netdev_add", "netdev:S", "type,id=id[,prop=value...]", "add a network back end, as -netdev\nnetdev_add user,id=n1", hmp_netdev_add, NULL },
+    { "netdev_del", "id:s", "id", "remove a network back end", hmp_netdev_del, NULL },
+
     HEADING("Back ends"),
     { "object_add", "object:S", "type,id=id,...", "create an object, as -object\nobject_add secret,id=s0,data=letmein", hmp_object_add, NULL },
     { "object_del", "id:O", "id", "remove an object that nobody uses", hmp_object_del, NULL },
@@ -113,6 +120,8 @@ const HmpCommand hmp_info_commands[] = {
     { "mice", "", "", "pointing devices", hmp_info_mice, NULL },
     { "iothreads", "", "", "objects of type iothread", hmp_info_iothreads, NULL },
 #endif
+    { "network", "", "", "network cards and back ends", hmp_info_network, NULL },
+    { "usernet", "", "", "connections of user mode networks", hmp_info_usernet, NULL },
     { "chardev", "", "", "character devices", hmp_info_chardev, NULL },
 
     HEADING("Snapshots and migration"),

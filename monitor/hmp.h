@@ -86,6 +86,15 @@ void hmp_cpu(Monitor *mon, const Args *args);
 void hmp_log(Monitor *mon, const Args *args);
 void hmp_logfile(Monitor *mon, const Args *args);
 
+/* hmp-net.c */
+void hmp_info_network(Monitor *mon, const Args *args);
+void hmp_info_usernet(Monitor *mon, const Args *args);
+void hmp_hostfwd_add(Monitor *mon, const Args *args);
+void hmp_hostfwd_remove(Monitor *mon, const Args *args);
+void hmp_set_link(Monitor *mon, const Args *args);
+void hmp_netdev_add(Monitor *mon, const Args *args);
+void hmp_netdev_del(Monitor *mon, const Args *args);
+
 /* Around reading or changing registers: the vCPUs stand still meanwhile.
  * Returns what mon_cpus_release() wants to know. */
 bool mon_cpus_hold(Monitor *mon);

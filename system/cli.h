@@ -9,24 +9,21 @@
 #include "system/options.h"
 #include "system/machine.h"
 
-typedef struct CliProcess CliProcess;
-
 /* What the options said so far; strings are its own. */
 struct Cli {
     KeyVal *machine;     /* all -machine options, the last value winning */
     GString *accels;     /* "kvm:tcg", in the order given */
     char *accel_options; /* of the last -accel that had any */
     GPtrArray *chardevs, *devices, *objects, *blockdevs; /* of char * */
+    GPtrArray *netdevs;            /* of char * */
+    GPtrArray *nics;               /* of cli-net.c; may be NULL */
     GPtrArray *drives;             /* of cli-drive.c; may be NULL */
     GPtrArray *serials, *monitors; /* of CliPort */
-    char *debugcon, *loadvm, *incoming;
-    CliProcess *process; /* of cli-process.c */
-    char *process_name;  /* -name process= */
-    char *mem_path;
-    bool mem_prealloc;
+    char *debugcon, *pidfile, *loadvm, *incoming;
     MachineConfig cfg;
     int echr;
     bool snapshot; /* of all drives */
+    bool net_given; /* -netdev, -nic or -net */
     bool nographic, display_given, nodefaults, serial_given, monitor_given;
     GString *print; /* text asked for (-version, -device help): print, exit 0 */
 };

@@ -10,6 +10,7 @@
 #include "system/machine.h"
 #include "util/error.h"
 #include "util/keyval.h"
+#include "util/log.h"
 
 static const Property no_props[] = { { .kind = PROP_END } };
 
@@ -76,6 +77,7 @@ static void prop_put(Device *dev, const Property *p, uint64_t v)
         break;
     case PROP_STRING:
     case PROP_DRIVE:
+    case PROP_NETDEV:
         *(char **)field = g_strdup((const char *)(uintptr_t)v);
         break;
     default: /* host ends start out empty */
@@ -141,11 +143,11 @@ static bool prop_set(Device *dev, const Property *p, const char *value,
         return prop_set_bool(dev, p, value, errp);
     case PROP_STRING:
     case PROP_DRIVE:
+    case PROP_NETDEV:
         g_free(*(char **)prop_field(dev, p));
         prop_put(dev, p, (uintptr_t)value);
         return true;
     case PROP_CHARDEV:
-    case PROP_NETDEV:
         return prop_set_host_end(dev, p, value, errp);
     default:
         return prop_set_number(dev, p, value, errp);
@@ -217,46 +219,25 @@ bool device_set_options(Device *dev, KeyVal *options, GError **errp)
 
 /* ---- life -------------------------------------------------------------------- */
 
-/* Is @driver, @len bytes, the class or, as in QEMU, one it is made of? What is
- * true of "virtio-blk-device" is true of "virtio-blk-pci". */
-static bool class_is_a(const char *cls, const char *driver, size_t len)
-{
-    size_t n = strlen(cls);
-
-    if (n == len && strncmp(cls, driver, len) == 0) {
-        return true;
-    }
-    if (!g_str_has_prefix(cls, "virtio-") || !g_str_has_suffix(cls, "-pci")) {
-        return false;
-    }
-    n -= strlen("pci");
-    return (len == n + strlen("device") && strncmp(cls, driver, n) == 0 &&
-            strncmp(driver + n, "device", strlen("device")) == 0) ||
-           (len == strlen("virtio-pci") &&
-            strncmp(driver, "virtio-pci", len) == 0);
-}
-
-bool device_global_fits(const DeviceClass *cls, const char *global)
-{
-    return class_is_a(cls->name, global, strcspn(global, "."));
-}
-
 /* "driver.prop=value", for this class: sets it. */
-static bool apply_global(Device *dev, const char *global, GError **errp)
+static void apply_global(Device *dev, const char *global)
 {
-    size_t len = strcspn(global, ".");
-    const char *eq = strchr(global, '=');
+    size_t len = strlen(dev->cls->name);
+    g_autoptr(GError) err = NULL;
     g_autofree char *prop = NULL;
+    const char *eq;
 
-    if (!device_global_fits(dev->cls, global) || !eq || eq < global + len) {
-        return true;
+    if (strncmp(global, dev->cls->name, len) != 0 || global[len] != '.') {
+        return;
+    }
+    eq = strchr(global + len, '=');
+    if (!eq) {
+        return; /* the command line has complained */
     }
     prop = g_strndup(global + len + 1, (size_t)(eq - global) - len - 1);
-    if (!device_set(dev, prop, eq + 1, errp)) {
-        g_prefix_error(errp, "can't apply global %s: ", global);
-        return false;
+    if (!device_set(dev, prop, eq + 1, &err)) {
+        warn_report("can't apply global %s: %s", global, err->message);
     }
-    return true;
 }
 
 Device *device_new_class(Machine *m, const DeviceClass *cls, const char *id)
@@ -270,8 +251,8 @@ Device *device_new_class(Machine *m, const DeviceClass *cls, const char *id)
     for (const Property *p = device_props(cls); p->kind != PROP_END; p++) {
         prop_put(dev, p, p->defval);
     }
-    for (guint i = 0; globals && i < globals->len && !dev->bad_global; i++) {
-        apply_global(dev, globals->pdata[i], &dev->bad_global);
+    for (guint i = 0; globals && i < globals->len; i++) {
+        apply_global(dev, globals->pdata[i]);
     }
     return dev;
 }
@@ -293,10 +274,6 @@ bool device_realize(Device *dev, GError **errp)
     Machine *m = dev->machine;
 
     g_assert(!dev->realized);
-    if (dev->bad_global) {
-        g_propagate_error(errp, g_steal_pointer(&dev->bad_global));
-        return false;
-    }
     if (dev->id && id_is_taken(m, dev->id)) {
         error_setg(errp, "Duplicate device ID '%s'", dev->id);
         return false;
@@ -322,11 +299,11 @@ void device_free(Device *dev)
         g_ptr_array_remove(dev->machine->devices, dev);
     }
     for (const Property *p = device_props(dev->cls); p->kind != PROP_END; p++) {
-        if (p->kind == PROP_STRING || p->kind == PROP_DRIVE) {
+        if (p->kind == PROP_STRING || p->kind == PROP_DRIVE ||
+            p->kind == PROP_NETDEV) {
             g_free(*(char **)prop_field(dev, p));
         }
     }
-    g_clear_error(&dev->bad_global);
     g_free(dev->id);
     g_free(dev);
 }

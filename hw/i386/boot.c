@@ -8,7 +8,6 @@
 #include <sys/mman.h>
 #include "util/bits.h"
 #include "util/error.h"
-#include "util/fdset.h"
 #include "hw/i386/boot.h"
 
 /* ---- the plan --------------------------------------------------------------- */
@@ -261,7 +260,7 @@ static GBytes *boot_slurp(int fd)
 GBytes *boot_read_file(BootPlan *plan, const char *what, const char *name,
                        GError **errp)
 {
-    int fd = fdset_open(name, O_RDONLY, 0);
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
     GBytes *bytes = NULL;
     struct stat st;
 

@@ -53,7 +53,7 @@ static const MachineOpt machine_opts[] = {
     { "kvm-shadow-mem", OPT_ANY },
     { "max-fw-size", OPT_ANY },
     { "mem-merge", OPT_BOOL },
-    { "memory-backend", OPT_USED },
+    { "memory-backend", OPT_ANY },
     { "nvdimm", OPT_OFF },
     { "pcspk-audiodev", OPT_ANY },
     { "phandle-start", OPT_ANY },

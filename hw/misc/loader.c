@@ -17,7 +17,6 @@
 #include "util/osdep.h"
 #include "util/bits.h"
 #include "util/error.h"
-#include "util/fdset.h"
 #include "hw/i386/boot-elf.h"
 #include "hw/misc/loader.h"
 
@@ -87,11 +86,13 @@ static bool loader_check_elf(Loader *l, GError **errp)
 
 static bool loader_read_file(Loader *l, GError **errp)
 {
+    g_autoptr(GError) err = NULL;
     char *bytes;
     size_t len;
 
-    if (!file_get_contents(l->file, &bytes, &len, errp)) {
-        g_prefix_error(errp, "loader: ");
+    if (!g_file_get_contents(l->file, &bytes, &len, &err)) {
+        error_setg(errp, "loader: could not open file '%s': %s", l->file,
+                   err->message);
         return false;
     }
     l->image = g_bytes_new_take(bytes, len);
@@ -234,7 +235,6 @@ static const Property loader_props[] = {
 const DeviceClass loader_class = {
     .name = "loader",
     .desc = "Generic Loader",
-    .category = DEVICE_MISC,
     .size = sizeof(Loader),
     .props = loader_props,
     .realize = loader_realize,

@@ -13,6 +13,7 @@
 #include "util/osdep.h"
 #include "hw/intc/apic.h"
 #include "hw/pci/i440fx.h"
+#include "hw/virtio/mmio.h"
 #include "system/machine.h"
 #include "target-x86/cpu.h"
 
@@ -146,11 +147,27 @@ static bool is_pci(const DeviceClass *cls)
     return cls->bus && strcmp(cls->bus, "PCI") == 0;
 }
 
+/* Where a device on virtio-mmio sits. */
+static bool give_slot(Machine *m, GError **errp)
+{
+    Device *slot = device_new_class(m, &virtio_mmio_class, NULL);
+
+    if (!device_realize(slot, errp)) {
+        device_free(slot);
+        return false;
+    }
+    virtio_mmio_class.reset(slot);
+    return true;
+}
+
 /* A PCI function sits on a bus, which the host bridge makes. */
 static bool give_bus(Machine *m, const DeviceClass *cls, GError **errp)
 {
     Device *bridge;
 
+    if (cls->bus && strcmp(cls->bus, "virtio-bus") == 0) {
+        return give_slot(m, errp);
+    }
     if (!is_pci(cls) || cls == &i440fx_class) {
         return true;
     }
@@ -192,13 +209,9 @@ static bool pair_init(Pair *p, const DeviceClass *cls, GError **errp)
 
 static void pair_fini(Pair *p)
 {
-    for (int i = 0; i < 2; i++) {
-        void *board;
+    for (int i = 0; i < 2 && p->m[i]; i++) {
+        void *board = p->m[i]->board;
 
-        if (!p->m[i]) {
-            continue; /* the first one would not do */
-        }
-        board = p->m[i]->board;
         if (p->dev[i] && !p->dev[i]->realized) {
             device_free(p->dev[i]);
         }
