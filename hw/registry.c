@@ -8,6 +8,7 @@
 /* One row a line: */
 /* clang-format off */
 extern const MachineClass pc_machine;
+extern const MachineClass microvm_machine;
 extern const MachineClass none_machine;
 
 extern const DeviceClass isa_serial_class;
@@ -77,6 +78,7 @@ const DeviceClass *const device_classes[] = {
 
 const MachineClass *const machine_classes[] = {
     &pc_machine,
+    &microvm_machine,
     &none_machine,
     NULL,
 };

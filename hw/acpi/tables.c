@@ -192,6 +192,25 @@ static void dsdt_legacy(Aml *a, const LegacyDevice *d, unsigned uid)
     aml_end(a);
 }
 
+/* The id under which drivers look for virtio-mmio. */
+static void dsdt_virtio(Aml *a, const AcpiConfig *cfg)
+{
+    for (unsigned i = 0; i < cfg->n_virtio; i++) {
+        char name[8];
+
+        g_snprintf(name, sizeof(name), "VR%02X", i);
+        aml_device(a, name);
+        aml_name_string(a, "_HID", "LNRO0005");
+        aml_name_int(a, "_UID", i);
+        aml_name_int(a, "_CCA", 1);
+        aml_name_resources(a, "_CRS");
+        aml_res_mem32(a, cfg->virtio[i].base, cfg->virtio[i].len, true);
+        aml_res_irq(a, cfg->virtio[i].irq);
+        aml_end_resources(a);
+        aml_end(a);
+    }
+}
+
 static void dsdt_devices(Aml *a, const AcpiConfig *cfg)
 {
     for (unsigned i = 0; i < ACPI_MAX_COM; i++) {
@@ -199,7 +218,9 @@ static void dsdt_devices(Aml *a, const AcpiConfig *cfg)
             dsdt_legacy(a, &dev_com[i], i + 1);
         }
     }
-    dsdt_legacy(a, &dev_rtc, 0);
+    if (cfg->has_rtc) {
+        dsdt_legacy(a, &dev_rtc, 0);
+    }
     if (cfg->has_pit) {
         dsdt_legacy(a, &dev_pit, 0);
     }
@@ -229,6 +250,7 @@ static void dsdt_devices(Aml *a, const AcpiConfig *cfg)
         aml_end_resources(a);
         aml_end(a);
     }
+    dsdt_virtio(a, cfg);
 }
 
 static void dsdt_processors(Aml *a, unsigned n)

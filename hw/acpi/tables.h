@@ -7,7 +7,7 @@
 
 #include "util/osdep.h"
 
-enum { ACPI_MAX_COM = 4 };
+enum { ACPI_MAX_COM = 4, ACPI_MAX_VIRTIO = 8 };
 
 typedef struct AcpiConfig {
     char oem_id[7], oem_table_id[9];
@@ -16,13 +16,18 @@ typedef struct AcpiConfig {
     uint32_t ioapic_id, ioapic_base;
     uint32_t apic_base;
     uint16_t pm_base;
-    bool has_pic, has_pit, has_hpet, has_i8042, has_fw_cfg;
+    bool has_pic, has_pit, has_hpet, has_i8042, has_fw_cfg, has_rtc;
     bool com[ACPI_MAX_COM];
     uint32_t hpet_base, hpet_block_id;
     /* PCI: 00:01.0 is the ISA bridge with the interrupt router. Windows of
      * memory from the first to the last byte; last 0: none. */
     bool has_pci;
     uint64_t pci_mem, pci_mem_last, pci_mem64, pci_mem64_last;
+    unsigned n_virtio; /* virtio-mmio devices */
+    struct {
+        uint32_t base, len;
+        unsigned irq; /* below 16; edge, active high */
+    } virtio[ACPI_MAX_VIRTIO];
 } AcpiConfig;
 
 typedef struct AcpiTables {

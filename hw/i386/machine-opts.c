@@ -22,52 +22,60 @@ typedef enum OptKind {
 typedef struct MachineOpt {
     const char *name;
     OptKind kind;
+    const char *machine; /* the only one that has it; NULL: all */
 } MachineOpt;
 
 static const MachineOpt machine_opts[] = {
-    { "type", OPT_USED },
-    { "accel", OPT_USED },
-    { "acpi", OPT_USED },
-    { "hpet", OPT_USED },
-    { "i8042", OPT_USED },
-    { "pic", OPT_USED },
-    { "pit", OPT_USED },
-    { "max-ram-below-4g", OPT_USED },
-    { "smbios-entry-point-type", OPT_USED },
-    { "x-oem-id", OPT_USED },
-    { "x-oem-table-id", OPT_USED },
-    { "kernel", OPT_USED },
-    { "initrd", OPT_USED },
-    { "append", OPT_USED },
-    { "dtb", OPT_USED },
-    { "bus-lock-ratelimit", OPT_ANY },
-    { "default-bus-bypass-iommu", OPT_BOOL },
-    { "dt-compatible", OPT_ANY },
-    { "dump-guest-core", OPT_BOOL },
-    { "fd-bootchk", OPT_BOOL },
-    { "graphics", OPT_BOOL },
-    { "hmat", OPT_OFF },
-    { "igd-passthru", OPT_OFF },
-    { "kernel-irqchip", OPT_ANY },
-    { "kernel_irqchip", OPT_ANY },
-    { "kvm-shadow-mem", OPT_ANY },
-    { "max-fw-size", OPT_ANY },
-    { "mem-merge", OPT_BOOL },
-    { "memory-backend", OPT_ANY },
-    { "nvdimm", OPT_OFF },
-    { "pcspk-audiodev", OPT_ANY },
-    { "phandle-start", OPT_ANY },
-    { "sata", OPT_BOOL },
-    { "smbus", OPT_BOOL },
-    { "smm", OPT_OFF },
-    { "suppress-vmdesc", OPT_BOOL },
-    { "usb", OPT_BOOL },
-    { "vmport", OPT_AUTO },
-    { "confidential-guest-support", OPT_NONE },
-    { "dumpdtb", OPT_NONE },
-    { "firmware", OPT_NONE },
-    { "memory-encryption", OPT_NONE },
-    { NULL, OPT_ANY },
+    { "type", OPT_USED, NULL },
+    { "accel", OPT_USED, NULL },
+    { "acpi", OPT_USED, NULL },
+    { "hpet", OPT_USED, NULL },
+    { "i8042", OPT_USED, NULL },
+    { "pic", OPT_USED, NULL },
+    { "pit", OPT_USED, NULL },
+    { "max-ram-below-4g", OPT_USED, NULL },
+    { "smbios-entry-point-type", OPT_USED, NULL },
+    { "x-oem-id", OPT_USED, NULL },
+    { "x-oem-table-id", OPT_USED, NULL },
+    { "kernel", OPT_USED, NULL },
+    { "initrd", OPT_USED, NULL },
+    { "append", OPT_USED, NULL },
+    { "dtb", OPT_USED, NULL },
+    { "bus-lock-ratelimit", OPT_ANY, NULL },
+    { "default-bus-bypass-iommu", OPT_BOOL, NULL },
+    { "dt-compatible", OPT_ANY, NULL },
+    { "dump-guest-core", OPT_BOOL, NULL },
+    { "fd-bootchk", OPT_BOOL, NULL },
+    { "graphics", OPT_BOOL, NULL },
+    { "hmat", OPT_OFF, NULL },
+    { "igd-passthru", OPT_OFF, NULL },
+    { "kernel-irqchip", OPT_ANY, NULL },
+    { "kernel_irqchip", OPT_ANY, NULL },
+    { "kvm-shadow-mem", OPT_ANY, NULL },
+    { "max-fw-size", OPT_ANY, NULL },
+    { "mem-merge", OPT_BOOL, NULL },
+    { "memory-backend", OPT_ANY, NULL },
+    { "nvdimm", OPT_OFF, NULL },
+    { "pcspk-audiodev", OPT_ANY, NULL },
+    { "phandle-start", OPT_ANY, NULL },
+    { "sata", OPT_BOOL, NULL },
+    { "smbus", OPT_BOOL, NULL },
+    { "smm", OPT_OFF, NULL },
+    { "suppress-vmdesc", OPT_BOOL, NULL },
+    { "usb", OPT_BOOL, NULL },
+    { "vmport", OPT_AUTO, NULL },
+    { "confidential-guest-support", OPT_NONE, NULL },
+    { "dumpdtb", OPT_NONE, NULL },
+    { "firmware", OPT_NONE, NULL },
+    { "memory-encryption", OPT_NONE, NULL },
+    { "rtc", OPT_USED, "microvm" },
+    { "isa-serial", OPT_USED, "microvm" },
+    { "auto-kernel-cmdline", OPT_USED, "microvm" },
+    { "ioapic2", OPT_OFF, "microvm" },
+    { "option-roms", OPT_BOOL, "microvm" },
+    { "x-option-roms", OPT_BOOL, "microvm" },
+    { "pcie", OPT_OFF, "microvm" },
+    { NULL, OPT_ANY, NULL },
 };
 
 typedef struct OptWalk {
@@ -75,13 +83,21 @@ typedef struct OptWalk {
     GError *err; /* the first one */
 } OptWalk;
 
+static bool machine_has_option(const Machine *m, const MachineOpt *o)
+{
+    return !o->machine || strcmp(o->machine, m->cls->name) == 0;
+}
+
 static void machine_unknown_option(OptWalk *w, const char *key)
 {
-    const char *names[G_N_ELEMENTS(machine_opts)];
+    const char *names[G_N_ELEMENTS(machine_opts)] = { NULL };
     const char *near;
+    size_t n = 0;
 
-    for (size_t i = 0; i < G_N_ELEMENTS(machine_opts); i++) {
-        names[i] = machine_opts[i].name;
+    for (const MachineOpt *o = machine_opts; o->name; o++) {
+        if (machine_has_option(w->m, o)) {
+            names[n++] = o->name;
+        }
     }
     near = nearest_name(key, names);
     error_setg(&w->err, "unknown option '%s' of machine '%s'%s%s%s", key,
@@ -101,7 +117,8 @@ static void machine_check_option(const char *key, const char *value,
         g_str_has_prefix(key, "boot.") || g_str_has_prefix(key, "memory.")) {
         return; /* the command line's */
     }
-    while (o->name && strcmp(o->name, key) != 0) {
+    while (o->name &&
+           (strcmp(o->name, key) != 0 || !machine_has_option(w->m, o))) {
         o++;
     }
     if (!o->name) {
@@ -118,14 +135,25 @@ static void machine_check_option(const char *key, const char *value,
     }
 }
 
-/* @out has the machine's own default. */
+/* @out has the machine's own default, which is also "auto". */
+static bool machine_read_bool(KeyVal *kv, const char *key, bool *out,
+                              GError **errp)
+{
+    return g_strcmp0(keyval_get(kv, key), "auto") == 0 ||
+           keyval_bool(kv, key, *out, out, errp);
+}
+
 static bool machine_read_bools(KeyVal *kv, PcOptions *out, GError **errp)
 {
-    return keyval_bool(kv, "acpi", out->acpi, &out->acpi, errp) &&
-           keyval_bool(kv, "hpet", out->hpet, &out->hpet, errp) &&
-           keyval_bool(kv, "i8042", out->i8042, &out->i8042, errp) &&
-           keyval_bool(kv, "pic", out->pic, &out->pic, errp) &&
-           keyval_bool(kv, "pit", out->pit, &out->pit, errp);
+    return machine_read_bool(kv, "acpi", &out->acpi, errp) &&
+           machine_read_bool(kv, "hpet", &out->hpet, errp) &&
+           machine_read_bool(kv, "i8042", &out->i8042, errp) &&
+           machine_read_bool(kv, "pic", &out->pic, errp) &&
+           machine_read_bool(kv, "pit", &out->pit, errp) &&
+           machine_read_bool(kv, "rtc", &out->rtc, errp) &&
+           machine_read_bool(kv, "isa-serial", &out->isa_serial, errp) &&
+           machine_read_bool(kv, "auto-kernel-cmdline", &out->auto_cmdline,
+                             errp);
 }
 
 static bool machine_read_text(KeyVal *kv, const char *key, char *out,
@@ -174,13 +202,17 @@ bool machine_read_options(Machine *m, PcOptions *out, GError **errp)
 {
     KeyVal *kv = m->cfg.machine_opts;
     OptWalk walk = { .m = m };
+    bool micro = strcmp(m->cls->name, "microvm") == 0;
 
     *out = (PcOptions) {
         .acpi = !m->cfg.no_acpi,
-        .hpet = !m->cfg.no_hpet,
-        .i8042 = true,
+        .hpet = !m->cfg.no_hpet && !micro,
+        .i8042 = !micro,
         .pic = true,
         .pit = true,
+        .rtc = true,
+        .isa_serial = true,
+        .auto_cmdline = true,
         .smbios_v2 = true,
         .smbios_v3 = true,
         .oem_id = "BOCHS ", /* as QEMU: guests key quirks on it */

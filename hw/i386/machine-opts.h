@@ -5,7 +5,8 @@
 #include "system/machine.h"
 
 typedef struct PcOptions {
-    bool acpi, hpet, i8042, pic, pit, smbios_v2, smbios_v3;
+    bool acpi, hpet, i8042, pic, pit, rtc, smbios_v2, smbios_v3;
+    bool isa_serial, auto_cmdline;   /* of machine "microvm" */
     uint64_t max_below_4g;           /* bytes; 0: the usual split */
     char oem_id[7], oem_table_id[9]; /* of the ACPI tables */
 } PcOptions;

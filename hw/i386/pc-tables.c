@@ -18,6 +18,7 @@
 #include "hw/intc/apic.h"
 #include "hw/intc/ioapic.h"
 #include "hw/timer/hpet.h"
+#include "hw/virtio/mmio.h"
 #include "target-x86/cpuid.h"
 
 enum {
@@ -84,6 +85,21 @@ static void pc_acpi_pci(const PcBoard *b, AcpiConfig *cfg)
     }
 }
 
+/* Slots of virtio-mmio that have a device. */
+static void pc_acpi_virtio(Machine *m, AcpiConfig *cfg)
+{
+    VirtioMmioSlot slot;
+
+    for (guint i = 0; i < m->devices->len; i++) {
+        if (virtio_mmio_slot(m->devices->pdata[i], &slot) && slot.device &&
+            cfg->n_virtio < ACPI_MAX_VIRTIO) {
+            cfg->virtio[cfg->n_virtio].base = (uint32_t)slot.base;
+            cfg->virtio[cfg->n_virtio].len = VIRTIO_MMIO_SIZE;
+            cfg->virtio[cfg->n_virtio++].irq = slot.gsi;
+        }
+    }
+}
+
 static bool pc_plan_acpi(PcBoard *b, const uint32_t *apic_ids, BootEnv *env,
                          GError **errp)
 {
@@ -100,17 +116,21 @@ static bool pc_plan_acpi(PcBoard *b, const uint32_t *apic_ids, BootEnv *env,
         .has_hpet = b->opts.hpet,
         .has_i8042 = b->opts.i8042,
         .has_fw_cfg = true,
+        .has_rtc = b->opts.rtc,
         .hpet_base = HPET_DEFAULT_BASE,
         .hpet_block_id = HPET_BLOCK_ID,
     };
     bool ok;
 
-    pc_acpi_pci(b, &cfg);
+    if (b->has_pci) {
+        pc_acpi_pci(b, &cfg);
+    }
     memcpy(cfg.oem_id, b->opts.oem_id, sizeof(cfg.oem_id));
     memcpy(cfg.oem_table_id, b->opts.oem_table_id, sizeof(cfg.oem_table_id));
     for (unsigned i = 0; i < MACHINE_SERIALS; i++) {
-        cfg.com[i] = m->serial[i] != NULL;
+        cfg.com[i] = m->serial[i] && b->opts.isa_serial;
     }
+    pc_acpi_virtio(m, &cfg);
     acpi_tables_build(&t, &cfg, BOOT_TABLES);
     env->rsdp =
         boot_plan_place_table(b->plan, t.bytes->data, t.bytes->len, 64, errp);
@@ -186,7 +206,7 @@ static bool pc_plan_mptable(PcBoard *b, const uint32_t *apic_ids, GError **errp)
         .n_cpus = b->machine->ncpus,
         .apic_base = APIC_DEFAULT_BASE,
         .ioapic_base = IOAPIC_DEFAULT_BASE,
-        .pci_irq = pc_pci_irq,
+        .pci_irq = b->has_pci ? pc_pci_irq : NULL,
     };
     hwaddr at = (b->plan->tables_next + 15) & ~(hwaddr)15;
     g_autoptr(GByteArray) mp = NULL;
@@ -208,6 +228,7 @@ bool pc_plan_tables(PcBoard *b, BootEnv *env, GError **errp)
     if (b->opts.acpi && !pc_plan_acpi(b, apic_ids, env, errp)) {
         return false;
     }
-    return pc_plan_mptable(b, apic_ids, errp) && pc_plan_pir(b, errp) &&
+    return pc_plan_mptable(b, apic_ids, errp) &&
+           (!b->has_pci || pc_plan_pir(b, errp)) &&
            pc_plan_smbios(b, env, errp);
 }

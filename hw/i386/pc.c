@@ -63,8 +63,8 @@ static bool pc_split_ram(PcBoard *b, uint64_t size, GError **errp)
     return true;
 }
 
-static void pc_map_window(PcBoard *b, Region *r, const char *name, hwaddr base,
-                          hwaddr offset, uint64_t size)
+void pc_map_window(PcBoard *b, Region *r, const char *name, hwaddr base,
+                   hwaddr offset, uint64_t size)
 {
     if (size) {
         region_init_alias(r, name, &b->ram, offset, size);
@@ -72,7 +72,7 @@ static void pc_map_window(PcBoard *b, Region *r, const char *name, hwaddr base,
     }
 }
 
-static bool pc_map_ram(PcBoard *b, GError **errp)
+bool pc_map_ram(PcBoard *b, GError **errp)
 {
     Machine *m = b->machine;
 
@@ -145,7 +145,7 @@ static void pc_a20_set(void *opaque, int n, int level)
 /* ---- devices --------------------------------------------------------------------- */
 
 /* Realizes @dev, which machine->devices owns from here on; frees it if not. */
-static bool pc_realize(Device *dev, GError **errp)
+bool pc_realize(Device *dev, GError **errp)
 {
     if (!device_realize(dev, errp)) {
         device_free(dev);
@@ -154,8 +154,7 @@ static bool pc_realize(Device *dev, GError **errp)
     return true;
 }
 
-static bool pc_add(PcBoard *b, const DeviceClass *cls, Device **out,
-                   GError **errp)
+bool pc_add(PcBoard *b, const DeviceClass *cls, Device **out, GError **errp)
 {
     Device *dev = device_new_class(b->machine, cls, NULL);
 
@@ -223,7 +222,7 @@ static bool pc_add_pic(PcBoard *b, GError **errp)
     return true;
 }
 
-static bool pc_add_interrupts(PcBoard *b, GError **errp)
+bool pc_add_interrupts(PcBoard *b, GError **errp)
 {
     Machine *m = b->machine;
 
@@ -239,7 +238,7 @@ static bool pc_add_interrupts(PcBoard *b, GError **errp)
 }
 
 /* The HPET sits between the 8254, the RTC and their interrupts. */
-static bool pc_add_timers(PcBoard *b, GError **errp)
+bool pc_add_timers(PcBoard *b, GError **errp)
 {
     Machine *m = b->machine;
     IrqLine irq0 = m->gsi[0], irq8 = m->gsi[8];
@@ -259,6 +258,9 @@ static bool pc_add_timers(PcBoard *b, GError **errp)
             return false;
         }
         b->pit = dev;
+    }
+    if (!b->opts.rtc) {
+        return true;
     }
     dev = device_new_class(m, &mc146818_class, NULL);
     mc146818_set_output(dev, irq8);
@@ -294,7 +296,7 @@ static bool pc_add_input(PcBoard *b, GError **errp)
     return true;
 }
 
-static bool pc_add_serials(PcBoard *b, GError **errp)
+bool pc_add_serials(PcBoard *b, GError **errp)
 {
     Machine *m = b->machine;
 
@@ -318,7 +320,7 @@ static bool pc_add_serials(PcBoard *b, GError **errp)
     return true;
 }
 
-static bool pc_add_debugcon(PcBoard *b, GError **errp)
+bool pc_add_debugcon(PcBoard *b, GError **errp)
 {
     Device *dev;
 
@@ -330,7 +332,7 @@ static bool pc_add_debugcon(PcBoard *b, GError **errp)
     return pc_realize(dev, errp);
 }
 
-static bool pc_add_fw_cfg(PcBoard *b, GError **errp)
+bool pc_add_fw_cfg(PcBoard *b, GError **errp)
 {
     Machine *m = b->machine;
     uint8_t map[E820_MAX * 20];
@@ -353,7 +355,7 @@ static bool pc_add_fw_cfg(PcBoard *b, GError **errp)
     return fw_cfg_add_file(b->fw_cfg, "etc/e820", map, b->e820.n * 20, errp);
 }
 
-static bool pc_add_pm(PcBoard *b, GError **errp)
+bool pc_add_pm(PcBoard *b, GError **errp)
 {
     if (!b->opts.acpi) {
         return true;
@@ -385,7 +387,7 @@ static void pc_on_halt(X86Cpu *cpu)
 
 /* ---- the machine ------------------------------------------------------------------ */
 
-static bool pc_plan_boot(PcBoard *b, GError **errp)
+bool pc_plan_boot(PcBoard *b, GError **errp)
 {
     Machine *m = b->machine;
     BootEnv env = { .e820 = &b->e820, .cmdline = "", .kernel_name = "" };
@@ -427,7 +429,7 @@ static bool pc_plan_boot(PcBoard *b, GError **errp)
 }
 
 /* APIC ids, and whether the processors can address the memory. */
-static bool pc_prepare_cpus(PcBoard *b, GError **errp)
+bool pc_prepare_cpus(PcBoard *b, GError **errp)
 {
     Machine *m = b->machine;
     uint64_t end = b->above_4g ? 4 * GIB + b->above_4g : b->below_4g;
@@ -455,6 +457,7 @@ static bool pc_build(Machine *m, GError **errp)
     PcBoard *b = g_new0(PcBoard, 1);
 
     b->machine = m;
+    b->has_pci = true;
     m->board = b;
     return machine_read_options(m, &b->opts, errp) && pc_map_ram(b, errp) &&
            pc_prepare_cpus(b, errp) && pc_plan_boot(b, errp) &&
@@ -497,11 +500,13 @@ static bool pc_loader_starts(Machine *m)
     return false;
 }
 
-static void pc_reset(Machine *m)
+void pc_reset(Machine *m)
 {
     PcBoard *b = m->board;
 
-    pc_pci_setup(b);
+    if (b->has_pci) {
+        pc_pci_setup(b);
+    }
     boot_plan_apply(b->plan, m->mem);
     boot_memory_types_init(m);
     for (unsigned i = 0; i < m->ncpus; i++) {
@@ -520,14 +525,14 @@ static void pc_reset(Machine *m)
     }
 }
 
-static void pc_unmap(Region *r)
+void pc_unmap(Region *r)
 {
     if (r->as) {
         as_unmap(r);
     }
 }
 
-static void pc_unbuild(Machine *m)
+void pc_unbuild(Machine *m)
 {
     PcBoard *b = m->board;
 

@@ -21,6 +21,7 @@ typedef struct PcBoard {
     BootPlan *plan;
     FlatBoot *flat; /* -flat, or NULL */
     bool warned_nothing;
+    bool has_pci;
 
     /* Owned by machine->devices; NULL where left out. */
     Device *pic, *ioapic, *pit, *rtc, *hpet, *pm, *i8042, *port92, *fw_cfg;
@@ -44,6 +45,29 @@ bool pc_plan_pir(PcBoard *b, GError **errp);
 
 /* pc.c: an interrupt that the ISA bridge's router drives. */
 void pc_pirq_set(void *opaque, int n, int level);
+/*
+ * pc.c: pieces of a board, each made as b->opts says; machine "microvm" is made
+ * of some of them. m->board is a PcBoard or begins with one.
+ */
+bool pc_map_ram(PcBoard *b, GError **errp);
+void pc_map_window(PcBoard *b, Region *r, const char *name, hwaddr base,
+                   hwaddr offset, uint64_t size);
+void pc_unmap(Region *r); /* if it is mapped */
+bool pc_prepare_cpus(PcBoard *b, GError **errp);
+/* -kernel or -flat, and the tables, into b->plan. */
+bool pc_plan_boot(PcBoard *b, GError **errp);
+bool pc_add_interrupts(PcBoard *b, GError **errp);
+bool pc_add_timers(PcBoard *b, GError **errp);
+bool pc_add_pm(PcBoard *b, GError **errp);
+bool pc_add_fw_cfg(PcBoard *b, GError **errp);
+bool pc_add_serials(PcBoard *b, GError **errp);
+bool pc_add_debugcon(PcBoard *b, GError **errp);
+/* Any other device. @out may be NULL. */
+bool pc_add(PcBoard *b, const DeviceClass *cls, Device **out, GError **errp);
+/* Realizes @dev, which machine->devices owns from here on; frees it if not. */
+bool pc_realize(Device *dev, GError **errp);
+void pc_reset(Machine *m);
+void pc_unbuild(Machine *m);
 
 /* pc-tables.c: ACPI, SMBIOS, MP tables and BIOS data area into @b->plan; @env
  * learns where they are. */

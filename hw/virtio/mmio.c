@@ -340,12 +340,18 @@ static const RegionOps mmio_ops = {
 
 /* ---- the transport --------------------------------------------------------------------- */
 
+/* By the driver. It may have said how large its pages are before (Linux). */
 static void mmio_clear(VirtioMmio *s)
 {
     s->queue_sel = s->device_features_sel = s->driver_features_sel = 0;
     s->driver_features = 0;
-    s->page_shift = 0;
     s->queue_align = LEGACY_ALIGN;
+}
+
+static void mmio_power_on(VirtioMmio *s)
+{
+    mmio_clear(s);
+    s->page_shift = 0;
 }
 
 static VirtioMmio *mmio_of(Device *dev)
@@ -445,7 +451,7 @@ static bool mmio_realize(Device *dev, GError **errp)
         return false;
     }
     s->irq = dev->machine->gsi[s->gsi];
-    mmio_clear(s);
+    mmio_power_on(s);
     region_init_io(&s->regs, "virtio-mmio", VIRTIO_MMIO_SIZE, &mmio_ops, s);
     as_map(dev->machine->mem, s->base, &s->regs, 0);
     return true;
@@ -458,7 +464,7 @@ static void mmio_unrealize(Device *dev)
 
 static void mmio_reset(Device *dev)
 {
-    mmio_clear(container_of(dev, VirtioMmio, dev));
+    mmio_power_on(container_of(dev, VirtioMmio, dev));
 }
 
 static bool mmio_post_load(void *obj, int version, GError **errp)
@@ -468,7 +474,7 @@ static bool mmio_post_load(void *obj, int version, GError **errp)
     if (s->page_shift > 31 || !is_pow2(s->queue_align)) {
         error_setg(errp, "virtio-mmio: page shift %u or alignment %u",
                    s->page_shift, s->queue_align);
-        mmio_clear(s);
+        mmio_power_on(s);
         return false;
     }
     return true;

@@ -97,12 +97,14 @@ static inline void vd_want(VDriver *d, uint64_t features)
  * refused. */
 static inline bool vd_negotiate(VDriver *d, uint64_t features)
 {
+    if (d->legacy) {
+        vd_write(d, VD_PAGE_SIZE, 4096); /* as Linux: before the reset */
+    }
     vd_write(d, VD_STATUS, 0);
     vd_write(d, VD_STATUS, VIRTIO_S_ACKNOWLEDGE);
     vd_write(d, VD_STATUS, VIRTIO_S_ACKNOWLEDGE | VIRTIO_S_DRIVER);
     vd_want(d, vd_offered(d) & features);
     if (d->legacy) {
-        vd_write(d, VD_PAGE_SIZE, 4096);
         return true;
     }
     vd_write(d, VD_STATUS,
