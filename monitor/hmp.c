@@ -120,6 +120,20 @@ void hmp_run(Monitor *mon, const char *line)
     c->run(mon, args);
 }
 
+bool hmp_check(Monitor *mon, const char *line, GError **errp)
+{
+    const char *rest = line;
+    const HmpCommand *c = parse_command(mon, line, &rest);
+    g_autoptr(Args) args = NULL;
+
+    if (!c) {
+        error_setg(errp, "no such command");
+        return false;
+    }
+    args = args_parse_line(mon, c->args, rest, errp);
+    return args != NULL;
+}
+
 /* ---- help ---------------------------------------------------------------------- */
 
 static void help_line(Monitor *mon, const char *prefix, const HmpCommand *c)

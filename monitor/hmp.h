@@ -7,6 +7,8 @@
 
 /* Runs one typed line, errors included. */
 void hmp_run(Monitor *mon, const char *line);
+/* Finds the command and parses its arguments, no more. */
+bool hmp_check(Monitor *mon, const char *line, GError **errp);
 /* What could stand for @word behind @before; caller frees. */
 GPtrArray *hmp_complete(Monitor *mon, const char *before, const char *word);
 /* "help" and "help name". */

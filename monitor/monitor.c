@@ -443,3 +443,21 @@ void monitor_run_line(Machine *m, const char *line, GString *out)
 {
     monitor_run_line_on(m, 0, line, out);
 }
+
+bool monitor_check_line(Machine *m, const char *line, GError **errp)
+{
+    Monitor *mon = mon_new(m, NULL);
+    bool ok = hmp_check(mon, line, errp);
+
+    mon_free(mon);
+    return ok;
+}
+
+GPtrArray *monitor_complete(Machine *m, const char *before, const char *word)
+{
+    Monitor *mon = mon_new(m, NULL);
+    GPtrArray *words = hmp_complete(mon, before, word);
+
+    mon_free(mon);
+    return words;
+}

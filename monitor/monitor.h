@@ -60,7 +60,12 @@ void mon_report(Monitor *mon, GError *err);
 
 /* Runs one HMP line with output into @out: human-monitor-command, tests. */
 void monitor_run_line(Machine *m, const char *line, GString *out);
-/* The same, with the processor @cpu as the one that commands look at. */
+/* As far as a line goes without doing anything: false and @errp if there is no
+ * such command or its arguments are wrong. */
+bool monitor_check_line(Machine *m, const char *line, GError **errp);
+/* What Tab offers for @word behind @before; the caller frees; may be NULL. */
+GPtrArray *monitor_complete(Machine *m, const char *before, const char *word);
+/* monitor_run_line() with the processor @cpu as the one commands look at. */
 void monitor_run_line_on(Machine *m, unsigned cpu, const char *line,
                          GString *out);
 

@@ -10,6 +10,9 @@
 #include "util/mainloop.h"
 #include "accel/cpus.h"
 #include "chardev/chardev.h"
+#include "hw/block/drive.h"
+#include "system/migrate.h"
+#include "system/object.h"
 #include "target-x86/cpuid.h"
 
 Machine *mvm_new(void)
@@ -67,6 +70,9 @@ void mvm_free(Machine *m)
     while (m->devices->len) {
         device_free(g_ptr_array_index(m->devices, m->devices->len - 1));
     }
+    objects_free(m);
+    drives_free(m);
+    migrate_free(m);
     cpus_destroy(m);
     accel_close(m);
     free_chardevs(m);

@@ -82,7 +82,7 @@ static bool matches(const char *want, const char *got)
 {
     g_auto(GStrv) any = g_strsplit(want, "*|*", -1);
 
-    if (!any[1]) {
+    if (!any[0] || !any[1]) {
         return g_pattern_match_simple(want[0] == '\\' ? want + 1 : want, got);
     }
     for (char **p = any; *p; p++) {
