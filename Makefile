@@ -113,7 +113,7 @@ ifneq ($(SAN),fuzz)
 TEST_BINS += $(FUZZ_BINS)
 endif
 
-check: all $(TEST_BINS) $(B)/tools/instructions-md
+check: all $(TEST_BINS) $(B)/tools/instructions-md $(B)/tools/monitor-md
 	$(Q)tests/run-tests B=$(B) $(T)
 
 # The kernel for tests/boot/test-linux.sh, which skips where apt has none.
@@ -127,7 +127,7 @@ check-all: check lint
 	$(Q)$(MAKE) SAN=tsan check
 
 $(addprefix check-,$(GROUPS) fuzz boot img): check-%: all $(TEST_BINS) \
-    $(B)/tools/instructions-md
+    $(B)/tools/instructions-md $(B)/tools/monitor-md
 	$(Q)tests/run-tests B=$(B) $*$(if $(T),/$(T))
 
 # ---- demo ----------------------------------------------------------------------
@@ -213,7 +213,8 @@ fuzz:
 	fi
 
 # Pages printed from tables; without BLESS=1 they are only compared.
-docs: $(B)/tools/instructions-md
+docs: $(B)/tools/instructions-md $(B)/tools/monitor-md
+	$(Q)tools/monitor-docs $(B) $(if $(BLESS),bless)
 	$(Q)$< >$(B)/instructions.md
 	$(Q)$(if $(BLESS),cp $(B)/instructions.md docs/,cmp $(B)/instructions.md docs/instructions.md || \
 	    { echo "make docs BLESS=1 brings it up to date"; exit 1; })
