@@ -5,6 +5,7 @@
 #include "util/osdep.h"
 #include "tests/lib/engine-vm.h"
 #include "tests/lib/simd-case.h"
+#include "target-x86/cpuid.h"
 
 /* Fresh code each time, around and around. */
 typedef struct Engine {
@@ -47,7 +48,13 @@ static void test_rows(void)
 {
     Engine e = { .vm = evm_new(EVM_LONG64) };
     SimdTarget t = {
-        &e.vm->c->s, evm_ptr(e.vm, EVM_DATA), EVM_DATA, reset, run, &e,
+        .s = &e.vm->c->s,
+        .mem = evm_ptr(e.vm, EVM_DATA),
+        .base = EVM_DATA,
+        .reset = reset,
+        .run = run,
+        .opaque = &e,
+        .fewer = !cpu_has(e.vm->c, FEAT_AVX2),
     };
 
     simd_run_rows(&t);

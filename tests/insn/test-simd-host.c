@@ -24,7 +24,12 @@ static int run(void *opaque, const uint8_t *bytes, unsigned len)
 static void test_rows(void)
 {
     FakeCpu *f = fake_new(FAKE_LONG64, BASE, SIMD_MEM);
-    SimdTarget t = { &f->cpu.s, f->ram, BASE, reset, run, f };
+    SimdTarget t = { .s = &f->cpu.s,
+                     .mem = f->ram,
+                     .base = BASE,
+                     .reset = reset,
+                     .run = run,
+                     .opaque = f };
 
     simd_run_rows(&t);
     fake_free(f);

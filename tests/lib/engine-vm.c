@@ -268,6 +268,11 @@ Evm *evm_new_on(EvmMode mode, const char *engine)
     return vm;
 }
 
+bool evm_is_tcg(const Evm *vm)
+{
+    return vm->m->accel->ops == &tcg_accel;
+}
+
 void evm_free(Evm *vm)
 {
     if (vm->smp) {

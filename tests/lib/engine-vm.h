@@ -45,6 +45,8 @@ bool evm_run_all(Evm *vm, unsigned seconds);
 Evm *evm_new_on(EvmMode mode, const char *engine);
 /* One instruction: CPU_EXIT_DEBUG, or what else came of it. */
 CpuExit evm_single_step(Evm *vm);
+/* The software CPU executes, whose instructions can be counted. */
+bool evm_is_tcg(const Evm *vm);
 void evm_free(Evm *vm);
 /* Registers, tables and segments of @mode again; memory else stays. */
 void evm_mode(Evm *vm, EvmMode mode);

@@ -24,6 +24,7 @@ typedef struct SimdTarget {
     /* Executes one instruction. Vector of the exception, or -1. */
     int (*run)(void *opaque, const uint8_t *bytes, unsigned len);
     void *opaque;
+    bool fewer; /* it has not all that the host has: #UD is no difference */
 } SimdTarget;
 
 /* g_assert()s that no row differs. Needs a host with AVX. */

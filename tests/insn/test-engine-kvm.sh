@@ -1,0 +1,21 @@
+#!/bin/sh
+# The programs of the engines' tests once more, executed by KVM.
+B=${BUILD:-build}
+
+why=$("$B/rhea" -accel help | sed -n 's/^kvm .*usable: no, because //p')
+if [ -n "$why" ]; then
+    echo "no KVM here: $why"
+    exit 77
+fi
+bad=0
+# A few rounds of each row: every run is a trip into the kernel.
+for t in test-engine test-tlb test-simd-engine; do
+    if EVM_ENGINE=kvm SIMD_ROUNDS=2 timeout 60 "$B/tests/insn/$t" \
+        >"$B/tests/insn/$t.kvm.log" 2>&1; then
+        echo "$t: $(grep -c '^ok' "$B/tests/insn/$t.kvm.log") under KVM"
+    else
+        grep -E '^(not ok|# |ERROR|Bail)' "$B/tests/insn/$t.kvm.log" | tail -n 20
+        bad=1
+    fi
+done
+exit $bad
