@@ -63,6 +63,8 @@ struct Blk {
     Bucket buckets[LIMIT_KINDS];
     bool limited;
     GQueue throttled; /* of BlkReq */
+    unsigned quiesced;
+    GQueue held; /* of BlkReq: came while quiesced */
     guint timer;
     BlkReq *free_reqs;
 };
@@ -201,6 +203,9 @@ static void direct_end(BlkReq *r, int ret)
     if (r->planned) {
         ret = r->bn->drv->write_end(r->bn, &r->plan, ret);
     }
+    if (r->op == BLK_WRITE) {
+        block_wrote(r->bn, r->off, r->len);
+    }
     if (r->gated) {
         block_gate_leave(&r->bn->gate);
     }
@@ -331,6 +336,7 @@ static bool direct_transfer(BlkReq *r)
     }
     if (r->op > BLK_WRITE || r->n > IOV_DIRECT_MAX || r->len > INT_MAX ||
         (r->flags & WRITE_COMPRESSED) ||
+        (r->op == BLK_WRITE && block_watch_waits(r->bn)) ||
         !block_gate_enter(&r->bn->gate, false)) {
         return false;
     }
@@ -471,6 +477,10 @@ static void blk_throttle(BlkReq *r)
 {
     Blk *blk = r->blk;
 
+    if (blk->quiesced) {
+        g_queue_push_tail(&blk->held, r);
+        return;
+    }
     if (!blk->limited || r->op == BLK_FLUSH) {
         blk_start(r);
         return;
@@ -640,9 +650,48 @@ void blk_unplug(Blk *blk)
 void blk_drain(Blk *blk)
 {
     while (blk->in_flight) {
-        aio_flush(blk->aio);
-        mainloop_iterate(true);
+        if (!aio_flush(blk->aio)) {
+            mainloop_iterate(true);
+        }
     }
+}
+
+void blk_quiesce(Blk *blk)
+{
+    blk->quiesced++;
+    while (blk->in_flight > blk->held.length) {
+        if (!aio_flush(blk->aio)) {
+            mainloop_iterate(true);
+        }
+    }
+}
+
+void blk_resume(Blk *blk)
+{
+    GQueue now = G_QUEUE_INIT;
+
+    if (--blk->quiesced) {
+        return;
+    }
+    while (!g_queue_is_empty(&blk->held)) {
+        g_queue_push_tail(&now, g_queue_pop_head(&blk->held));
+    }
+    blk_plug(blk);
+    while (!g_queue_is_empty(&now)) {
+        BlkReq *r = g_queue_pop_head(&now);
+
+        r->bn = blk->bn; /* it may be another now */
+        blk_throttle(r);
+    }
+    blk_unplug(blk);
+}
+
+BlockNode *blk_swap_node(Blk *blk, BlockNode *bn)
+{
+    BlockNode *old = blk->bn;
+
+    blk->bn = bn;
+    return old;
 }
 
 unsigned blk_in_flight(const Blk *blk)
@@ -662,6 +711,7 @@ Blk *blk_new(const char *name, BlockNode *bn, BlkAio aio)
     blk->aio = aio_new(aio == BLK_AIO_THREADS);
     blk->write_cache = true;
     g_queue_init(&blk->throttled);
+    g_queue_init(&blk->held);
     g_queue_init(&blk->blocked);
     return blk;
 }

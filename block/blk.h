@@ -86,6 +86,12 @@ void blk_unplug(Blk *blk);
 /* Runs the main loop until no request of @blk is left. */
 void blk_drain(Blk *blk);
 unsigned blk_in_flight(const Blk *blk);
+/* From here on requests are held back; returns when none is under way (runs the
+ * main loop for it). Nests. For changing chains below a disk in use. */
+void blk_quiesce(Blk *blk);
+void blk_resume(Blk *blk);
+/* Another node for a quiesced disk: takes @bn, returns the old one. */
+BlockNode *blk_swap_node(Blk *blk, BlockNode *bn);
 
 void blk_set_write_cache(Blk *blk, bool on); /* off: writes are BLK_FUA */
 void blk_set_detect_zeroes(Blk *blk, int mode);

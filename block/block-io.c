@@ -68,6 +68,52 @@ void block_grew(BlockNode *bn, uint64_t end)
     }
 }
 
+/* ---- watches --------------------------------------------------------------------- */
+
+void block_watch_add(BlockNode *bn, BlockWatch *w)
+{
+    w->next = bn->watches;
+    bn->watches = w;
+}
+
+void block_watch_remove(BlockNode *bn, BlockWatch *w)
+{
+    BlockWatch **p = &bn->watches;
+
+    while (*p && *p != w) {
+        p = &(*p)->next;
+    }
+    if (*p) {
+        *p = w->next;
+    }
+}
+
+bool block_watch_waits(const BlockNode *bn)
+{
+    for (const BlockWatch *w = bn->watches; w; w = w->next) {
+        if (w->before) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void watch_before(BlockNode *bn, uint64_t off, uint64_t len)
+{
+    for (const BlockWatch *w = bn->watches; w; w = w->next) {
+        if (w->before) {
+            w->before(w->opaque, off, len);
+        }
+    }
+}
+
+void block_wrote(BlockNode *bn, uint64_t off, uint64_t len)
+{
+    for (const BlockWatch *w = bn->watches; w; w = w->next) {
+        w->after(w->opaque, off, len);
+    }
+}
+
 /* ---- data ------------------------------------------------------------------------ */
 
 static bool outside(const BlockNode *bn, uint64_t off, uint64_t len)
@@ -145,8 +191,22 @@ int block_pwritev(BlockNode *bn, uint64_t off, const struct iovec *iov, int n,
     if (changes_format(bn, off, iov, n)) {
         return -EPERM;
     }
+    watch_before(bn, off, len);
     ret = bn->drv->write ? bn->drv->write(bn, off, iov, n, flags) : -ENOTSUP;
+    block_wrote(bn, off, len);
     return write_through(bn, ret);
+}
+
+int block_pwrite_unwatched(BlockNode *bn, uint64_t off, const void *buf,
+                           size_t len)
+{
+    struct iovec iov = { (void *)buf, len };
+    int ret = write_checks(bn, off, len);
+
+    if (ret < 0) {
+        return ret;
+    }
+    return bn->drv->write ? bn->drv->write(bn, off, &iov, 1, 0) : -ENOTSUP;
 }
 
 int block_pread(BlockNode *bn, uint64_t off, void *buf, size_t len)
@@ -189,10 +249,12 @@ int block_zero(BlockNode *bn, uint64_t off, uint64_t len, unsigned flags)
     if (!(bn->flags & BLOCK_UNMAP)) {
         flags &= ~ZERO_MAY_UNMAP;
     }
+    watch_before(bn, off, len);
     ret = bn->drv->zero ? bn->drv->zero(bn, off, len, flags) : -ENOTSUP;
     if (ret == -ENOTSUP && !(flags & ZERO_NO_FALLBACK)) {
         ret = write_zeroes(bn, off, len);
     }
+    block_wrote(bn, off, len);
     return write_through(bn, ret);
 }
 
@@ -203,7 +265,9 @@ int block_discard(BlockNode *bn, uint64_t off, uint64_t len)
     if (ret < 0 || !len || !(bn->flags & BLOCK_UNMAP) || !bn->drv->discard) {
         return ret;
     }
+    watch_before(bn, off, len);
     ret = bn->drv->discard(bn, off, len);
+    block_wrote(bn, off, len);
     return ret == -ENOTSUP ? 0 : write_through(bn, ret);
 }
 

@@ -7,6 +7,7 @@
  */
 #include "util/osdep.h"
 #include "block/block.h"
+#include "block/dirty.h"
 #include "block/graph.h"
 
 #include "util/error.h"
@@ -121,6 +122,7 @@ static BlockNode *open_options(BlockGraph *g, KeyVal *opts, unsigned flags,
 static void node_free(BlockNode *bn)
 {
     block_graph_forget(bn);
+    block_bitmaps_free(bn);
     if (bn->backing) {
         block_close(bn->backing, NULL);
     }

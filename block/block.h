@@ -119,6 +119,18 @@ typedef struct SnapshotOps {
                          size_t len);
 } SnapshotOps;
 
+/*
+ * Who wants to know of writes to a node: before() may make them wait, and sends
+ * all of them to workers; after() is called when one is over, well or not. Any
+ * thread. Added and removed on the main thread while no request is in flight.
+ */
+typedef struct BlockWatch {
+    void (*before)(void *opaque, uint64_t off, uint64_t len); /* or NULL */
+    void (*after)(void *opaque, uint64_t off, uint64_t len);
+    void *opaque;
+    struct BlockWatch *next;
+} BlockWatch;
+
 /* A dirty bitmap stored in the image. */
 typedef struct BitmapInfo {
     char name[1024];
@@ -138,6 +150,12 @@ typedef struct BitmapOps {
     /* @from may be the same node. Bits of both end up in @name. */
     bool (*merge)(BlockNode *bn, const char *name, BlockNode *from,
                   const char *from_name, GError **errp);
+    /* Calls @fn for each dirty stretch; then, with @clear, all are clean. */
+    bool (*walk)(BlockNode *bn, const char *name, bool clear,
+                 void (*fn)(void *opaque, uint64_t off, uint64_t len),
+                 void *opaque, GError **errp);
+    bool (*mark)(BlockNode *bn, const char *name, uint64_t off, uint64_t len,
+                 GError **errp);
 } BitmapOps;
 
 typedef struct CheckResult {
@@ -278,6 +296,8 @@ struct BlockNode {
     char *backing_name, *backing_fmt; /* as stored in the image, or NULL */
     char *backing_options_json;       /* what -blockdev overrode, or NULL */
     BlockGate gate;
+    BlockWatch *watches;
+    struct BlockBitmap *bitmaps; /* in memory; block/dirty.c */
 };
 
 extern const BlockDriver *const block_drivers[]; /* NULL-terminated */
@@ -411,6 +431,15 @@ bool block_snapshot_find(BlockNode *bn, const char *id_or_name,
 
 /* ---- for drivers and block/blk.c ------------------------------------------- */
 
+void block_watch_add(BlockNode *bn, BlockWatch *w); /* @w is the caller's */
+void block_watch_remove(BlockNode *bn, BlockWatch *w);
+/* Must writes go through block_pwritev()? */
+bool block_watch_waits(const BlockNode *bn);
+/* A write went around block_pwritev(). */
+void block_wrote(BlockNode *bn, uint64_t off, uint64_t len);
+/* A write that nobody watches: it does not change what is read. */
+int block_pwrite_unwatched(BlockNode *bn, uint64_t off, const void *buf,
+                           size_t len);
 bool block_gate_enter(BlockGate *g, bool wait); /* false: would have to wait */
 void block_gate_leave(BlockGate *g);
 void block_gate_close(BlockGate *g); /* alone inside when it returns */

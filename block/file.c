@@ -11,6 +11,7 @@
 #include "block/file-lock.h"
 
 #include "util/error.h"
+#include "util/fdset.h"
 #include "util/iov.h"
 
 #include <fcntl.h>
@@ -89,11 +90,11 @@ static int file_open_fd(BlockNode *bn, const char *path, GError **errp)
     if (bn->flags & BLOCK_DIRECT) {
         mode |= O_DIRECT;
     }
-    fd = open(path, mode);
+    fd = fdset_open(path, mode, 0);
     if (fd < 0 && !bn->read_only && (bn->flags & BLOCK_AUTO_RDONLY) &&
         (errno == EACCES || errno == EROFS || errno == EPERM)) {
         bn->read_only = true;
-        fd = open(path, (mode & ~O_ACCMODE) | O_RDONLY);
+        fd = fdset_open(path, (mode & ~O_ACCMODE) | O_RDONLY, 0);
     }
     if (fd < 0) {
         int e = errno;
@@ -513,7 +514,7 @@ static bool file_create(const char *filename, KeyVal *opts, GError **errp)
         !prealloc_known(prealloc, errp)) {
         return false;
     }
-    s.fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    s.fd = fdset_open(path, O_RDWR | O_CREAT, 0644);
     if (s.fd < 0) {
         error_setg_errno(errp, errno, "Could not create '%s'", path);
         return false;

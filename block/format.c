@@ -40,6 +40,15 @@ bool format_no_repair(unsigned fix, GError **errp)
     return !fix;
 }
 
+bool format_lock(GMutex *lock, unsigned flags)
+{
+    if (flags & MAP_NOWAIT) {
+        return g_mutex_trylock(lock);
+    }
+    g_mutex_lock(lock);
+    return true;
+}
+
 void format_random_uuid(uint8_t out[16])
 {
     for (unsigned i = 0; i < 16; i += 4) {

@@ -12,6 +12,9 @@ void format_corrupt(CheckResult *res, const char *text, ...)
 void format_note(CheckResult *res, const char *text, ...) G_GNUC_PRINTF(2, 3);
 /* check() of those that cannot repair begins with it: false when @fix asks. */
 bool format_no_repair(unsigned fix, GError **errp);
+/* For map(): takes the lock; false: with MAP_NOWAIT, and somebody writes tables
+ * under it. */
+bool format_lock(GMutex *lock, unsigned flags);
 /* RFC 4122, version 4; as bytes. */
 void format_random_uuid(uint8_t out[16]);
 /* The Castagnoli polynomial; begin with 0. */

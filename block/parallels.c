@@ -319,7 +319,9 @@ static int parallels_map(BlockNode *bn, uint64_t off, uint64_t len,
     uint64_t run = s->cluster - off % s->cluster;
     uint64_t host, next;
 
-    g_mutex_lock(&s->lock);
+    if (!format_lock(&s->lock, flags)) {
+        return -EAGAIN;
+    }
     host = place_of(s, off);
     while (run < len) {
         next = place_of(s, off + run);

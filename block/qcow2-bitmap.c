@@ -726,6 +726,36 @@ static bool bitmap_merge(BlockNode *bn, const char *name, BlockNode *from,
     return ok;
 }
 
+static bool bitmap_walk(BlockNode *bn, const char *name, bool clear,
+                        void (*fn)(void *opaque, uint64_t off, uint64_t len),
+                        void *opaque, GError **errp)
+{
+    Qcow2Bitmap *b = writable(bn, errp) ? find_usable(bn, name, errp) : NULL;
+    uint64_t step = b ? UINT64_C(1) << b->granularity_bits : 0;
+
+    for (uint64_t i = 0; b && i < b->nbits; i++) {
+        if (b->bits[i / 8] >> (i % 8) & 1) {
+            fn(opaque, i * step, MIN(step, bn->size - i * step));
+        }
+    }
+    if (b && clear) {
+        memset(b->bits, 0, (b->nbits + 7) / 8);
+        b->changed = true;
+    }
+    return b != NULL;
+}
+
+static bool bitmap_mark(BlockNode *bn, const char *name, uint64_t off,
+                        uint64_t len, GError **errp)
+{
+    Qcow2Bitmap *b = writable(bn, errp) ? find_usable(bn, name, errp) : NULL;
+
+    if (b && len) {
+        set_bits(b, off, len);
+    }
+    return b != NULL;
+}
+
 void qcow2_bitmaps_info(BlockNode *bn, InfoItem *to)
 {
     g_autoptr(GArray) list = bitmap_list(bn, NULL);
@@ -789,4 +819,6 @@ const BitmapOps qcow2_bitmap_ops = {
     .clear = bitmap_clear,
     .enable = bitmap_enable,
     .merge = bitmap_merge,
+    .walk = bitmap_walk,
+    .mark = bitmap_mark,
 };

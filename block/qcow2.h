@@ -129,7 +129,7 @@ typedef struct Qcow2State {
     uint64_t csize_mask, coffset_mask;
     unsigned slice; /* bytes */
 
-    uint64_t *l1; /* host order, h.l1_size entries */
+    uint64_t *l1;       /* host order, h.l1_size entries */
     uint64_t *l1_aside; /* the active one, while a snapshot is viewed */
     uint64_t aside_size, aside_disk_size; /* and h.l1_size, the disk's size */
     bool l1_dirty;

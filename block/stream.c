@@ -16,7 +16,7 @@ bool block_stream(BlockNode *bn, BlockNode *base, const BlockJob *job,
         .only_holes = true,
         .min_sparse = 65536,
     };
-    BlockNode *above = bn;
+    BlockNode *above = bn, *old;
     g_autofree char *name = NULL, *fmt = NULL;
 
     while (above && above->backing != base) {
@@ -40,10 +40,8 @@ bool block_stream(BlockNode *bn, BlockNode *base, const BlockJob *job,
         return false;
     }
     /* The layers between are of no use any more. */
-    if (base) {
-        above->backing = NULL;
-    }
-    block_close(bn->backing, NULL);
-    bn->backing = base;
+    old = bn->backing;
+    bn->backing = base ? block_ref(base) : NULL;
+    block_close(old, NULL);
     return true;
 }

@@ -274,9 +274,19 @@ static int vdi_map(BlockNode *bn, uint64_t off, uint64_t len, unsigned flags,
                    BlockExtent *out)
 {
     VdiState *s = bn->s;
-    uint32_t e = entry_of(s, off);
+    uint64_t i = off / VDI_BLOCK, run = VDI_BLOCK - off % VDI_BLOCK;
+    uint32_t e;
 
-    out->len = MIN(len, VDI_BLOCK - off % VDI_BLOCK);
+    if (!format_lock(&s->lock, flags)) {
+        return -EAGAIN;
+    }
+    e = s->map[i];
+    while (!stored(e) && run < len && !stored(s->map[i + 1])) {
+        run += VDI_BLOCK;
+        i++;
+    }
+    g_mutex_unlock(&s->lock);
+    out->len = MIN(len, run);
     if (!stored(e)) {
         out->kind = EXTENT_ZERO; /* there is never a layer below */
         out->allocated = false;

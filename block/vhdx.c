@@ -1,93 +1,42 @@
 /*
- * vhdx: Hyper-V's disk images, read-only. Microsoft, [MS-VHDX].
+ * vhdx: Hyper-V's disk images. Microsoft, [MS-VHDX].
  *
  * Two headers, of which the newer valid one counts, and two region tables lead
  * to the metadata (sizes) and to the block allocation table. Its entries are a
  * state and an offset in MiB; after each chunk of them stands one for a bitmap,
  * which only differencing disks use: these are refused, as is an image whose
  * log was not played back.
+ *
+ * Nothing is logged when we write: a new block's data goes to the file first,
+ * then the eight bytes of its entry, so that the file is whole at each moment.
+ * Before the first write both headers get new identifiers, one at a time.
  */
 #include "util/osdep.h"
 #include "block/drivers.h"
 #include "block/format.h"
+#include "block/vhdx.h"
 
 #include "util/bits.h"
 #include "util/error.h"
 #include "util/iov.h"
 
-enum {
-    HEADER_1 = 64 << 10,
-    HEADER_2 = 128 << 10,
-    HEADER_LEN = 4096,
-    REGIONS_1 = 192 << 10,
-    REGIONS_2 = 256 << 10,
-    REGIONS_LEN = 64 << 10,
-    REGIONS_MAX = 2047,
-    META_LEN = 64 << 10,
-    META_MAX = 1024,
-    LOG_SECTOR = 4096,
-    BLOCK_MIN = 1 << 20,
-    BLOCK_MAX = 256 << 20,
-};
-
-#define VHDX_MAX_SIZE (UINT64_C(64) << 40)
-
-/* Offsets of a header's fields. */
-enum {
-    H_SUM = 4,
-    H_SEQUENCE = 8,
-    H_LOG_GUID = 48,
-    H_LOG_VERSION = 64,
-    H_VERSION = 66,
-    H_LOG_LEN = 68,
-    H_LOG_OFF = 72,
-};
-
-/* States of a block. */
-enum {
-    BLOCK_NOT_PRESENT = 0,
-    BLOCK_UNDEFINED = 1,
-    BLOCK_ZERO = 2,
-    BLOCK_UNMAPPED = 3,
-    BLOCK_UNMAPPED_095 = 5,
-    BLOCK_PRESENT = 6,
-    BLOCK_PARTIAL = 7,
-};
-
-#define BAT_STATE(e)  ((e)&7)
-#define BAT_OFFSET(e) ((e) & ~UINT64_C(0xfffff))
-
-typedef struct VhdxState {
-    uint64_t bat_off, bat_len, meta_off, meta_len;
-    uint32_t block;       /* bytes */
-    uint32_t sector;      /* logical: 512 or 4096 */
-    uint32_t chunk_ratio; /* blocks to one bitmap block */
-    uint64_t blocks;
-    uint64_t *bat; /* of @blocks, without the bitmaps; host order */
-} VhdxState;
-
 /* As they lie in the file. */
-static const uint8_t guid_bat[16] = { 0x66, 0x77, 0xc2, 0x2d, 0x23, 0xf6,
-                                      0x00, 0x42, 0x9d, 0x64, 0x11, 0x5e,
-                                      0x9b, 0xfd, 0x4a, 0x08 };
-static const uint8_t guid_meta[16] = { 0x06, 0xa2, 0x7c, 0x8b, 0x90, 0x47,
-                                       0x9a, 0x4b, 0xb8, 0xfe, 0x57, 0x5f,
-                                       0x05, 0x0f, 0x88, 0x6e };
-static const uint8_t guid_params[16] = { 0x37, 0x67, 0xa1, 0xca, 0x36, 0xfa,
-                                         0x43, 0x4d, 0xb3, 0xb6, 0x33, 0xf0,
-                                         0xaa, 0x44, 0xe7, 0x6b };
-static const uint8_t guid_size[16] = { 0x24, 0x42, 0xa5, 0x2f, 0x1b, 0xcd,
-                                       0x76, 0x48, 0xb2, 0x11, 0x5d, 0xbe,
-                                       0xd8, 0x3b, 0xf4, 0xb8 };
-static const uint8_t guid_sector[16] = { 0x1d, 0xbf, 0x41, 0x81, 0x6f, 0xa9,
-                                         0x09, 0x47, 0xba, 0x47, 0xf2, 0x33,
-                                         0xa8, 0xfa, 0xab, 0x5f };
-static const uint8_t guid_page83[16] = { 0xab, 0x12, 0xca, 0xbe, 0xe6, 0xb2,
-                                         0x23, 0x45, 0x93, 0xef, 0xc3, 0x09,
-                                         0xe0, 0x00, 0xc7, 0x46 };
-static const uint8_t guid_physical[16] = { 0xc7, 0x48, 0xa3, 0xcd, 0x5d, 0x44,
-                                           0x71, 0x44, 0x9c, 0xc9, 0xe9, 0x88,
-                                           0x52, 0x51, 0xc5, 0x56 };
+const uint8_t vhdx_guids[GUID_COUNT][16] = {
+    [GUID_BAT] = { 0x66, 0x77, 0xc2, 0x2d, 0x23, 0xf6, 0x00, 0x42, 0x9d, 0x64,
+                   0x11, 0x5e, 0x9b, 0xfd, 0x4a, 0x08 },
+    [GUID_META] = { 0x06, 0xa2, 0x7c, 0x8b, 0x90, 0x47, 0x9a, 0x4b, 0xb8, 0xfe,
+                    0x57, 0x5f, 0x05, 0x0f, 0x88, 0x6e },
+    [GUID_PARAMS] = { 0x37, 0x67, 0xa1, 0xca, 0x36, 0xfa, 0x43, 0x4d, 0xb3,
+                      0xb6, 0x33, 0xf0, 0xaa, 0x44, 0xe7, 0x6b },
+    [GUID_SIZE] = { 0x24, 0x42, 0xa5, 0x2f, 0x1b, 0xcd, 0x76, 0x48, 0xb2, 0x11,
+                    0x5d, 0xbe, 0xd8, 0x3b, 0xf4, 0xb8 },
+    [GUID_SECTOR] = { 0x1d, 0xbf, 0x41, 0x81, 0x6f, 0xa9, 0x09, 0x47, 0xba,
+                      0x47, 0xf2, 0x33, 0xa8, 0xfa, 0xab, 0x5f },
+    [GUID_PAGE83] = { 0xab, 0x12, 0xca, 0xbe, 0xe6, 0xb2, 0x23, 0x45, 0x93,
+                      0xef, 0xc3, 0x09, 0xe0, 0x00, 0xc7, 0x46 },
+    [GUID_PHYSICAL] = { 0xc7, 0x48, 0xa3, 0xcd, 0x5d, 0x44, 0x71, 0x44, 0x9c,
+                        0xc9, 0xe9, 0x88, 0x52, 0x51, 0xc5, 0x56 },
+};
 
 static int vhdx_probe(const uint8_t *head, size_t len, const char *filename)
 {
@@ -96,14 +45,20 @@ static int vhdx_probe(const uint8_t *head, size_t len, const char *filename)
 
 /* ---- headers ---------------------------------------------------------------------- */
 
+void vhdx_set_sum(uint8_t *p, size_t len)
+{
+    st_le32(p + VHDX_H_SUM, 0);
+    st_le32(p + VHDX_H_SUM, format_crc32c(0, p, len));
+}
+
 static bool sum_right(uint8_t *p, size_t len)
 {
-    uint32_t sum = ld_le32(p + H_SUM);
+    uint32_t sum = ld_le32(p + VHDX_H_SUM);
     bool right;
 
-    st_le32(p + H_SUM, 0);
+    st_le32(p + VHDX_H_SUM, 0);
     right = format_crc32c(0, p, len) == sum;
-    st_le32(p + H_SUM, sum);
+    st_le32(p + VHDX_H_SUM, sum);
     return right;
 }
 
@@ -115,17 +70,21 @@ static bool read_checked(BlockNode *bn, uint64_t off, uint8_t *buf, size_t len,
            memcmp(buf, signature, 4) == 0 && sum_right(buf, len);
 }
 
-static bool read_header(BlockNode *bn, uint8_t *out, GError **errp)
+static bool read_header(BlockNode *bn, GError **errp)
 {
-    static const uint64_t places[] = { HEADER_1, HEADER_2 };
-    uint8_t h[HEADER_LEN];
+    VhdxState *s = bn->s;
+    uint8_t *out = s->header;
+    static const uint64_t places[] = { VHDX_HEADER_1, VHDX_HEADER_2 };
+    uint8_t h[VHDX_HEADER_LEN];
     bool found = false;
 
     for (unsigned i = 0; i < G_N_ELEMENTS(places); i++) {
         if (read_checked(bn, places[i], h, sizeof(h), "head") &&
-            ld_le16(h + H_VERSION) == 1 &&
-            (!found || ld_le64(h + H_SEQUENCE) > ld_le64(out + H_SEQUENCE))) {
+            ld_le16(h + VHDX_H_VERSION) == 1 &&
+            (!found ||
+             ld_le64(h + VHDX_H_SEQUENCE) > ld_le64(out + VHDX_H_SEQUENCE))) {
             memcpy(out, h, sizeof(h));
+            s->newer = i;
             found = true;
         }
     }
@@ -141,7 +100,7 @@ static int log_in_use(BlockNode *bn, uint64_t off, uint64_t len,
 {
     uint8_t e[64];
 
-    for (uint64_t at = 0; at < len; at += LOG_SECTOR) {
+    for (uint64_t at = 0; at < len; at += VHDX_LOG_SECTOR) {
         int ret = block_pread(bn->file, off + at, e, sizeof(e));
 
         if (ret < 0) {
@@ -159,15 +118,16 @@ static int log_in_use(BlockNode *bn, uint64_t off, uint64_t len,
 static bool check_log(BlockNode *bn, const uint8_t *h, GError **errp)
 {
     static const uint8_t none[16];
-    uint64_t off = ld_le64(h + H_LOG_OFF), len = ld_le32(h + H_LOG_LEN);
+    uint64_t off = ld_le64(h + VHDX_H_LOG_OFF),
+             len = ld_le32(h + VHDX_H_LOG_LEN);
     int ret;
 
-    if (memcmp(h + H_LOG_GUID, none, 16) == 0) {
+    if (memcmp(h + VHDX_H_LOG_GUID, none, 16) == 0) {
         return true;
     }
-    if (ld_le16(h + H_LOG_VERSION) != 0) {
+    if (ld_le16(h + VHDX_H_LOG_VERSION) != 0) {
         error_setg(errp, "VHDX log version %u is not supported",
-                   ld_le16(h + H_LOG_VERSION));
+                   ld_le16(h + VHDX_H_LOG_VERSION));
         return false;
     }
     if (off > bn->file->size || len > bn->file->size - off) {
@@ -176,7 +136,7 @@ static bool check_log(BlockNode *bn, const uint8_t *h, GError **errp)
             off);
         return false;
     }
-    ret = log_in_use(bn, off, len, h + H_LOG_GUID);
+    ret = log_in_use(bn, off, len, h + VHDX_H_LOG_GUID);
     if (ret < 0) {
         error_setg_errno(errp, -ret, "Could not read the VHDX log");
     } else if (ret) {
@@ -195,16 +155,17 @@ static bool read_region(BlockNode *bn, const uint8_t *e, GError **errp)
 {
     VhdxState *s = bn->s;
     uint64_t off = ld_le64(e + 16), len = ld_le32(e + 24);
-    bool bat = memcmp(e, guid_bat, 16) == 0;
+    bool bat = memcmp(e, vhdx_guids[GUID_BAT], 16) == 0;
 
-    if (!bat && memcmp(e, guid_meta, 16) != 0) {
+    if (!bat && memcmp(e, vhdx_guids[GUID_META], 16) != 0) {
         if (ld_le32(e + 28) & 1) {
             error_setg(errp, "the VHDX image needs a region that is not known");
             return false;
         }
         return true;
     }
-    if (off < BLOCK_MIN || off > bn->file->size || len > bn->file->size - off) {
+    if (off < VHDX_BLOCK_MIN || off > bn->file->size ||
+        len > bn->file->size - off) {
         error_setg(errp,
                    "the VHDX region %s (0x%" PRIx64 " bytes at 0x%" PRIx64
                    ") is not inside the file",
@@ -219,16 +180,16 @@ static bool read_region(BlockNode *bn, const uint8_t *e, GError **errp)
 static bool read_regions(BlockNode *bn, GError **errp)
 {
     VhdxState *s = bn->s;
-    g_autofree uint8_t *t = g_malloc(REGIONS_LEN);
+    g_autofree uint8_t *t = g_malloc(VHDX_REGIONS_LEN);
     uint32_t n;
 
-    if (!read_checked(bn, REGIONS_1, t, REGIONS_LEN, "regi") &&
-        !read_checked(bn, REGIONS_2, t, REGIONS_LEN, "regi")) {
+    if (!read_checked(bn, VHDX_REGIONS_1, t, VHDX_REGIONS_LEN, "regi") &&
+        !read_checked(bn, VHDX_REGIONS_2, t, VHDX_REGIONS_LEN, "regi")) {
         error_setg(errp, "No valid VHDX region table found");
         return false;
     }
     n = ld_le32(t + 8);
-    if (n > REGIONS_MAX) {
+    if (n > VHDX_REGIONS_MAX) {
         error_setg(errp, "the VHDX region table claims %" PRIu32 " entries", n);
         return false;
     }
@@ -274,7 +235,7 @@ static bool take_item(BlockNode *bn, const uint8_t *e, GError **errp)
     VhdxState *s = bn->s;
     uint8_t v[8];
 
-    if (memcmp(e, guid_params, 16) == 0) {
+    if (memcmp(e, vhdx_guids[GUID_PARAMS], 16) == 0) {
         if (!read_item(bn, e, v, 8, errp)) {
             return false;
         }
@@ -283,18 +244,19 @@ static bool take_item(BlockNode *bn, const uint8_t *e, GError **errp)
             error_setg(errp, "VHDX images with a parent are not supported");
             return false;
         }
-    } else if (memcmp(e, guid_size, 16) == 0) {
+    } else if (memcmp(e, vhdx_guids[GUID_SIZE], 16) == 0) {
         if (!read_item(bn, e, v, 8, errp)) {
             return false;
         }
         bn->size = ld_le64(v);
-    } else if (memcmp(e, guid_sector, 16) == 0) {
+    } else if (memcmp(e, vhdx_guids[GUID_SECTOR], 16) == 0) {
         if (!read_item(bn, e, v, 4, errp)) {
             return false;
         }
         s->sector = ld_le32(v);
-    } else if (memcmp(e, guid_page83, 16) != 0 &&
-               memcmp(e, guid_physical, 16) != 0 && (ld_le32(e + 24) & 4)) {
+    } else if (memcmp(e, vhdx_guids[GUID_PAGE83], 16) != 0 &&
+               memcmp(e, vhdx_guids[GUID_PHYSICAL], 16) != 0 &&
+               (ld_le32(e + 24) & 4)) {
         error_setg(errp, "the VHDX image needs a metadata item that is not "
                          "known");
         return false;
@@ -306,7 +268,8 @@ static bool check_metadata(const BlockNode *bn, GError **errp)
 {
     const VhdxState *s = bn->s;
 
-    if (s->block < BLOCK_MIN || s->block > BLOCK_MAX || !is_pow2(s->block)) {
+    if (s->block < VHDX_BLOCK_MIN || s->block > VHDX_BLOCK_MAX ||
+        !is_pow2(s->block)) {
         error_setg(errp,
                    "the VHDX block size %" PRIu32 " is no power of two "
                    "from 1 to 256 MiB",
@@ -326,15 +289,16 @@ static bool check_metadata(const BlockNode *bn, GError **errp)
 static bool read_metadata(BlockNode *bn, GError **errp)
 {
     VhdxState *s = bn->s;
-    g_autofree uint8_t *t = g_malloc0(META_LEN);
-    int ret = block_pread(bn->file, s->meta_off, t, MIN(s->meta_len, META_LEN));
+    g_autofree uint8_t *t = g_malloc0(VHDX_META_LEN);
+    int ret =
+        block_pread(bn->file, s->meta_off, t, MIN(s->meta_len, VHDX_META_LEN));
     unsigned n = ld_le16(t + 10);
 
     if (ret < 0) {
         error_setg_errno(errp, -ret, "Could not read the VHDX metadata");
         return false;
     }
-    if (memcmp(t, "metadata", 8) != 0 || n > META_MAX) {
+    if (memcmp(t, "metadata", 8) != 0 || n > VHDX_META_MAX) {
         error_setg(errp, "the VHDX metadata table is invalid");
         return false;
     }
@@ -384,7 +348,7 @@ static bool read_bat(BlockNode *bn, GError **errp)
 
 static bool vhdx_open(BlockNode *bn, KeyVal *options, GError **errp)
 {
-    uint8_t h[HEADER_LEN] = { 0 };
+    VhdxState *s = bn->s;
     uint8_t id[8] = { 0 };
 
     if (block_pread(bn->file, 0, id, MIN(bn->file->size, 8)) < 0 ||
@@ -392,17 +356,13 @@ static bool vhdx_open(BlockNode *bn, KeyVal *options, GError **errp)
         error_setg(errp, "Image not in VHDX format");
         return false;
     }
-    if (!bn->read_only && !(bn->flags & BLOCK_AUTO_RDONLY)) {
-        error_setg(errp,
-                   "VHDX images can only be read; convert '%s' to qcow2 "
-                   "to write",
-                   bn->filename);
+    if (!read_header(bn, errp) || !check_log(bn, s->header, errp) ||
+        !read_regions(bn, errp) || !read_metadata(bn, errp) ||
+        !read_bat(bn, errp)) {
         return false;
     }
-    bn->read_only = true;
-    return read_header(bn, h, errp) && check_log(bn, h, errp) &&
-           read_regions(bn, errp) && read_metadata(bn, errp) &&
-           read_bat(bn, errp);
+    g_mutex_init(&s->lock);
+    return true;
 }
 
 static void vhdx_close(BlockNode *bn)
@@ -410,6 +370,25 @@ static void vhdx_close(BlockNode *bn)
     VhdxState *s = bn->s;
 
     g_free(s->bat);
+    g_mutex_clear(&s->lock);
+}
+
+static uint64_t entry_of(VhdxState *s, uint64_t off)
+{
+    uint64_t e;
+
+    g_mutex_lock(&s->lock);
+    e = s->bat[off / s->block];
+    g_mutex_unlock(&s->lock);
+    return e;
+}
+
+/* Only a parent gives these a meaning. */
+static bool strange(uint64_t e)
+{
+    return VHDX_BAT_STATE(e) == VHDX_PARTIAL || VHDX_BAT_STATE(e) == 4 ||
+           (VHDX_BAT_STATE(e) == VHDX_PRESENT &&
+            VHDX_BAT_OFFSET(e) > INT64_MAX - VHDX_BLOCK_MAX);
 }
 
 /* ---- data ----------------------------------------------------------------------------- */
@@ -424,24 +403,166 @@ static int vhdx_read(BlockNode *bn, uint64_t off, const struct iovec *iov,
 
     while (done < len && ret == 0) {
         uint64_t at = off + done, in = at % s->block;
-        uint64_t e = s->bat[at / s->block];
+        uint64_t e = entry_of(s, at);
         size_t m = MIN(len - done, s->block - in);
         int k = iov_slice(iov, n, done, m, part);
 
-        switch (BAT_STATE(e)) {
-        case BLOCK_PRESENT:
-            ret = BAT_OFFSET(e) > INT64_MAX - BLOCK_MAX
-                      ? -EIO
-                      : block_preadv(bn->file, BAT_OFFSET(e) + in, part, k);
-            break;
-        case BLOCK_PARTIAL: /* only with a parent */
-        case 4:
+        if (strange(e)) {
             ret = -EIO;
-            break;
-        default:
+        } else if (VHDX_BAT_STATE(e) == VHDX_PRESENT) {
+            ret = block_preadv(bn->file, VHDX_BAT_OFFSET(e) + in, part, k);
+        } else {
             iov_memset(part, k, 0, 0, m);
         }
         done += m;
+    }
+    return ret;
+}
+
+/* ---- writing -------------------------------------------------------------------------- */
+
+static bool overlaps(uint64_t off, uint64_t len, uint64_t from, uint64_t n)
+{
+    return off < from + n && from < off + len;
+}
+
+/* A block that lies on the tables must not be written. */
+static bool on_tables(const VhdxState *s, uint64_t off)
+{
+    return off < VHDX_BLOCK_MIN ||
+           overlaps(off, s->block, s->bat_off, s->bat_len) ||
+           overlaps(off, s->block, s->meta_off, s->meta_len) ||
+           overlaps(off, s->block, ld_le64(s->header + VHDX_H_LOG_OFF),
+                    ld_le32(s->header + VHDX_H_LOG_LEN));
+}
+
+/* With the lock: the header that does not count becomes the one that does. */
+static int write_header(BlockNode *bn)
+{
+    VhdxState *s = bn->s;
+    unsigned other = !s->newer;
+    int ret;
+
+    st_le64(s->header + VHDX_H_SEQUENCE,
+            ld_le64(s->header + VHDX_H_SEQUENCE) + 1);
+    vhdx_set_sum(s->header, VHDX_HEADER_LEN);
+    ret = block_pwrite(bn->file, other ? VHDX_HEADER_2 : VHDX_HEADER_1,
+                       s->header, VHDX_HEADER_LEN);
+    if (ret == 0) {
+        s->newer = other;
+        ret = block_flush(bn->file);
+    }
+    return ret;
+}
+
+/* New identifiers, before the first write after opening. */
+static int touch(BlockNode *bn)
+{
+    VhdxState *s = bn->s;
+    int ret = 0;
+
+    if (g_atomic_int_get(&s->touched)) {
+        return 0;
+    }
+    g_mutex_lock(&s->lock);
+    if (!g_atomic_int_get(&s->touched)) {
+        format_random_uuid(s->header + VHDX_H_FILE_GUID);
+        format_random_uuid(s->header + VHDX_H_DATA_GUID);
+        memset(s->header + VHDX_H_LOG_GUID, 0, 16);
+        ret = write_header(bn);
+        if (ret == 0) {
+            ret = write_header(bn);
+        }
+        g_atomic_int_set(&s->touched, ret == 0);
+    }
+    g_mutex_unlock(&s->lock);
+    return ret;
+}
+
+/* With the lock: zeroes, then the written part, then the entry. */
+static int new_block(BlockNode *bn, uint64_t off, const struct iovec *iov,
+                     int n)
+{
+    VhdxState *s = bn->s;
+    uint64_t i = off / s->block, at, le;
+    int ret;
+
+    if (!s->end) {
+        s->end = (bn->file->size + VHDX_BLOCK_MIN - 1) &
+                 ~(uint64_t)(VHDX_BLOCK_MIN - 1);
+    }
+    at = s->end;
+    if (on_tables(s, at)) {
+        return -EIO;
+    }
+    ret = block_zero(bn->file, at, s->block, ZERO_MAY_UNMAP);
+    if (ret < 0) {
+        return ret;
+    }
+    s->end = at + s->block; /* never used twice, whatever happens next */
+    ret = block_pwritev(bn->file, at + off % s->block, iov, n, 0);
+    if (ret == 0) {
+        le = GUINT64_TO_LE(at | VHDX_PRESENT);
+        ret = block_pwrite(bn->file, s->bat_off + (i + i / s->chunk_ratio) * 8,
+                           &le, 8);
+    }
+    if (ret == 0) {
+        s->bat[i] = at | VHDX_PRESENT;
+    }
+    return ret;
+}
+
+static int vhdx_write(BlockNode *bn, uint64_t off, const struct iovec *iov,
+                      int n, unsigned flags)
+{
+    VhdxState *s = bn->s;
+    size_t len = iov_size(iov, n), done = 0;
+    g_autofree struct iovec *part = g_new(struct iovec, (gsize)n);
+    int ret = flags & WRITE_COMPRESSED ? -ENOTSUP : touch(bn);
+
+    while (done < len && ret == 0) {
+        uint64_t at = off + done, e;
+        size_t m = MIN(len - done, s->block - at % s->block);
+        int k = iov_slice(iov, n, done, m, part);
+
+        g_mutex_lock(&s->lock);
+        e = s->bat[at / s->block];
+        if (!strange(e) && VHDX_BAT_STATE(e) != VHDX_PRESENT) {
+            ret = new_block(bn, at, part, k);
+        }
+        g_mutex_unlock(&s->lock);
+        if (strange(e)) {
+            ret = -EIO;
+        } else if (VHDX_BAT_STATE(e) == VHDX_PRESENT) {
+            ret = on_tables(s, VHDX_BAT_OFFSET(e))
+                      ? -EIO
+                      : block_pwritev(bn->file,
+                                      VHDX_BAT_OFFSET(e) + at % s->block, part,
+                                      k, 0);
+        }
+        done += m;
+    }
+    return ret;
+}
+
+/* Blocks that are not there read as zeroes already. */
+static int vhdx_zero(BlockNode *bn, uint64_t off, uint64_t len, unsigned flags)
+{
+    VhdxState *s = bn->s;
+    int ret = touch(bn);
+
+    while (len && ret == 0) {
+        uint64_t m = MIN(len, s->block - off % s->block);
+        uint64_t e = entry_of(s, off), at = VHDX_BAT_OFFSET(e);
+
+        if (strange(e) ||
+            (VHDX_BAT_STATE(e) == VHDX_PRESENT && on_tables(s, at))) {
+            ret = -EIO;
+        } else if (VHDX_BAT_STATE(e) == VHDX_PRESENT) {
+            ret = block_zero(bn->file, at + off % s->block, m, flags);
+        }
+        off += m;
+        len -= m;
     }
     return ret;
 }
@@ -450,21 +571,29 @@ static int vhdx_map(BlockNode *bn, uint64_t off, uint64_t len, unsigned flags,
                     BlockExtent *out)
 {
     VhdxState *s = bn->s;
-    uint64_t i = off / s->block, run = s->block - off % s->block;
-    uint64_t e = s->bat[i];
-    bool data = BAT_STATE(e) == BLOCK_PRESENT;
+    uint64_t i = off / s->block, run = s->block - off % s->block, e;
+    bool data;
 
-    if (BAT_STATE(e) == BLOCK_PARTIAL || BAT_STATE(e) == 4) {
-        return -EIO;
+    if (!format_lock(&s->lock, flags)) {
+        return -EAGAIN;
     }
-    while (!data && run < len && BAT_STATE(s->bat[i + 1]) == BAT_STATE(e)) {
+    e = s->bat[i];
+    data = VHDX_BAT_STATE(e) == VHDX_PRESENT;
+    while (!data && run < len &&
+           VHDX_BAT_STATE(s->bat[i + 1]) == VHDX_BAT_STATE(e)) {
         run += s->block;
         i++;
+    }
+    g_mutex_unlock(&s->lock);
+    if (strange(e)) {
+        return -EIO;
     }
     out->len = MIN(run, len);
     out->kind = data ? EXTENT_DATA : EXTENT_ZERO;
     out->allocated = out->has_offset = data;
-    out->host_offset = data ? BAT_OFFSET(e) + off % s->block : 0;
+    out->host_offset = data ? VHDX_BAT_OFFSET(e) + off % s->block : 0;
+    out->in_place = data && g_atomic_int_get(&s->touched) &&
+                    !on_tables(s, VHDX_BAT_OFFSET(e));
     out->file = bn->file;
     return 0;
 }
@@ -486,14 +615,14 @@ static bool vhdx_check(BlockNode *bn, CheckResult *res, unsigned fix,
         return false;
     }
     for (uint64_t i = 0; i < s->blocks; i++) {
-        uint64_t e = s->bat[i], off = BAT_OFFSET(e);
+        uint64_t e = s->bat[i], off = VHDX_BAT_OFFSET(e);
         uint64_t len = MIN(s->block, bn->size - i * s->block);
 
-        if (BAT_STATE(e) == BLOCK_PARTIAL || BAT_STATE(e) == 4) {
+        if (strange(e)) {
             format_corrupt(res, "VHDX BAT entry %" PRIu64 " has state %u\n", i,
-                           (unsigned)BAT_STATE(e));
-        } else if (BAT_STATE(e) == BLOCK_PRESENT &&
-                   (off < BLOCK_MIN || off > size || len > size - off)) {
+                           (unsigned)VHDX_BAT_STATE(e));
+        } else if (VHDX_BAT_STATE(e) == VHDX_PRESENT &&
+                   (off < VHDX_BLOCK_MIN || off > size || len > size - off)) {
             format_corrupt(res,
                            "VHDX BAT entry %" PRIu64 " offset 0x%" PRIx64
                            " is not inside the file\n",
@@ -508,9 +637,13 @@ const BlockDriver block_vhdx = {
     .size = sizeof(VhdxState),
     .is_format = true,
     .probe = vhdx_probe,
+    .create = vhdx_create,
+    .create_opts = vhdx_create_opts,
     .open = vhdx_open,
     .close = vhdx_close,
     .read = vhdx_read,
+    .write = vhdx_write,
+    .zero = vhdx_zero,
     .map = vhdx_map,
     .check = vhdx_check,
     .get_info = vhdx_get_info,

@@ -641,6 +641,15 @@ static int map_grains(BlockNode *bn, VmdkExtent *e, uint64_t at, uint64_t len,
     return 0;
 }
 
+/* With the lock: is what says where @at is in memory? */
+static bool in_memory(const VmdkExtent *e, uint64_t at)
+{
+    uint32_t index = (uint32_t)(at / e->grain / e->gtes);
+    const VmdkTable *t = &e->cache[index % VMDK_CACHED];
+
+    return !e->gd[index] || (t->gte && t->index == index);
+}
+
 static int vmdk_map(BlockNode *bn, uint64_t off, uint64_t len, unsigned flags,
                     BlockExtent *out)
 {
@@ -657,8 +666,12 @@ static int vmdk_map(BlockNode *bn, uint64_t off, uint64_t len, unsigned flags,
         out->host_offset = e->zero ? 0 : e->flat_off + at;
         out->file = e->file;
     } else {
-        g_mutex_lock(&s->lock);
-        ret = map_grains(bn, e, at, len, out);
+        if (!format_lock(&s->lock, flags)) {
+            return -EAGAIN;
+        }
+        ret = (flags & MAP_NOWAIT) && !in_memory(e, at)
+                  ? -EAGAIN
+                  : map_grains(bn, e, at, len, out);
         g_mutex_unlock(&s->lock);
     }
     /* The first write must pass through here: it changes the CID. */

@@ -453,7 +453,9 @@ static int vpc_map(BlockNode *bn, uint64_t off, uint64_t len, unsigned flags,
     }
     index = off / s->block;
     run = s->block - off % s->block;
-    g_mutex_lock(&s->lock);
+    if (!format_lock(&s->lock, flags)) {
+        return -EAGAIN;
+    }
     want = e = s->bat[index];
     out->in_place = s->whole[index / 8] & (1 << index % 8);
     while (e == VPC_FREE && run < len && s->bat[++index] == want) {

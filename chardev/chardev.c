@@ -5,6 +5,7 @@
 #include "util/osdep.h"
 #include <fcntl.h>
 #include "util/error.h"
+#include "util/fdset.h"
 #include "util/log.h"
 #include "chardev/chardev.h"
 #include "chardev/internal.h"
@@ -151,9 +152,8 @@ static bool open_log(Chardev *c, KeyVal *kv, GError **errp)
     if (!path) {
         return true;
     }
-    c->log_fd = open(
-        path, O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC),
-        0666);
+    c->log_fd = fdset_open(
+        path, O_WRONLY | O_CREAT | (append ? O_APPEND : O_TRUNC), 0666);
     if (c->log_fd < 0) {
         error_setg_errno(errp, errno, "unable to open logfile %s", path);
         return false;

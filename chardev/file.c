@@ -2,6 +2,7 @@
 #include "util/osdep.h"
 #include <fcntl.h>
 #include "util/error.h"
+#include "util/fdset.h"
 #include "chardev/internal.h"
 
 static bool null_open(Chardev *c, KeyVal *options, GError **errp)
@@ -43,15 +44,14 @@ static bool file_open(Chardev *c, KeyVal *options, GError **errp)
     if (!keyval_bool(options, "append", false, &append, errp)) {
         return false;
     }
-    out = open(path,
-               O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC),
-               0666);
+    out = fdset_open(path, O_WRONLY | O_CREAT | (append ? O_APPEND : O_TRUNC),
+                     0666);
     if (out < 0) {
         error_setg_errno(errp, errno, "could not open '%s'", path);
         return false;
     }
     if (input) {
-        in = open(input, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        in = fdset_open(input, O_RDONLY | O_NONBLOCK, 0);
         if (in < 0) {
             error_setg_errno(errp, errno, "could not open '%s'", input);
             close(out);
@@ -87,8 +87,8 @@ static bool pipe_open(Chardev *c, KeyVal *options, GError **errp)
         error_setg(errp, "chardev: pipe: no device path given");
         return false;
     }
-    in = open(in_path, O_RDWR | O_CLOEXEC);
-    out = open(out_path, O_RDWR | O_CLOEXEC);
+    in = fdset_open(in_path, O_RDWR, 0);
+    out = fdset_open(out_path, O_RDWR, 0);
     if (in < 0 || out < 0) {
         if (in >= 0) {
             close(in);
@@ -96,7 +96,7 @@ static bool pipe_open(Chardev *c, KeyVal *options, GError **errp)
         if (out >= 0) {
             close(out);
         }
-        in = out = open(path, O_RDWR | O_CLOEXEC);
+        in = out = fdset_open(path, O_RDWR, 0);
     }
     if (in < 0) {
         error_setg_errno(errp, errno,

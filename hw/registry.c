@@ -18,12 +18,17 @@ extern const DeviceClass virtio_blk_device_class;
 extern const DeviceClass loader_class;
 extern const DeviceClass debugexit_class;
 extern const DeviceClass pc_testdev_class;
+extern const DeviceClass edu_class;
+extern const DeviceClass pci_testdev_class;
 extern const DeviceClass virtio_net_pci_class;
 extern const DeviceClass virtio_net_device_class;
 
 /* For -object. */
 extern const DeviceClass secret_object;
 extern const DeviceClass iothread_object;
+extern const DeviceClass memory_backend_ram;
+extern const DeviceClass memory_backend_memfd;
+extern const DeviceClass memory_backend_file;
 extern const DeviceClass filter_dump_object;
 
 /* Made by machines only; listed for snapshots and tests. */
@@ -52,10 +57,15 @@ const DeviceClass *const device_classes[] = {
     &loader_class,
     &debugexit_class,
     &pc_testdev_class,
+    &edu_class,
+    &pci_testdev_class,
     &virtio_net_pci_class,
     &virtio_net_device_class,
     &secret_object,
     &iothread_object,
+    &memory_backend_ram,
+    &memory_backend_memfd,
+    &memory_backend_file,
     &filter_dump_object,
     &i8259_class,
     &ioapic_class,

@@ -254,7 +254,13 @@ int mon_take_fd(Monitor *mon)
 
 static void qmp_send(Monitor *mon, const char *line)
 {
-    g_string_append(mon->out, line);
+    for (const char *p = line; *p;) { /* pretty ones have several lines */
+        size_t n = strcspn(p, "\n");
+
+        g_string_append_len(mon->out, p, (gssize)n);
+        g_string_append(mon->out, p[n] ? "\r\n" : "");
+        p += n + (p[n] != '\0');
+    }
     g_string_append(mon->out, "\r\n");
     mon_flush(mon);
 }

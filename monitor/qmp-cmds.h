@@ -32,6 +32,10 @@ QmpFn qmp_query_chardev, qmp_query_chardev_backends, qmp_chardev_add,
     qmp_chardev_remove, qmp_chardev_send_break, qmp_ringbuf_read,
     qmp_ringbuf_write, qmp_getfd, qmp_closefd;
 
+/* qmp-pci.c, qmp-migrate.c */
+QmpFn qmp_query_pci, qmp_migrate, qmp_migrate_cancel, qmp_migrate_incoming,
+    qmp_query_migrate, qmp_query_migrate_capabilities,
+    qmp_migrate_set_capabilities;
 /* qmp-block.c */
 QmpFn qmp_query_block, qmp_query_named_block_nodes, qmp_query_blockstats,
     qmp_blockdev_add, qmp_blockdev_del, qmp_block_resize,

@@ -116,6 +116,17 @@ const QmpCommand qmp_commands[] = {
     { "blockdev-remove-medium", "id:s", "", "takes the disc out", qmp_remove_medium, 0 },
     { "blockdev-insert-medium", "id:s node-name:s", "", "puts a node into an empty drive", qmp_insert_medium, 0 },
 
+    /* PCI */
+    { "query-pci", "", "[PciInfo", "PCI functions", qmp_query_pci, 0 },
+
+    /* migration */
+    { "migrate", "uri:s blk?:b inc?:b detach?:b resume?:b", "", "stops the machine and sends it to exec:, file:, unix:, tcp: or fd:", qmp_migrate, 0 },
+    { "migrate_cancel", "", "", "gives it up", qmp_migrate_cancel, CMD_OOB },
+    { "migrate-incoming", "uri:s", "", "goes on with -incoming defer", qmp_migrate_incoming, 0 },
+    { "query-migrate", "", "MigrationInfo", "how far it is", qmp_query_migrate, CMD_OOB },
+    { "query-migrate-capabilities", "", "[MigrationCapabilityStatus", "what it can do: tell by events", qmp_query_migrate_capabilities, 0 },
+    { "migrate-set-capabilities", "capabilities:[MigrationCapabilityStatus", "", "turns them on", qmp_migrate_set_capabilities, 0 },
+
     /* what is not here, for clients that ask everybody */
     { "query-tpm", "", "[TPMInfo", "trusted platform modules: none", qmp_query_empty, 0 },
     { "query-tpm-models", "", "[s", "models of them: none", qmp_query_empty, 0 },

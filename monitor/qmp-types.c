@@ -47,6 +47,18 @@ const QmpType qmp_types[] = {
     { "ChardevReturn", "pty?:s" },
     { "ChardevBackend", "type:s data?:Object" },
     { "DataFormat", "=e(utf8|base64)" },
+    /* PCI */
+    { "PciInfo", "bus:i devices:[PciDeviceInfo" },
+    { "PciDeviceInfo", "bus:i slot:i function:i class_info:PciDeviceClass id:PciDeviceId irq?:i irq_pin:i qdev_id:s regions:[PciMemoryRegion" },
+    { "PciDeviceClass", "desc?:s class:i" },
+    { "PciDeviceId", "device:i vendor:i subsystem?:i subsystem-vendor?:i" },
+    { "PciMemoryRegion", "bar:i type:s address:i size:i prefetch?:b mem_type_64?:b" },
+    /* migration */
+    { "MigrationStatus", "=e(none|setup|cancelling|cancelled|active|completed|failed)" },
+    { "MigrationStats", "transferred:i remaining:i total:i page-size:i" },
+    { "MigrationInfo", "status?:MigrationStatus ram?:MigrationStats total-time?:i error-desc?:s" },
+    { "MigrationCapability", "=e(events)" },
+    { "MigrationCapabilityStatus", "capability:MigrationCapability state:b" },
     /* disks */
     { "SnapshotInfo", "id:s name:s vm-state-size:i date-sec:i date-nsec:i vm-clock-sec:i vm-clock-nsec:i icount?:i" },
     { "ImageInfo", "filename:s format:s dirty-flag?:b actual-size?:i virtual-size:i cluster-size?:i encrypted?:b compressed?:b backing-filename?:s full-backing-filename?:s backing-filename-format?:s snapshots?:[SnapshotInfo backing-image?:ImageInfo format-specific?:q" },
@@ -72,6 +84,7 @@ const QmpEvent qmp_events[] = {
     { "BALLOON_CHANGE", "actual:i", "the guest's memory has a new size, in bytes", 1000, NULL },
     { "VSERPORT_CHANGE", "id:s open:b", "a program in the guest opened or closed a virtio serial port", 1000, "id" },
     { "NIC_RX_FILTER_CHANGED", "name?:s path:s", "the guest changed which packets it takes; comes once until query-rx-filter", 0, NULL },
+    { "MIGRATION", "status:MigrationStatus", "a migration has got further", 0, NULL },
     { "BLOCK_IO_ERROR", "device:s node-name?:s operation:e(read|write) action:e(ignore|report|stop) nospace?:b reason:s", "a disk request failed", 0, NULL },
     { "DUMP_COMPLETED", "result:DumpQueryResult error?:s", "dump-guest-memory is over", 0, NULL },
     { 0 },

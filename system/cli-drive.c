@@ -118,6 +118,19 @@ OPT_FN(snapshot)
     return true;
 }
 
+char **cli_find_drive(Cli *cli, const char *id)
+{
+    for (guint i = 0; cli->drives && i < cli->drives->len; i++) {
+        CliDrive *d = g_ptr_array_index(cli->drives, i);
+        g_autoptr(KeyVal) kv = keyval_parse(d->text, NULL, NULL);
+
+        if (kv && !g_strcmp0(keyval_get(kv, "id"), id)) {
+            return &d->text;
+        }
+    }
+    return NULL;
+}
+
 static bool build_drive(Machine *m, const Cli *cli, const CliDrive *d,
                         GError **errp)
 {

@@ -8,6 +8,8 @@
 #include "system/cli.h"
 #include "util/keyval.h"
 
+#define RAM_DEFAULT (128 * MIB)
+
 /* All of them, wherever they are. */
 #define SECTION(text)
 #define OPT(name, fn, arg, help) \
@@ -30,7 +32,21 @@ void cli_print_props(Cli *cli, const DeviceClass *dc);
 bool cli_refuse_unused(KeyVal *kv, const char *option, const char *const *known,
                        GError **errp);
 
-/* cli-object.c, cli-drive.c, cli-net.c: what the options asked for, in their order. */
+CliProcess *cli_process_new(void);
+void cli_process_free(CliProcess *p);
+bool cli_daemonizes(const Cli *cli);
+/* The memory back end, if one was named: after the objects. */
+bool cli_build_memory(Machine *m, Cli *cli, GError **errp);
+/* A word for each -global whose driver does not exist. */
+void cli_check_globals(const Machine *m);
+/* Where the text of an option of @group ("device", "drive") with id=@id is, or
+ * NULL. */
+char **cli_find_option(Cli *cli, const char *group, const char *id);
+/* For it: that of the -drive with @id. */
+char **cli_find_drive(Cli *cli, const char *id);
+
+/* cli-object.c, cli-drive.c, cli-net.c: what the options asked for, in their
+ * order. */
 bool cli_build_objects(Machine *m, Cli *cli, bool late, GError **errp);
 bool cli_build_drives(Machine *m, Cli *cli, GError **errp);
 bool cli_build_netdevs(Machine *m, Cli *cli, GError **errp);

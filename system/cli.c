@@ -108,7 +108,6 @@ OPT_FN(version)
 OPT_STRING(kernel, cfg.kernel)
 OPT_STRING(initrd, cfg.initrd)
 OPT_STRING(append, cfg.append)
-OPT_STRING(pidfile, pidfile)
 OPT_STRING(loadvm, loadvm)
 OPT_STRING(incoming, incoming)
 OPT_STRING(debugcon, debugcon)
@@ -278,264 +277,14 @@ OPT_FN(cpu)
     return true;
 }
 
-OPT_FN(memory)
-{
-    g_autoptr(KeyVal) kv = keyval_parse(arg, "size", errp);
-    uint64_t size, unused;
-
-    if (!kv) {
-        return false;
-    }
-    if (!keyval_size(kv, "size", MIB, cli->cfg.ram_size, &size, errp) ||
-        !keyval_u64(kv, "slots", 0, &unused, errp) ||
-        !keyval_size(kv, "maxmem", MIB, size, &unused, errp)) {
-        g_prefix_error(errp, "-m %s: ", arg);
-        return false;
-    }
-    if (unused < size) {
-        error_setg(errp, "-m %s: maxmem is below the size", arg);
-        return false;
-    }
-    if (size < MIB || size > 1024 * GIB) {
-        error_setg(errp, "-m %s: guest memory must be 1M to 1T", arg);
-        return false;
-    }
-    cli->cfg.ram_size = (size + 8191) & ~(uint64_t)8191;
-    return cli_refuse_unused(
-        kv, "m", (const char *const[]) { "size", "slots", "maxmem", NULL },
-        errp);
-}
-
-/* What is not given is one, but cores: they make up the rest. */
-static bool smp_complete(MachineConfig *cfg, const char *arg, GError **errp)
-{
-    unsigned others;
-
-    if (!cfg->max_cpus && cfg->sockets && cfg->cores && cfg->threads) {
-        cfg->max_cpus =
-            cfg->sockets * MAX(cfg->dies, 1) * cfg->cores * cfg->threads;
-    }
-    if (!cfg->ncpus) {
-        unsigned given = MAX(cfg->sockets, 1) * MAX(cfg->dies, 1) *
-                         MAX(cfg->cores, 1) * MAX(cfg->threads, 1);
-
-        cfg->ncpus = cfg->max_cpus ? cfg->max_cpus : given;
-    }
-    cfg->max_cpus = cfg->max_cpus ? cfg->max_cpus : cfg->ncpus;
-    cfg->dies = MAX(cfg->dies, 1);
-    others = MAX(cfg->sockets, 1) * cfg->dies * MAX(cfg->threads, 1);
-    if (!cfg->cores) {
-        cfg->cores = MAX(cfg->max_cpus / others, 1);
-    } else if (!cfg->sockets) {
-        cfg->sockets = MAX(cfg->max_cpus / (others * cfg->cores), 1);
-    } else if (!cfg->threads) {
-        cfg->threads = MAX(cfg->max_cpus / (others * cfg->cores), 1);
-    }
-    cfg->sockets = MAX(cfg->sockets, 1);
-    cfg->threads = MAX(cfg->threads, 1);
-    if (cfg->ncpus > cfg->max_cpus) {
-        error_setg(errp,
-                   "-smp %s: maxcpus (%u) is below the number of CPUs "
-                   "(%u)",
-                   arg, cfg->max_cpus, cfg->ncpus);
-        return false;
-    }
-    if (cfg->sockets * cfg->dies * cfg->cores * cfg->threads != cfg->max_cpus) {
-        error_setg(errp,
-                   "-smp %s: Invalid CPU topology: product of the hierarchy "
-                   "must match maxcpus: sockets (%u) * dies (%u) * cores (%u) "
-                   "* threads (%u) != maxcpus (%u)",
-                   arg, cfg->sockets, cfg->dies, cfg->cores, cfg->threads,
-                   cfg->max_cpus);
-        return false;
-    }
-    return true;
-}
-
-OPT_FN(smp)
-{
-    static const char *const keys[] = { "cpus",  "maxcpus", "sockets", "dies",
-                                        "cores", "threads", NULL };
-    g_autoptr(KeyVal) kv = keyval_parse(arg, "cpus", errp);
-    unsigned *const fields[] = { &cli->cfg.ncpus,   &cli->cfg.max_cpus,
-                                 &cli->cfg.sockets, &cli->cfg.dies,
-                                 &cli->cfg.cores,   &cli->cfg.threads };
-
-    if (!kv) {
-        return false;
-    }
-    for (int i = 0; keys[i]; i++) {
-        uint64_t v;
-
-        if (!keyval_u64(kv, keys[i], 0, &v, errp)) {
-            g_prefix_error(errp, "-smp %s: ", arg);
-            return false;
-        }
-        if (v > MACHINE_MAX_CPUS || (keyval_get(kv, keys[i]) && !v)) {
-            error_setg(errp, "-smp %s: %s must be 1 to %u", arg, keys[i],
-                       MACHINE_MAX_CPUS);
-            return false;
-        }
-        *fields[i] = v;
-    }
-    return cli_refuse_unused(kv, "smp", keys, errp) &&
-           smp_complete(&cli->cfg, arg, errp);
-}
-
-OPT_FN(boot)
-{
-    g_autoptr(KeyVal) kv = keyval_parse(arg, "order", errp);
-    static const char *const keys[] = { "order",          "once",
-                                        "menu",           "strict",
-                                        "splash",         "splash-time",
-                                        "reboot-timeout", NULL };
-
-    if (!kv) {
-        return false;
-    }
-    for (int i = 0; keys[i]; i++) {
-        keyval_get(kv, keys[i]); /* for firmware, which there is not yet */
-    }
-    return cli_refuse_unused(kv, "boot", keys, errp);
-}
-
-OPT_FN(name)
-{
-    g_autoptr(KeyVal) kv = keyval_parse(arg, "guest", errp);
-
-    if (!kv) {
-        return false;
-    }
-    cli_set_string(&cli->cfg.name, keyval_get(kv, "guest"));
-    return true;
-}
-
-OPT_FN(uuid)
-{
-    if (!g_uuid_string_is_valid(arg)) {
-        error_setg(errp,
-                   "-uuid %s: not a UUID, which looks like "
-                   "12345678-9abc-def0-1234-56789abcdef0",
-                   arg);
-        return false;
-    }
-    cli_set_string(&cli->cfg.uuid, arg);
-    return true;
-}
-
-OPT_FN(global)
-{
-    if (!strchr(arg, '=')) {
-        error_setg(errp, "-global %s: must be driver.property=value", arg);
-        return false;
-    }
-    g_ptr_array_add(cli->cfg.globals, g_strdup(arg));
-    return true;
-}
-
-/* 2006-06-17T16:01:21 or 2006-06-17, in UTC. */
-static bool parse_date(const char *text, int64_t *seconds)
-{
-    struct tm tm = { 0 };
-    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-
-    if (!end) {
-        memset(&tm, 0, sizeof(tm));
-        end = strptime(text, "%Y-%m-%d", &tm);
-    }
-    if (!end || *end) {
-        return false;
-    }
-    *seconds = timegm(&tm);
-    return true;
-}
-
-OPT_FN(rtc)
-{
-    g_autoptr(KeyVal) kv = keyval_parse(arg, "base", errp);
-    static const char *const keys[] = { "base", "clock", "driftfix", NULL };
-    const char *base;
-    int64_t date;
-
-    if (!kv) {
-        return false;
-    }
-    base = keyval_get(kv, "base");
-    keyval_get(kv, "clock");
-    keyval_get(kv, "driftfix");
-    cli->cfg.rtc_offset_sec = 0;
-    cli->cfg.rtc_local = false;
-    if (base && !strcmp(base, "localtime")) {
-        cli->cfg.rtc_local = true;
-    } else if (base && strcmp(base, "utc")) {
-        if (!parse_date(base, &date)) {
-            error_setg(errp,
-                       "-rtc base=%s: must be utc, localtime or a date "
-                       "like 2006-06-17T16:01:21",
-                       base);
-            return false;
-        }
-        cli->cfg.rtc_offset_sec = date - time(NULL);
-    }
-    return cli_refuse_unused(kv, "rtc", keys, errp);
-}
-
-OPT_FN(action)
-{
-    g_autoptr(KeyVal) kv = keyval_parse(arg, NULL, errp);
-    static const char *const keys[] = { "reboot", "shutdown", "panic",
-                                        "watchdog", NULL };
-    const char *v;
-
-    if (!kv) {
-        return false;
-    }
-    v = keyval_get(kv, "reboot");
-    if (v) {
-        cli->cfg.no_reboot = !strcmp(v, "shutdown");
-    }
-    v = keyval_get(kv, "shutdown");
-    if (v) {
-        cli->cfg.no_shutdown = !strcmp(v, "pause");
-    }
-    v = keyval_get(kv, "panic");
-    if (v && !panic_action_parse(v, &cli->cfg.panic_action, errp)) {
-        return false;
-    }
-    keyval_get(kv, "watchdog");
-    return cli_refuse_unused(kv, "action", keys, errp);
-}
-
 /* ---- devices ----------------------------------------------------------------- */
 
 static void print_devices(Cli *cli)
 {
-    for (int i = 0; device_classes[i]; i++) {
-        const DeviceClass *dc = device_classes[i];
+    g_autoptr(GString) text = g_string_new(NULL);
 
-        if (dc->internal || object_class_is(dc)) {
-            continue;
-        }
-        cli_print(cli, "name \"%s\"", dc->name);
-        if (dc->bus) {
-            g_autofree char *bus = g_ascii_strup(dc->bus, -1);
-
-            cli_print(cli, ", bus %s", bus);
-        }
-        cli_print(cli, ", desc \"%s\"\n", dc->desc);
-    }
-}
-
-static const char *prop_kind_name(PropKind kind)
-{
-    static const char *const names[] = {
-        [PROP_BOOL] = "bool",  [PROP_U8] = "uint8",    [PROP_U16] = "uint16",
-        [PROP_U32] = "uint32", [PROP_U64] = "uint64",  [PROP_SIZE] = "size",
-        [PROP_STRING] = "str", [PROP_CHARDEV] = "str", [PROP_DRIVE] = "str",
-        [PROP_NETDEV] = "str",
-    };
-
-    return names[kind];
+    device_classes_print(text);
+    cli_print(cli, "%s", text->str);
 }
 
 void cli_print_props(Cli *cli, const DeviceClass *dc)
@@ -806,6 +555,7 @@ static Cli *cli_new(void)
     Cli *cli = g_new0(Cli, 1);
 
     cli->machine = keyval_new();
+    cli->process = cli_process_new();
     cli->accels = g_string_new(NULL);
     cli->chardevs = g_ptr_array_new_with_free_func(g_free);
     cli->devices = g_ptr_array_new_with_free_func(g_free);
@@ -814,7 +564,7 @@ static Cli *cli_new(void)
     cli->blockdevs = g_ptr_array_new_with_free_func(g_free);
     cli->serials = g_ptr_array_new_with_free_func(port_free);
     cli->monitors = g_ptr_array_new_with_free_func(port_free);
-    cli->cfg.ram_size = 128 * MIB;
+    cli->cfg.ram_size = RAM_DEFAULT;
     cli->cfg.globals = g_ptr_array_new_with_free_func(g_free);
     cli->cfg.fw_cfg = g_ptr_array_new_with_free_func(g_free);
     cli->cfg.smbios = g_ptr_array_new_with_free_func(g_free);
@@ -857,9 +607,11 @@ void cli_free(Cli *cli)
     g_ptr_array_unref(cli->monitors);
     g_free(cli->accel_options);
     g_free(cli->debugcon);
-    g_free(cli->pidfile);
     g_free(cli->loadvm);
     g_free(cli->incoming);
+    cli_process_free(cli->process);
+    g_free(cli->process_name);
+    g_free(cli->mem_path);
     if (cli->print) {
         g_string_free(cli->print, TRUE);
     }
@@ -885,6 +637,35 @@ Cli *cli_parse(int argc, char **argv, GError **errp)
         }
     }
     return g_steal_pointer(&cli);
+}
+
+char **cli_find_option(Cli *cli, const char *group, const char *id)
+{
+    const struct {
+        const char *name;
+        GPtrArray *list;
+    } lists[] = {
+        { "device", cli->devices },
+        { "chardev", cli->chardevs },
+        { "object", cli->objects },
+    };
+
+    if (!strcmp(group, "drive")) {
+        return cli_find_drive(cli, id);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
+        GPtrArray *list = strcmp(group, lists[i].name) ? NULL : lists[i].list;
+
+        for (guint k = 0; list && k < list->len; k++) {
+            char **text = (char **)&list->pdata[k];
+            g_autoptr(KeyVal) kv = keyval_parse(*text, "type", NULL);
+
+            if (kv && !g_strcmp0(keyval_get(kv, "id"), id)) {
+                return text;
+            }
+        }
+    }
+    return NULL;
 }
 
 /* ---- building ------------------------------------------------------------------- */
@@ -947,8 +728,9 @@ static bool open_port(Machine *m, const char *label, const CliPort *port,
 static void default_ports(Cli *cli)
 {
     bool console =
-        cli->nographic || (!cli->display_given && !cli->serial_given &&
-                           !cli->monitor_given && !cli->monitors->len);
+        cli->nographic ||
+        (!cli_daemonizes(cli) && !cli->display_given && !cli->serial_given &&
+         !cli->monitor_given && !cli->monitors->len);
 
     if (cli->cfg.flat->len && !cli->nographic) { /* a lesson: no monitor */
         if (!cli->serial_given && !cli->nodefaults) {
@@ -1099,18 +881,52 @@ static bool check_cpus(const Cli *cli, const MachineClass *mc, GError **errp)
     return true;
 }
 
+/* In the background there is no terminal. */
+static bool check_stdio(Cli *cli, GError **errp)
+{
+    GPtrArray *const ports[] = { cli->serials, cli->monitors };
+
+    if (!cli_daemonizes(cli)) {
+        return true;
+    }
+    for (guint i = 0; i < cli->chardevs->len; i++) {
+        const char *text = g_ptr_array_index(cli->chardevs, i);
+
+        if (g_str_has_prefix(text, "stdio,") || strstr(text, "backend=stdio")) {
+            error_setg(errp, "-chardev %s: cannot use stdio with -daemonize",
+                       text);
+            return false;
+        }
+    }
+    for (size_t k = 0; k < G_N_ELEMENTS(ports); k++) {
+        for (guint i = 0; i < ports[k]->len; i++) {
+            const CliPort *p = g_ptr_array_index(ports[k], i);
+
+            if (!p->is_chardev &&
+                (!strcmp(p->dev, "stdio") || !strcmp(p->dev, "mon:stdio"))) {
+                error_setg(errp, "-%s %s: cannot use stdio with -daemonize",
+                           k ? "monitor" : "serial", p->dev);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 static bool build_all(Machine *m, Cli *cli, GError **errp)
 {
     default_ports(cli);
-    if (!build_chardevs(m, cli, errp) ||
+    if (!check_stdio(cli, errp) || !build_chardevs(m, cli, errp) ||
         !cli_build_objects(m, cli, false, errp) ||
-        !cli_build_drives(m, cli, errp) || !cli_build_netdevs(m, cli, errp) ||
+        !cli_build_memory(m, cli, errp) || !cli_build_drives(m, cli, errp) ||
+        !cli_build_netdevs(m, cli, errp) ||
         !cli_build_objects(m, cli, true, errp) || !build_accel(m, cli, errp) ||
         !m->cls->build(m, errp) || !cli_build_nics(m, cli, errp) ||
         !build_devices(m, cli, errp) || !drives_connect(m, errp) ||
         !build_monitors(m, cli, errp)) {
         return false;
     }
+    cli_check_globals(m);
     net_warn_unconnected(m->netdevs);
     machine_reset(m);
     if (cli->incoming &&
@@ -1120,29 +936,13 @@ static bool build_all(Machine *m, Cli *cli, GError **errp)
     return !cli->loadvm || snapshot_load(m, cli->loadvm, NULL, errp);
 }
 
-static bool write_pidfile(const char *path, GError **errp)
-{
-    g_autofree char *text = g_strdup_printf("%d\n", (int)getpid());
-    int fd = open(path, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0644);
-    ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
-
-    if (n < 0) {
-        error_setg_errno(errp, errno, "-pidfile %s", path);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return n >= 0;
-}
-
 Machine *cli_build(Cli *cli, GError **errp)
 {
     const char *type = keyval_get(cli->machine, "type");
     const MachineClass *mc = find_machine(type, errp);
     Machine *m;
 
-    if (!mc || !check_cpus(cli, mc, errp) ||
-        (cli->pidfile && !write_pidfile(cli->pidfile, errp))) {
+    if (!mc || !check_cpus(cli, mc, errp)) {
         return NULL;
     }
     if (!cli->cfg.ncpus) {

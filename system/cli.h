@@ -9,6 +9,8 @@
 #include "system/options.h"
 #include "system/machine.h"
 
+typedef struct CliProcess CliProcess;
+
 /* What the options said so far; strings are its own. */
 struct Cli {
     KeyVal *machine;     /* all -machine options, the last value winning */
@@ -19,7 +21,11 @@ struct Cli {
     GPtrArray *nics;               /* of cli-net.c; may be NULL */
     GPtrArray *drives;             /* of cli-drive.c; may be NULL */
     GPtrArray *serials, *monitors; /* of CliPort */
-    char *debugcon, *pidfile, *loadvm, *incoming;
+    char *debugcon, *loadvm, *incoming;
+    CliProcess *process; /* of cli-process.c */
+    char *process_name;  /* -name process= */
+    char *mem_path;
+    bool mem_prealloc;
     MachineConfig cfg;
     int echr;
     bool snapshot; /* of all drives */

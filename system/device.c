@@ -10,7 +10,6 @@
 #include "system/machine.h"
 #include "util/error.h"
 #include "util/keyval.h"
-#include "util/log.h"
 
 static const Property no_props[] = { { .kind = PROP_END } };
 
@@ -219,25 +218,46 @@ bool device_set_options(Device *dev, KeyVal *options, GError **errp)
 
 /* ---- life -------------------------------------------------------------------- */
 
-/* "driver.prop=value", for this class: sets it. */
-static void apply_global(Device *dev, const char *global)
+/* Is @driver, @len bytes, the class or, as in QEMU, one it is made of? What is
+ * true of "virtio-blk-device" is true of "virtio-blk-pci". */
+static bool class_is_a(const char *cls, const char *driver, size_t len)
 {
-    size_t len = strlen(dev->cls->name);
-    g_autoptr(GError) err = NULL;
-    g_autofree char *prop = NULL;
-    const char *eq;
+    size_t n = strlen(cls);
 
-    if (strncmp(global, dev->cls->name, len) != 0 || global[len] != '.') {
-        return;
+    if (n == len && strncmp(cls, driver, len) == 0) {
+        return true;
     }
-    eq = strchr(global + len, '=');
-    if (!eq) {
-        return; /* the command line has complained */
+    if (!g_str_has_prefix(cls, "virtio-") || !g_str_has_suffix(cls, "-pci")) {
+        return false;
+    }
+    n -= strlen("pci");
+    return (len == n + strlen("device") && strncmp(cls, driver, n) == 0 &&
+            strncmp(driver + n, "device", strlen("device")) == 0) ||
+           (len == strlen("virtio-pci") &&
+            strncmp(driver, "virtio-pci", len) == 0);
+}
+
+bool device_global_fits(const DeviceClass *cls, const char *global)
+{
+    return class_is_a(cls->name, global, strcspn(global, "."));
+}
+
+/* "driver.prop=value", for this class: sets it. */
+static bool apply_global(Device *dev, const char *global, GError **errp)
+{
+    size_t len = strcspn(global, ".");
+    const char *eq = strchr(global, '=');
+    g_autofree char *prop = NULL;
+
+    if (!device_global_fits(dev->cls, global) || !eq || eq < global + len) {
+        return true;
     }
     prop = g_strndup(global + len + 1, (size_t)(eq - global) - len - 1);
-    if (!device_set(dev, prop, eq + 1, &err)) {
-        warn_report("can't apply global %s: %s", global, err->message);
+    if (!device_set(dev, prop, eq + 1, errp)) {
+        g_prefix_error(errp, "can't apply global %s: ", global);
+        return false;
     }
+    return true;
 }
 
 Device *device_new_class(Machine *m, const DeviceClass *cls, const char *id)
@@ -251,8 +271,8 @@ Device *device_new_class(Machine *m, const DeviceClass *cls, const char *id)
     for (const Property *p = device_props(cls); p->kind != PROP_END; p++) {
         prop_put(dev, p, p->defval);
     }
-    for (guint i = 0; globals && i < globals->len; i++) {
-        apply_global(dev, globals->pdata[i]);
+    for (guint i = 0; globals && i < globals->len && !dev->bad_global; i++) {
+        apply_global(dev, globals->pdata[i], &dev->bad_global);
     }
     return dev;
 }
@@ -274,6 +294,10 @@ bool device_realize(Device *dev, GError **errp)
     Machine *m = dev->machine;
 
     g_assert(!dev->realized);
+    if (dev->bad_global) {
+        g_propagate_error(errp, g_steal_pointer(&dev->bad_global));
+        return false;
+    }
     if (dev->id && id_is_taken(m, dev->id)) {
         error_setg(errp, "Duplicate device ID '%s'", dev->id);
         return false;
@@ -304,6 +328,7 @@ void device_free(Device *dev)
             g_free(*(char **)prop_field(dev, p));
         }
     }
+    g_clear_error(&dev->bad_global);
     g_free(dev->id);
     g_free(dev);
 }

@@ -37,10 +37,23 @@ typedef struct Property {
     const char *help; /* shown by -device NAME,help */
 } Property;
 
+/* What -device help lists it under. */
+typedef enum DeviceCategory {
+    DEVICE_UNCATEGORIZED,
+    DEVICE_BRIDGE,
+    DEVICE_STORAGE,
+    DEVICE_NETWORK,
+    DEVICE_INPUT, /* serial lines, too, as in QEMU */
+    DEVICE_MISC,
+    DEVICE_CATEGORIES,
+} DeviceCategory;
+
 typedef struct DeviceClass {
-    const char *name; /* as typed after -device */
+    const char *name;  /* as typed after -device */
+    const char *alias; /* another name for the same, or NULL */
     const char *desc;
-    const char *bus;        /* "isa", "pci", "virtio"; NULL: none */
+    DeviceCategory category;
+    const char *bus;        /* "ISA", "PCI", "virtio-bus"; NULL: none */
     size_t size;            /* of the instance; a Device comes first in it */
     const Property *props;  /* ends with PROP_END; may be NULL */
     const VMState *vmstate; /* NULL: has no state of its own */
@@ -55,7 +68,8 @@ struct Device {
     Machine *machine;
     char *id;
     bool realized;
-    unsigned users; /* of an object: see system/object.h */
+    GError *bad_global; /* that could not be set: realize says so */
+    unsigned users;     /* of an object: see system/object.h */
 };
 
 /* hw/registry.c: one NULL-terminated table, in the order -device help shows. */
@@ -68,13 +82,18 @@ Device *device_new(Machine *m, const char *cls, const char *id, GError **errp);
 Device *device_new_class(Machine *m, const DeviceClass *cls, const char *id);
 bool device_set(Device *dev, const char *prop, const char *value,
                 GError **errp);
+/* Is the -global "driver.prop=value" for devices of @cls? */
+bool device_global_fits(const DeviceClass *cls, const char *global);
 /* Every pair but driver, qom-type and id. */
 bool device_set_options(Device *dev, KeyVal *options, GError **errp);
 /* Appends to machine->devices. On failure the caller frees the device. */
 bool device_realize(Device *dev, GError **errp);
 /* Unrealizes if realized, leaves machine->devices, frees. */
 void device_free(Device *dev);
-/* @name as in "-device help": the class or NULL. */
+/* @name (or alias) as in "-device help": the class or NULL. */
 const DeviceClass *device_class_find(const char *name);
+/* The text of -device help. */
+void device_classes_print(GString *out);
+const char *prop_kind_name(PropKind kind); /* "bool", "uint8", "str" */
 
 #endif

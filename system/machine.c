@@ -486,6 +486,17 @@ static void requests_leave(Requests *r)
     }
 }
 
+/* ---- memory ------------------------------------------------------------------ */
+
+bool machine_init_ram(Machine *m, Region *r, const char *name, GError **errp)
+{
+    if (m->ram_host) {
+        region_init_ram_ptr(r, name, m->cfg.ram_size, m->ram_host);
+        return true;
+    }
+    return region_init_ram(r, name, m->cfg.ram_size, errp);
+}
+
 /* ---- life -------------------------------------------------------------------- */
 
 static void config_init(MachineConfig *cfg)

@@ -72,7 +72,9 @@ typedef enum PanicAction {
 
 /* What the command line says; strings are owned by the Machine. */
 typedef struct MachineConfig {
-    uint64_t ram_size;
+    uint64_t ram_size, max_ram; /* max_ram: -m maxmem=, or 0 */
+    unsigned ram_slots;
+    bool ram_given; /* by -m size=; else a memory back end says it */
     unsigned ncpus, sockets, dies, cores, threads, max_cpus;
     char *cpu_model; /* "max,-avx2"; NULL: the accelerator's default */
     char *kernel, *initrd, *append, *firmware, *dtb;
@@ -85,6 +87,7 @@ typedef struct MachineConfig {
     bool no_acpi, no_hpet;
     int64_t rtc_offset_sec; /* -rtc base=: guest clock minus host UTC */
     bool rtc_local;
+    bool rtc_vm;          /* -rtc clock=vm: it stands while the machine does */
     KeyVal *machine_opts; /* of all -machine options, merged */
     GPtrArray *globals;   /* of char *: "driver.prop=value" */
     GPtrArray *fw_cfg;    /* of char *: -fw_cfg arguments */
@@ -99,6 +102,7 @@ struct Machine {
     GThread *lock_owner; /* atomic; these two of machine_lock() */
     unsigned lock_depth;
     AddressSpace *mem, *io;
+    void *ram_host; /* of -machine memory-backend=; NULL: none was named */
     Clock *vclock;
     unsigned ncpus;
     X86Cpu **cpu;
@@ -146,6 +150,9 @@ extern const MachineClass *const machine_classes[]; /* hw/registry.c */
 /* Empty, with lock, address spaces, lists and clock: @clk, which it then owns,
  * or NULL for the host's, which machine_start() starts. */
 Machine *machine_new(const MachineClass *cls, Clock *clk);
+/* For build(): cfg.ram_size bytes of guest memory, those of the memory back end
+ * if there is one. region_fini() as ever. */
+bool machine_init_ram(Machine *m, Region *r, const char *name, GError **errp);
 /* After cpus_destroy(). Frees the devices, the last one first; the Chardevs
  * in m->chardevs must live until then and are their maker's to free. */
 void machine_free(Machine *m);

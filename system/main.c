@@ -6,6 +6,7 @@
 #include "util/log.h"
 #include "util/mainloop.h"
 #include "system/cli.h"
+#include "system/cli-process.h"
 #include "chardev/chardev.h"
 
 typedef struct SignalEnd {
@@ -86,10 +87,30 @@ static void on_quit_key(void *opaque)
     machine_request_quit(m, "host-ui");
 }
 
-static int fail(GError *err)
+/* A machine that runs, or NULL. */
+static Machine *start(Cli *cli, GError **errp)
 {
-    error_report("%s", err->message);
-    return 1;
+    Machine *m = process_begin(cli, errp) ? cli_build(cli, errp) : NULL;
+
+    if (m && catch_signals(m, errp) &&
+        (m->cfg.start_paused || m->state == RUN_INMIGRATE ||
+         machine_start(m, errp)) &&
+        process_ready(cli, errp)) {
+        return m;
+    }
+    return NULL; /* the process ends, and with it what there is of @m */
+}
+
+static int run(Machine *m)
+{
+    int status;
+
+    chardev_on_quit(on_quit_key, m);
+    mainloop_set_lock(&m->lock);
+    mainloop_run();
+    status = m->exit_code;
+    cli_teardown(m);
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -97,34 +118,25 @@ int main(int argc, char **argv)
     g_autoptr(GError) err = NULL;
     g_autoptr(Cli) cli = NULL;
     Machine *m;
-    int status;
+    int status = 1;
 
     log_set_progname(argv[0]);
     signal(SIGPIPE, SIG_IGN); /* monitors greet while the machine is built */
     cli = cli_parse(argc, argv, &err);
-    if (!cli) {
-        return fail(err);
-    }
-    if (cli->print) {
+    if (cli && cli->print) {
         fputs(cli->print->str, stdout);
         return 0;
     }
-    m = cli_build(cli, &err);
-    if (!m) {
-        chardev_restore_terminal();
-        return fail(err);
+    m = cli ? start(cli, &err) : NULL;
+    if (m) {
+        status = run(m);
     }
-    if (!catch_signals(m, &err) ||
-        (!m->cfg.start_paused && m->state != RUN_INMIGRATE &&
-         !machine_start(m, &err))) {
-        chardev_restore_terminal();
-        return fail(err);
-    }
-    chardev_on_quit(on_quit_key, m);
-    mainloop_set_lock(&m->lock);
-    mainloop_run();
-    status = m->exit_code;
-    cli_teardown(m);
     chardev_restore_terminal();
+    if (cli) {
+        process_end(cli);
+    }
+    if (err) {
+        error_report("%s", err->message);
+    }
     return status;
 }

@@ -122,6 +122,12 @@ bool region_init_ram(Region *r, const char *name, hwaddr size, GError **errp)
     return region_init_memory(r, name, REGION_RAM, size, errp);
 }
 
+void region_init_ram_ptr(Region *r, const char *name, hwaddr size, void *ram)
+{
+    region_init(r, name, REGION_RAM, size);
+    r->ram = ram;
+}
+
 bool region_init_rom(Region *r, const char *name, hwaddr size, GError **errp)
 {
     return region_init_memory(r, name, REGION_ROM, size, errp);

@@ -69,6 +69,8 @@ void region_init_io(Region *r, const char *name, hwaddr size,
                     const RegionOps *ops, void *dev);
 /* Zeroed pages that cost nothing until touched. region_fini() frees them. */
 bool region_init_ram(Region *r, const char *name, hwaddr size, GError **errp);
+/* Over @ram, which stays the caller's. */
+void region_init_ram_ptr(Region *r, const char *name, hwaddr size, void *ram);
 bool region_init_rom(Region *r, const char *name, hwaddr size, GError **errp);
 void region_init_alias(Region *r, const char *name, Region *target,
                        hwaddr offset, hwaddr size);

@@ -206,6 +206,11 @@ bool object_add_options(Machine *m, KeyVal *options, GError **errp)
         return false;
     }
     obj = device_new_class(m, dc, id);
+    if (obj->bad_global) {
+        g_propagate_error(errp, g_steal_pointer(&obj->bad_global));
+        device_free(obj);
+        return false;
+    }
     if (!device_set_options(obj, options, errp) ||
         (dc->realize && !dc->realize(obj, errp))) {
         device_free(obj);

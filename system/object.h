@@ -27,6 +27,10 @@ void object_ref(Device *obj);
 void object_unref(Device *obj); /* NULL is fine */
 void objects_free(Machine *m);
 
+/* -machine memory-backend=@id, before the board is built: sets m->ram_host and
+ * cfg.ram_size. */
+bool machine_use_memory_backend(Machine *m, const char *id, GError **errp);
+
 bool object_class_is(const DeviceClass *dc); /* one for -object? */
 /* Looks for network or other back ends in realize(): made after those. */
 bool object_is_late(const char *qom_type);

@@ -56,7 +56,8 @@ struct Aio {
     GCond cond;
     AioReq *to_write, **to_tail;
     AioReq *written, **written_tail;
-    bool told, stop; /* told: writer_reap() is on its way */
+    bool told, stop;  /* told: writer_reap() is on its way */
+    AioReq *finished; /* the main thread's: writer_reap() is at them */
 };
 
 static AioReq *req_get(Aio *aio)
@@ -85,28 +86,41 @@ static void list_append(AioReq ***tail, AioReq *first, AioReq **last)
 
 /* ---- the writer ------------------------------------------------------------------ */
 
+/* What the writer has done. A callback may wait for the others here. */
+static bool writer_finish(Aio *aio)
+{
+    AioReq *r;
+    bool any = false;
+
+    while ((r = aio->finished)) {
+        AioDone *done = r->done;
+        void *arg = r->opaque;
+        int ret = r->ret;
+
+        aio->finished = r->next;
+        req_put(aio, r);
+        done(arg, ret);
+        any = true;
+    }
+    return any;
+}
+
 static void writer_reap(void *opaque)
 {
     Aio *aio = opaque;
-    AioReq *r;
+    AioReq **end = &aio->finished;
 
+    while (*end) {
+        end = &(*end)->next;
+    }
     g_mutex_lock(&aio->lock);
-    r = aio->written;
+    *end = aio->written;
     aio->written = NULL;
     aio->written_tail = &aio->written;
     aio->told = false;
     g_mutex_unlock(&aio->lock);
     aio->reaping = true;
-    while (r) {
-        AioReq *next = r->next;
-        AioDone *done = r->done;
-        void *arg = r->opaque;
-        int ret = r->ret;
-
-        req_put(aio, r);
-        done(arg, ret);
-        r = next;
-    }
+    writer_finish(aio);
     aio->reaping = false;
     aio_kick(aio);
 }
@@ -333,7 +347,7 @@ static bool ring_init(Aio *aio)
         return false;
     }
     g_queue_init(&aio->waiting);
-    aio->watch = mainloop_add_fd(aio->event_fd, G_IO_IN, ring_reap, aio);
+    aio->watch = mainloop_add_fd_nested(aio->event_fd, G_IO_IN, ring_reap, aio);
     return true;
 }
 
@@ -408,18 +422,22 @@ void aio_free(Aio *aio)
     g_free(aio);
 }
 
-void aio_flush(Aio *aio)
+bool aio_flush(Aio *aio)
 {
     writer_kick(aio);
     if (aio->uring) {
         ring_kick(aio);
     }
+    return writer_finish(aio);
 }
 
 void aio_kick(Aio *aio)
 {
     if (!aio->reaping) { /* else it follows at the end of that */
-        aio_flush(aio);
+        writer_kick(aio);
+        if (aio->uring) {
+            ring_kick(aio);
+        }
     }
 }
 

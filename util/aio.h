@@ -27,7 +27,8 @@ bool aio_is_uring(const Aio *aio);
 void aio_submit(Aio *aio, AioOp op, int fd, uint64_t off,
                 const struct iovec *iov, int n, AioDone *done, void *opaque);
 void aio_kick(Aio *aio);
-/* The same at once, also inside a callback: for who waits there. */
-void aio_flush(Aio *aio);
+/* The same at once, also inside a callback: for who waits there. True: some
+ * requests have ended meanwhile. */
+bool aio_flush(Aio *aio);
 
 #endif

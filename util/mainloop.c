@@ -35,6 +35,10 @@ static bool loop_quit;       /* atomic */
 static pthread_mutex_t calls_lock = PTHREAD_MUTEX_INITIALIZER;
 static GArray *calls;     /* of Call, waiting; under calls_lock */
 static int calls_fd = -1; /* atomic; wakes the loop */
+/* Taken by calls_run(): the loop's. A callback that iterates again goes on with
+ * those behind it, for which it may be waiting. */
+static GArray *calls_now;
+static guint calls_at;
 
 static int mainloop_poll(GPollFD *fds, guint n, gint timeout)
 {
@@ -64,31 +68,40 @@ static void calls_wake(int fd)
     }
 }
 
+static void calls_go_on(void)
+{
+    while (calls_now && calls_at < calls_now->len) {
+        Call c = g_array_index(calls_now, Call, calls_at++);
+
+        c.fn(c.opaque);
+    }
+    g_clear_pointer(&calls_now, g_array_unref);
+    calls_at = 0;
+}
+
 static gboolean calls_run(gint fd, GIOCondition cond, gpointer opaque)
 {
-    GArray *now;
     uint64_t n;
 
     if (read(fd, &n, sizeof(n)) != sizeof(n)) {
         return G_SOURCE_CONTINUE;
     }
     pthread_mutex_lock(&calls_lock);
-    now = calls;
+    if (!calls_now) {
+        calls_now = calls;
+    } else if (calls) {
+        g_array_append_vals(calls_now, calls->data, calls->len);
+        g_array_unref(calls);
+    }
     calls = NULL;
     pthread_mutex_unlock(&calls_lock);
-    for (guint i = 0; now && i < now->len; i++) {
-        const Call *c = &g_array_index(now, Call, i);
-
-        c->fn(c->opaque);
-    }
-    if (now) {
-        g_array_unref(now);
-    }
+    calls_go_on();
     return G_SOURCE_CONTINUE;
 }
 
 static void mainloop_init(void)
 {
+    guint id;
     int fd;
 
     if (calls_fd >= 0) {
@@ -99,7 +112,8 @@ static void mainloop_init(void)
         g_error("eventfd: %s", g_strerror(errno));
     }
     g_main_context_set_poll_func(NULL, mainloop_poll);
-    g_unix_fd_add(fd, G_IO_IN, calls_run, NULL);
+    id = g_unix_fd_add(fd, G_IO_IN, calls_run, NULL);
+    g_source_set_can_recurse(g_main_context_find_source_by_id(NULL, id), TRUE);
     pthread_mutex_lock(&calls_lock);
     __atomic_store_n(&calls_fd, fd, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&calls_lock);
@@ -124,6 +138,10 @@ bool mainloop_iterate(bool block)
     bool did;
 
     mainloop_init();
+    if (loop_depth && calls_now && calls_at < calls_now->len) {
+        calls_go_on();
+        return true;
+    }
     lock = loop_depth == 0 ? loop_lock : NULL;
     if (lock) {
         g_rec_mutex_lock(lock);
@@ -190,6 +208,15 @@ unsigned mainloop_add_fd(int fd, GIOCondition cond, MainFdFn *fn, void *opaque)
     w->opaque = opaque;
     return g_unix_fd_add_full(G_PRIORITY_DEFAULT, fd, cond, watch_run, w,
                               g_free);
+}
+
+unsigned mainloop_add_fd_nested(int fd, GIOCondition cond, MainFdFn *fn,
+                                void *opaque)
+{
+    unsigned id = mainloop_add_fd(fd, cond, fn, opaque);
+
+    g_source_set_can_recurse(g_main_context_find_source_by_id(NULL, id), TRUE);
+    return id;
 }
 
 void mainloop_remove(unsigned id)

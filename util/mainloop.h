@@ -25,10 +25,15 @@ void mainloop_quit(void); /* any thread */
  * something. May be called from a callback. */
 bool mainloop_iterate(bool block);
 
-/* Calls @fn once from the main loop, in the order of the calls. Any thread. */
+/* Calls @fn once from the main loop, in the order of the calls; also from an
+ * iteration inside such a callback. Any thread. */
 void mainloop_call(MainFn *fn, void *opaque);
 /* @fn returns false to be removed. Id for mainloop_remove(). */
 unsigned mainloop_add_fd(int fd, GIOCondition cond, MainFdFn *fn, void *opaque);
+/* As above, and @fn is also called from an iteration inside itself: for those
+ * whose callbacks wait for more of the same. */
+unsigned mainloop_add_fd_nested(int fd, GIOCondition cond, MainFdFn *fn,
+                                void *opaque);
 void mainloop_remove(unsigned id);
 
 #endif

@@ -3,6 +3,7 @@
 #include "util/secret.h"
 
 #include "util/error.h"
+#include "util/fdset.h"
 
 static GHashTable *secrets; /* id -> GBytes; see the header */
 
@@ -23,7 +24,7 @@ static GBytes *secret_data(KeyVal *o, GError **errp)
         return NULL;
     }
     if (file) {
-        if (!g_file_get_contents(file, &content, &len, errp)) {
+        if (!file_get_contents(file, &content, &len, errp)) {
             return NULL;
         }
     } else {

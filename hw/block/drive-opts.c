@@ -486,28 +486,28 @@ static bool drive_open(Drive *d, KeyVal *kv, const DriveOpen *o,
     return *out != NULL;
 }
 
-/* The name of a node of ours that has @file open already, or NULL. */
-static const char *own_node(BlockGraph *g, const char *file)
+/* The name of a node of ours that has the "[file]" of @text open, or NULL. */
+static const char *own_node(BlockGraph *g, const char *text)
 {
     g_autoptr(GPtrArray) nodes = block_graph_nodes(g);
 
-    for (guint i = 0; file && i < nodes->len; i++) {
+    for (guint i = 0; i < nodes->len; i++) {
         const BlockNode *bn = nodes->pdata[i];
+        g_autofree char *file = g_strdup_printf("[%s]", bn->filename);
 
-        if (bn->drv->fd && g_strcmp0(bn->filename, file) == 0) {
+        if (bn->drv->fd && strstr(text, file)) {
             return bn->name;
         }
     }
     return NULL;
 }
 
-/* One line of it. @file: the image; may be NULL. */
-static void pass_error(GError **errp, GError *err, BlockGraph *g,
-                       const char *file)
+/* One line of it. */
+static void pass_error(GError **errp, GError *err, BlockGraph *g)
 {
     g_auto(GStrv) lines = g_strsplit(err->message, "\n", -1);
     g_autofree char *text = g_strjoinv("; ", lines);
-    const char *own = strstr(text, "lock") ? own_node(g, file) : NULL;
+    const char *own = strstr(text, "lock") ? own_node(g, text) : NULL;
 
     if (own) {
         error_setg(errp, "%s (it is open in this process, as node '%s')", text,
@@ -550,7 +550,7 @@ bool drive_add(Machine *m, const char *text, GError **errp)
         return false;
     }
     if (!drive_open(d, kv, &o, &bn, &err)) {
-        pass_error(errp, err, machine_block_graph(m), keyval_get(kv, "file"));
+        pass_error(errp, err, machine_block_graph(m));
         drive_free(d);
         return false;
     }
@@ -599,10 +599,7 @@ BlockNode *blockdev_open(BlockGraph *g, KeyVal *options, GError **errp)
     bn = block_open_in(g, NULL, NULL, options, BLOCK_RDWR | BLOCK_NO_SHARE,
                        &err);
     if (!bn) {
-        const char *file = keyval_get(options, "filename");
-
-        pass_error(errp, err, g,
-                   file ? file : keyval_get(options, "file.filename"));
+        pass_error(errp, err, g);
     }
     return bn;
 }

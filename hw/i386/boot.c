@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include "util/bits.h"
 #include "util/error.h"
+#include "util/fdset.h"
 #include "hw/i386/boot.h"
 
 /* ---- the plan --------------------------------------------------------------- */
@@ -260,7 +261,7 @@ static GBytes *boot_slurp(int fd)
 GBytes *boot_read_file(BootPlan *plan, const char *what, const char *name,
                        GError **errp)
 {
-    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    int fd = fdset_open(name, O_RDONLY, 0);
     GBytes *bytes = NULL;
     struct stat st;
 

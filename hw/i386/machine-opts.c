@@ -54,7 +54,7 @@ static const MachineOpt machine_opts[] = {
     { "kvm-shadow-mem", OPT_ANY, NULL },
     { "max-fw-size", OPT_ANY, NULL },
     { "mem-merge", OPT_BOOL, NULL },
-    { "memory-backend", OPT_ANY, NULL },
+    { "memory-backend", OPT_USED, NULL },
     { "nvdimm", OPT_OFF, NULL },
     { "pcspk-audiodev", OPT_ANY, NULL },
     { "phandle-start", OPT_ANY, NULL },

@@ -31,7 +31,7 @@ static bool none_build(Machine *m, GError **errp)
     b = g_new0(NoneBoard, 1);
     m->board = b;
     if (m->cfg.ram_size) {
-        if (!region_init_ram(&b->ram, "ram", m->cfg.ram_size, errp)) {
+        if (!machine_init_ram(m, &b->ram, "ram", errp)) {
             return false;
         }
         as_map(m->mem, 0, &b->ram, 0);

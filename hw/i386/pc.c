@@ -77,7 +77,7 @@ bool pc_map_ram(PcBoard *b, GError **errp)
     Machine *m = b->machine;
 
     if (!pc_split_ram(b, m->cfg.ram_size, errp) ||
-        !region_init_ram(&b->ram, "pc.ram", m->cfg.ram_size, errp)) {
+        !machine_init_ram(m, &b->ram, "pc.ram", errp)) {
         return false;
     }
     as_begin(m->mem);

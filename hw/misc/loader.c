@@ -17,6 +17,7 @@
 #include "util/osdep.h"
 #include "util/bits.h"
 #include "util/error.h"
+#include "util/fdset.h"
 #include "hw/i386/boot-elf.h"
 #include "hw/misc/loader.h"
 
@@ -86,13 +87,11 @@ static bool loader_check_elf(Loader *l, GError **errp)
 
 static bool loader_read_file(Loader *l, GError **errp)
 {
-    g_autoptr(GError) err = NULL;
     char *bytes;
     size_t len;
 
-    if (!g_file_get_contents(l->file, &bytes, &len, &err)) {
-        error_setg(errp, "loader: could not open file '%s': %s", l->file,
-                   err->message);
+    if (!file_get_contents(l->file, &bytes, &len, errp)) {
+        g_prefix_error(errp, "loader: ");
         return false;
     }
     l->image = g_bytes_new_take(bytes, len);
@@ -235,6 +234,7 @@ static const Property loader_props[] = {
 const DeviceClass loader_class = {
     .name = "loader",
     .desc = "Generic Loader",
+    .category = DEVICE_MISC,
     .size = sizeof(Loader),
     .props = loader_props,
     .realize = loader_realize,

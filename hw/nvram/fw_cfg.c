@@ -16,6 +16,7 @@
 #include "util/osdep.h"
 #include "util/bits.h"
 #include "util/error.h"
+#include "util/fdset.h"
 #include "util/keyval.h"
 #include "util/log.h"
 #include "hw/nvram/fw_cfg.h"
@@ -353,7 +354,7 @@ static bool fw_cfg_add_option(FwCfg *s, const char *text, GError **errp)
     if (string) {
         return fw_cfg_add_file(&s->dev, name, string, strlen(string), errp);
     }
-    if (!g_file_get_contents(file, &content, &len, NULL)) {
+    if (!file_get_contents(file, &content, &len, NULL)) {
         error_setg(errp, "-fw_cfg: can't load %s", file);
         return false;
     }

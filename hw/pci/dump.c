@@ -64,15 +64,25 @@ static const struct {
     { 0x0c05, "SMBus" },
 };
 
-static void dump_class(GString *out, uint16_t code)
+const char *pci_class_name(uint16_t code)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(class_names); i++) {
         if (class_names[i].code == code) {
-            g_string_append_printf(out, "    %s", class_names[i].name);
-            return;
+            return class_names[i].name;
         }
     }
-    g_string_append_printf(out, "    Class %04u", code);
+    return NULL;
+}
+
+static void dump_class(GString *out, uint16_t code)
+{
+    const char *name = pci_class_name(code);
+
+    if (name) {
+        g_string_append_printf(out, "    %s", name);
+    } else {
+        g_string_append_printf(out, "    Class %04u", code);
+    }
 }
 
 static void dump_bar(GString *out, const PciBar *bar, int n)

@@ -212,6 +212,8 @@ typedef struct PciWindows {
 } PciWindows;
 
 void pci_assign(PciBus *bus, const PciWindows *w);
+/* "Host bridge"; NULL: no name for class and subclass @code. */
+const char *pci_class_name(uint16_t code);
 /* The text of "info pci". */
 void pci_dump(Machine *m, GString *out);
 

@@ -102,6 +102,14 @@ static int64_t rtc_test_clock(void *opaque)
     return RTC_TEST_EPOCH + clock_ns(s->dev.machine->vclock);
 }
 
+/* -rtc clock=vm: the offset, which is saved, says when that clock began. */
+static int64_t rtc_vm_clock(void *opaque)
+{
+    Rtc *s = opaque;
+
+    return clock_ns(s->dev.machine->vclock);
+}
+
 static RtcTime rtc_now(Rtc *s)
 {
     uint64_t ns = MAX(s->host_now(s->host_opaque), 0) + s->offset_ns;
@@ -572,18 +580,31 @@ static void rtc_reset(Device *dev)
     rtc_update(s);
 }
 
+static void rtc_choose_clock(Rtc *s)
+{
+    const Machine *m = s->dev.machine;
+
+    s->host_opaque = s;
+    if (clock_is_manual(m->vclock)) {
+        s->host_now = rtc_test_clock;
+    } else if (m->cfg.rtc_vm) {
+        s->host_now = rtc_vm_clock;
+        s->offset_sec += g_get_real_time() / 1000000;
+    } else {
+        s->host_now = rtc_wall_clock;
+    }
+}
+
 static bool rtc_realize(Device *dev, GError **errp)
 {
     Rtc *s = container_of(dev, Rtc, dev);
 
+    s->offset_sec = rtc_base_offset(&dev->machine->cfg);
     if (!s->host_now) {
-        s->host_now = clock_is_manual(dev->machine->vclock) ? rtc_test_clock
-                                                            : rtc_wall_clock;
-        s->host_opaque = s;
+        rtc_choose_clock(s);
     }
     s->cmos[RTC_A] = A_DV_RUN | 6; /* 1024 Hz */
     s->cmos[RTC_B] = B_24H;
-    s->offset_sec = rtc_base_offset(&dev->machine->cfg);
     timer_init(&s->timer, dev->machine->vclock, rtc_timer, s);
     region_init_io(&s->ports, "rtc", 4, &rtc_ops, s);
     as_map(dev->machine->io, 0x70, &s->ports, 0);
@@ -632,7 +653,7 @@ static const VMState vmstate_rtc = {
 const DeviceClass mc146818_class = {
     .name = "mc146818rtc",
     .desc = "Real-time clock and CMOS memory",
-    .bus = "isa",
+    .bus = "ISA",
     .size = sizeof(Rtc),
     .vmstate = &vmstate_rtc,
     .internal = true,

@@ -843,6 +843,7 @@ static const Property virtio_blk_device_props[] = {
 const DeviceClass virtio_blk_device_class = {
     .name = "virtio-blk-device",
     .desc = "Disk, on virtio-mmio",
+    .category = DEVICE_STORAGE,
     .bus = "virtio-bus",
     .size = sizeof(VirtioBlk),
     .props = virtio_blk_device_props,
@@ -861,7 +862,9 @@ static const Property virtio_blk_pci_props[] = {
 
 const DeviceClass virtio_blk_pci_class = {
     .name = "virtio-blk-pci",
+    .alias = "virtio-blk",
     .desc = "Disk",
+    .category = DEVICE_STORAGE,
     .bus = "PCI",
     .size = sizeof(VirtioBlk),
     .props = virtio_blk_pci_props,

@@ -31,7 +31,7 @@ check_err "machine none, kernel" "boots nothing" \
     $r -machine none -kernel $G/pvh.elf
 
 ldr="$r -device loader"
-check_err "loader: no such file" "could not open file" \
+check_err "loader: no such file" "Could not open" \
     $ldr,file=/nowhere,addr=0
 check_err "loader: outside RAM" "are not in RAM" \
     $ldr,file=$TMP/zeros,addr=0xa0000

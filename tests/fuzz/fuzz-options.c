@@ -1,6 +1,7 @@
 /*
  * The command line: words, one a line, through options.def and every handler.
- * Nothing is opened or built. -D is left out, since it names a file to write.
+ * Nothing is opened or built. -D and -readconfig are left out, since they name a
+ * file to write and one to read.
  */
 #include "util/osdep.h"
 #include "util/log.h"
@@ -9,9 +10,12 @@
 
 enum { WORDS_MAX = 64 };
 
-static bool writes_files(const char *word)
+static bool opens_files(const char *word)
 {
-    return !strcmp(word, "-D") || !strcmp(word, "--D");
+    static const char *const names[] = { "-D", "-readconfig", NULL };
+
+    word += word[0] == '-' && word[1] == '-';
+    return g_strv_contains(names, word);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -24,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
     g_ptr_array_add(argv, (char *)"rhea");
     for (char **w = words; *w; w++) {
-        if (writes_files(*w)) {
+        if (opens_files(*w)) {
             return 0;
         }
         g_ptr_array_add(argv, *w);

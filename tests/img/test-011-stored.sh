@@ -36,11 +36,12 @@ done
 img compare child.vmdk monolithicSparse.vmdk
 img compare -f vpc -F vpc dynamic.vpc fixed.vpc
 img check --output=json ext.parallels
+img check --output=json dynamic.vhdx
 img check --output=json footer.vmdk
 img resize monolithicSparse.vmdk 4M
 img resize ext.parallels 4M
 img resize dynamic.vpc 4M
-for f in vmdk vpc parallels vdi; do
+for f in vmdk vpc vhdx parallels vdi; do
     img measure -O $f --size 1M
     img create -f $f -o help
     img create -f $f x.$f 10M
@@ -59,5 +60,9 @@ img create -f vpc -o subformat=foo a.vpc 1M
 img create -f vpc a.vpc 3T
 img create -f vpc -b dynamic.vpc -F vpc a.vpc
 img create -f vpc -o subformat=fixed,force_size=on a.vpc 1000k
+img create -f vhdx a.vhdx 65T
+img create -f vhdx -o subformat=foo a.vhdx 1M
+img create -f vhdx -o block_size=3M a.vhdx 1M
+img create -f vhdx -o block_size=1M,subformat=fixed,block_state_zero=off a.vhdx 1M
 img create -f parallels -o cluster_size=64k a.parallels 1M
 finish

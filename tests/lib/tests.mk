@@ -21,3 +21,6 @@ $(patsubst %.c,$(B)/%,$(MEM_DISK_TESTS)): $(B)/obj/tests/lib/mem-disk.o
 MONITOR_VM_TESTS := $(shell grep -l '"tests/lib/monitor-vm.h"' \
 	tests/*/test-*.c tests/fuzz/fuzz-*.c 2>/dev/null)
 $(patsubst %.c,$(B)/%,$(MONITOR_VM_TESTS)): $(B)/obj/tests/lib/monitor-vm.o
+CLI_VM_TESTS := $(shell grep -l '"tests/lib/cli-vm.h"' \
+	tests/*/test-*.c tests/fuzz/fuzz-*.c 2>/dev/null)
+$(patsubst %.c,$(B)/%,$(CLI_VM_TESTS)): $(B)/obj/tests/lib/cli-vm.o

@@ -209,9 +209,13 @@ static bool pair_init(Pair *p, const DeviceClass *cls, GError **errp)
 
 static void pair_fini(Pair *p)
 {
-    for (int i = 0; i < 2 && p->m[i]; i++) {
-        void *board = p->m[i]->board;
+    for (int i = 0; i < 2; i++) {
+        void *board;
 
+        if (!p->m[i]) {
+            continue; /* the first one would not do */
+        }
+        board = p->m[i]->board;
         if (p->dev[i] && !p->dev[i]->realized) {
             device_free(p->dev[i]);
         }

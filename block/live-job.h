@@ -1,0 +1,87 @@
+/* Private to the jobs on disks in use; see live.h. */
+#ifndef BLOCK_LIVE_JOB_H
+#define BLOCK_LIVE_JOB_H
+
+#include "block/live.h"
+
+enum {
+    LIVE_CHUNK = 512 << 10,      /* copied at a time */
+    LIVE_GRANULARITY = 64 << 10, /* default */
+};
+
+typedef struct LiveOps {
+    const char *type;
+    bool waits; /* gets READY */
+    /* The thread. 0, or -errno after live_fail(). Returns soon when
+     * live_step() says so. */
+    int (*run)(LiveJob *job);
+    /* Main thread, quiesced, after a run that went well. */
+    bool (*finish)(LiveJob *job, GError **errp);
+    /* Main thread, quiesced, in any case: gives back what start took. */
+    void (*clean)(LiveJob *job, bool ok);
+} LiveOps;
+
+struct LiveJob {
+    const LiveOps *ops;
+    LiveJobs *all;
+    Blk *blk;
+    char *id;
+    LiveOpts o;
+    LiveStatus status; /* main thread */
+    LiveInfo info;     /* what live_info() returned */
+    GThread *thread;
+    bool concluded;
+
+    GMutex lock; /* below */
+    GCond cond;  /* something was asked for */
+    bool pause, cancel, force, complete, ready;
+    uint64_t speed, offset, len;
+    int64_t slice_start; /* us; of the present speed */
+    uint64_t slice_done;
+    char *error;
+
+    /* Of the operations. */
+    BlockNode *source, *target; /* one reference each; target may be NULL */
+    BlockNode *base, *top;      /* not owned */
+    LiveSync sync;
+    bool target_zero, compress, base_was_ro, success_on_cancel;
+    char *backing_name, *bitmap;
+    DirtyMap *dirty; /* mirror: to be copied; backup: not saved yet */
+    DirtyMap *taken; /* of the bitmap */
+    uint32_t chunk;
+    BlockWatch watch;
+    GArray *busy; /* of LiveRange, under lock: backup: being saved; stream:
+                     the guest's writes */
+    uint64_t own_off, own_len; /* stream: what the job is at */
+};
+
+typedef struct LiveRange {
+    uint64_t off, len;
+} LiveRange;
+
+/* NULL, with a message, if the disk is empty, busy or the id is taken. The
+ * disk's node gets a reference as job->source. */
+LiveJob *live_new(LiveJobs *all, const LiveOps *ops, Blk *blk,
+                  const LiveOpts *o, GError **errp);
+/* Starts the thread. */
+void live_go(LiveJob *job);
+/* Undoes live_new(); for failures before live_go(). */
+void live_drop(LiveJob *job);
+/* In the thread, now and then: @n more bytes are done. Waits while the job is
+ * paused or too fast. False: end. */
+bool live_step(LiveJob *job, uint64_t n);
+void live_set_len(LiveJob *job, uint64_t len);
+/* The first failure is kept. Returns @ret. */
+int live_fail(LiveJob *job, int ret, const char *what);
+void live_set_ready(LiveJob *job);
+/* Any of the ends was asked for. */
+bool live_ending(LiveJob *job);
+/* A stretch, with zeroes as zeroes. */
+int live_copy(LiveJob *job, BlockNode *src, BlockNode *dst, uint64_t off,
+              uint64_t len, uint8_t *buf);
+
+extern const LiveOps live_mirror_ops, live_active_commit_ops;
+/* Has a source, target and sync; the rest of a mirror's start. */
+bool live_mirror_prepare(LiveJob *job, uint32_t granularity, GError **errp);
+
+#endif

@@ -1,0 +1,261 @@
+/*
+ * mirror, and the commit of the active layer, which is a mirror into one of its
+ * backing files.
+ *
+ * A map says what is to be copied. A guest's write, once it is over, marks what
+ * it wrote; the thread clears a mark before it reads. When no mark is left the
+ * job is ready. The last marks are copied while the guest is held, then the
+ * target takes the disk's place.
+ */
+#include "util/osdep.h"
+#include "block/live-job.h"
+
+#include "util/bits.h"
+#include "util/error.h"
+
+enum { LAST_MAX = 16 << 20 }; /* copied while the guest is held */
+
+static void mirror_wrote(void *opaque, uint64_t off, uint64_t len)
+{
+    LiveJob *job = opaque;
+
+    dirty_mark(job->dirty, off, len);
+    g_mutex_lock(&job->lock);
+    g_cond_broadcast(&job->cond);
+    g_mutex_unlock(&job->lock);
+}
+
+/* What is to be copied at first. */
+static int mirror_scan(LiveJob *job)
+{
+    BlockNode *bn = job->source;
+    uint64_t off = 0;
+
+    while (off < bn->size && job->sync != LIVE_NONE) {
+        BlockExtent e;
+        int ret;
+
+        if (job->sync == LIVE_TOP) {
+            ret = block_map_chain(bn, job->base ? job->base : bn->backing, off,
+                                  bn->size - off, &e, NULL, NULL);
+        } else {
+            ret =
+                block_map_chain(bn, NULL, off, bn->size - off, &e, NULL, NULL);
+        }
+        if (ret < 0) {
+            return live_fail(job, ret, "reading the tables");
+        }
+        if (e.kind != EXTENT_HOLE &&
+            !(e.kind == EXTENT_ZERO && job->target_zero &&
+              job->sync == LIVE_FULL)) {
+            dirty_mark(job->dirty, off, e.len);
+        } else if (e.kind == EXTENT_HOLE && job->sync == LIVE_FULL &&
+                   !job->target_zero) {
+            dirty_mark(job->dirty, off, e.len);
+        }
+        off += e.len;
+        if (live_ending(job)) {
+            return 0;
+        }
+    }
+    return 0;
+}
+
+static int mirror_stretch(LiveJob *job, uint64_t *from, uint8_t *buf,
+                          uint64_t *done)
+{
+    uint64_t off, len;
+    int ret;
+
+    *done = 0;
+    if (!dirty_next(job->dirty, *from, LIVE_CHUNK, &off, &len) &&
+        (!*from || !dirty_next(job->dirty, 0, LIVE_CHUNK, &off, &len))) {
+        return 0;
+    }
+    dirty_clear(job->dirty, off, len);
+    ret = live_copy(job, job->source, job->target, off, len, buf);
+    *from = off + len;
+    *done = len;
+    return ret;
+}
+
+/* Nothing is dirty: until that changes, or the end is asked for. */
+static void mirror_rest(LiveJob *job)
+{
+    g_mutex_lock(&job->lock);
+    if (!job->cancel && !job->complete && !dirty_count(job->dirty)) {
+        g_cond_wait_until(&job->cond, &job->lock,
+                          g_get_monotonic_time() + G_TIME_SPAN_SECOND / 10);
+    }
+    g_mutex_unlock(&job->lock);
+}
+
+static bool mirror_asked(LiveJob *job)
+{
+    bool asked;
+
+    g_mutex_lock(&job->lock);
+    asked = job->complete || (job->ready && job->cancel && !job->force);
+    g_mutex_unlock(&job->lock);
+    return asked;
+}
+
+static int mirror_run(LiveJob *job)
+{
+    g_autofree uint8_t *buf = g_try_malloc(LIVE_CHUNK);
+    uint64_t from = 0, n;
+    int ret = buf ? mirror_scan(job) : live_fail(job, -ENOMEM, "starting");
+
+    live_set_len(job, dirty_count(job->dirty));
+    while (ret == 0) {
+        ret = mirror_stretch(job, &from, buf, &n);
+        if (ret < 0) {
+            break;
+        }
+        live_set_len(job, job->offset + n + dirty_count(job->dirty));
+        if (!n) {
+            live_set_ready(job);
+        }
+        if (mirror_asked(job) && dirty_count(job->dirty) <= LAST_MAX) {
+            break;
+        }
+        if (!live_step(job, n) && !mirror_asked(job)) {
+            break;
+        }
+        if (!n) {
+            mirror_rest(job);
+        }
+    }
+    return ret;
+}
+
+/* What the target lacks, with the guest held. */
+static bool mirror_last(LiveJob *job, GError **errp)
+{
+    g_autofree uint8_t *buf = g_try_malloc(LIVE_CHUNK);
+    uint64_t from = 0, n = 1;
+    int ret = buf ? 0 : -ENOMEM;
+
+    while (ret == 0 && n) {
+        ret = mirror_stretch(job, &from, buf, &n);
+    }
+    if (ret == 0) {
+        ret = block_flush(job->target);
+    }
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "the target could not be completed");
+    }
+    return ret == 0;
+}
+
+/* A target that has only the upper layers gets what the rest is read from. */
+static bool mirror_backing(LiveJob *job, GError **errp)
+{
+    BlockNode *t = job->target, *below = NULL;
+
+    if (!t->drv->has_backing || t->backing) {
+        return true;
+    }
+    if (job->sync == LIVE_TOP) {
+        below = job->source->backing;
+    } else if (job->sync == LIVE_NONE) {
+        below = job->source;
+    }
+    t->backing = below ? block_ref(below) : NULL;
+    return true;
+}
+
+static bool mirror_finish(LiveJob *job, GError **errp)
+{
+    if (!mirror_last(job, errp)) {
+        return false;
+    }
+    if (!job->complete) {
+        return true; /* cancelled when ready: the copy stays, no more */
+    }
+    block_watch_remove(job->source, &job->watch);
+    if (!job->base && !mirror_backing(job, errp)) {
+        return false;
+    }
+    block_close(blk_swap_node(job->blk, block_ref(job->target)), NULL);
+    return true;
+}
+
+static void mirror_clean(LiveJob *job, bool ok)
+{
+    block_watch_remove(job->source, &job->watch);
+    if (job->base && job->base_was_ro && !(ok && job->complete)) {
+        block_reopen(job->base, false, NULL);
+    }
+}
+
+const LiveOps live_mirror_ops = {
+    .type = "mirror",
+    .waits = true,
+    .run = mirror_run,
+    .finish = mirror_finish,
+    .clean = mirror_clean,
+};
+
+const LiveOps live_active_commit_ops = {
+    .type = "commit",
+    .waits = true,
+    .run = mirror_run,
+    .finish = mirror_finish,
+    .clean = mirror_clean,
+};
+
+bool live_mirror_prepare(LiveJob *job, uint32_t granularity, GError **errp)
+{
+    uint32_t g = granularity ? granularity : LIVE_GRANULARITY;
+
+    if (!is_pow2(g) || g < 512 || g > (64 << 20)) {
+        error_setg(errp, "Parameter 'granularity' expects a power of 2 between "
+                         "512 and 64 MiB");
+        return false;
+    }
+    if (job->target->size < job->source->size) {
+        error_setg(errp, "the target has %" PRIu64 " bytes, the disk %" PRIu64,
+                   job->target->size, job->source->size);
+        return false;
+    }
+    if (job->target->read_only) {
+        error_setg(errp, "the target is read-only");
+        return false;
+    }
+    job->dirty = dirty_new(job->source->size, g);
+    if (!job->dirty) {
+        error_setg(errp, "too many bits: use a larger granularity");
+        return false;
+    }
+    job->watch.after = mirror_wrote;
+    job->watch.opaque = job;
+    return true;
+}
+
+LiveJob *live_mirror_start(LiveJobs *all, Blk *blk, BlockNode *target,
+                           LiveSync sync, uint32_t granularity,
+                           bool target_zero, const LiveOpts *o, GError **errp)
+{
+    LiveJob *job = live_new(all, &live_mirror_ops, blk, o, errp);
+
+    if (!job) {
+        return NULL;
+    }
+    job->target = block_ref(target);
+    job->sync = sync == LIVE_TOP && !job->source->backing ? LIVE_FULL : sync;
+    job->target_zero = target_zero;
+    if (target == job->source) {
+        error_setg(errp, "Can't mirror node into itself");
+    } else if (sync == LIVE_INCREMENTAL) {
+        error_setg(errp, "Sync mode 'incremental' not supported");
+    } else if (live_mirror_prepare(job, granularity, errp)) {
+        blk_quiesce(blk);
+        block_watch_add(job->source, &job->watch);
+        blk_resume(blk);
+        live_go(job);
+        return job;
+    }
+    live_drop(job);
+    return NULL;
+}

@@ -1,0 +1,415 @@
+/* What the jobs on disks in use have in common; see live.h. */
+#include "util/osdep.h"
+#include "block/live-job.h"
+
+#include "block/jobs.h"
+#include "util/error.h"
+#include "util/mainloop.h"
+
+struct LiveJobs {
+    GPtrArray *list; /* of LiveJob */
+};
+
+/* ---- the list ---------------------------------------------------------------------- */
+
+LiveJobs *live_jobs_new(void)
+{
+    LiveJobs *all = g_new0(LiveJobs, 1);
+
+    all->list = g_ptr_array_new();
+    return all;
+}
+
+LiveJob *live_find(LiveJobs *all, const char *id)
+{
+    for (guint i = 0; i < all->list->len; i++) {
+        LiveJob *job = all->list->pdata[i];
+
+        if (strcmp(job->id, id) == 0) {
+            return job;
+        }
+    }
+    return NULL;
+}
+
+GPtrArray *live_list(LiveJobs *all)
+{
+    return g_ptr_array_copy(all->list, NULL, NULL);
+}
+
+LiveJob *live_of_blk(LiveJobs *all, const Blk *blk)
+{
+    for (guint i = 0; i < all->list->len; i++) {
+        LiveJob *job = all->list->pdata[i];
+
+        if (job->blk == blk && !job->concluded) {
+            return job;
+        }
+    }
+    return NULL;
+}
+
+/* ---- life ---------------------------------------------------------------------------- */
+
+LiveJob *live_new(LiveJobs *all, const LiveOps *ops, Blk *blk,
+                  const LiveOpts *o, GError **errp)
+{
+    const char *id = o->id ? o->id : blk_name(blk);
+    LiveJob *job;
+
+    if (!blk_node(blk)) {
+        error_setg(errp, "Device '%s' has no medium", blk_name(blk));
+        return NULL;
+    }
+    if (live_of_blk(all, blk)) {
+        error_setg(errp,
+                   "Device '%s' is busy: block device is in use by "
+                   "block job: %s",
+                   blk_name(blk), live_of_blk(all, blk)->ops->type);
+        return NULL;
+    }
+    if (live_find(all, id)) {
+        error_setg(errp, "Job ID '%s' already in use", id);
+        return NULL;
+    }
+    job = g_new0(LiveJob, 1);
+    job->ops = ops;
+    job->all = all;
+    job->blk = blk;
+    job->id = g_strdup(id);
+    job->o = *o;
+    job->speed = o->speed;
+    job->chunk = LIVE_GRANULARITY;
+    job->source = block_ref(blk_node(blk));
+    job->busy = g_array_new(false, false, sizeof(LiveRange));
+    g_mutex_init(&job->lock);
+    g_cond_init(&job->cond);
+    g_ptr_array_add(all->list, job);
+    return job;
+}
+
+static void live_free(LiveJob *job)
+{
+    g_ptr_array_remove(job->all->list, job);
+    g_mutex_clear(&job->lock);
+    g_cond_clear(&job->cond);
+    g_array_unref(job->busy);
+    dirty_free(job->dirty);
+    dirty_free(job->taken);
+    g_free(job->backing_name);
+    g_free(job->bitmap);
+    g_free(job->error);
+    g_free(job->id);
+    g_free(job);
+}
+
+void live_drop(LiveJob *job)
+{
+    block_close(job->source, NULL);
+    block_close(job->target, NULL);
+    live_free(job);
+}
+
+static void live_event(LiveJob *job, LiveEvent ev)
+{
+    if (job->o.event) {
+        job->o.event(job->o.opaque, job, ev);
+    }
+}
+
+static void live_set_status(LiveJob *job, LiveStatus st)
+{
+    if (job->status != st) {
+        job->status = st;
+        live_event(job, LIVE_EV_STATUS);
+    }
+}
+
+static void live_end(void *opaque)
+{
+    LiveJob *job = opaque;
+    g_autoptr(GError) err = NULL;
+    bool ok;
+
+    g_thread_join(job->thread);
+    blk_quiesce(job->blk);
+    ok = !job->error && (!job->cancel || job->success_on_cancel ||
+                         (job->ready && !job->force));
+    if (ok && !job->ops->finish(job, &err)) {
+        job->error = g_strdup(err->message);
+        ok = false;
+    }
+    job->ops->clean(job, ok);
+    blk_resume(job->blk);
+    /* What is closed now may write: nobody waits for it. */
+    block_close(g_steal_pointer(&job->target), NULL);
+    block_close(g_steal_pointer(&job->source), NULL);
+    if (!ok && !job->error) {
+        job->error = g_strdup("cancelled");
+    } else if (ok) {
+        job->cancel = false; /* a success all the same */
+    }
+    job->concluded = true;
+    live_set_status(job, LIVE_CONCLUDED);
+    live_event(job, LIVE_EV_CONCLUDED);
+    if (!job->o.keep) {
+        live_free(job);
+    }
+}
+
+static gpointer live_thread(gpointer opaque)
+{
+    LiveJob *job = opaque;
+    int ret = job->ops->run(job);
+
+    if (ret < 0) {
+        live_fail(job, ret, "copying");
+    }
+    mainloop_call(live_end, job);
+    return NULL;
+}
+
+void live_go(LiveJob *job)
+{
+    live_event(job, LIVE_EV_STATUS);
+    job->thread = g_thread_new("block-job", live_thread, job);
+}
+
+/* ---- in the thread ---------------------------------------------------------------------- */
+
+static bool ending_locked(const LiveJob *job)
+{
+    return job->cancel || job->error;
+}
+
+bool live_ending(LiveJob *job)
+{
+    bool end;
+
+    g_mutex_lock(&job->lock);
+    end = ending_locked(job);
+    g_mutex_unlock(&job->lock);
+    return end;
+}
+
+/* When the next chunk may go, by the speed. */
+static int64_t step_due(const LiveJob *job)
+{
+    return job->slice_start +
+           (int64_t)((double)job->slice_done / (double)job->speed * 1e6);
+}
+
+bool live_step(LiveJob *job, uint64_t n)
+{
+    bool go;
+
+    g_mutex_lock(&job->lock);
+    job->offset += n;
+    job->slice_done += n;
+    if (!job->slice_start) {
+        job->slice_start = g_get_monotonic_time();
+    }
+    for (;;) {
+        int64_t due;
+
+        if (ending_locked(job)) {
+            break;
+        }
+        if (job->pause) {
+            g_cond_wait(&job->cond, &job->lock);
+            continue;
+        }
+        due = job->speed ? step_due(job) : 0;
+        if (due <= g_get_monotonic_time()) {
+            break;
+        }
+        g_cond_wait_until(&job->cond, &job->lock, due);
+    }
+    go = !ending_locked(job);
+    g_mutex_unlock(&job->lock);
+    return go;
+}
+
+void live_set_len(LiveJob *job, uint64_t len)
+{
+    g_mutex_lock(&job->lock);
+    job->len = len;
+    g_mutex_unlock(&job->lock);
+}
+
+int live_fail(LiveJob *job, int ret, const char *what)
+{
+    g_mutex_lock(&job->lock);
+    if (!job->error) {
+        job->error =
+            g_strdup_printf("error while %s: %s", what, g_strerror(-ret));
+    }
+    g_cond_broadcast(&job->cond);
+    g_mutex_unlock(&job->lock);
+    return ret;
+}
+
+static void ready_call(void *opaque)
+{
+    LiveJob *job = opaque;
+
+    if (!job->concluded && job->status == LIVE_RUNNING) {
+        live_set_status(job, LIVE_READY);
+        live_event(job, LIVE_EV_READY);
+    }
+}
+
+void live_set_ready(LiveJob *job)
+{
+    bool was;
+
+    g_mutex_lock(&job->lock);
+    was = job->ready;
+    job->ready = true;
+    g_mutex_unlock(&job->lock);
+    if (!was) {
+        mainloop_call(ready_call, job);
+    }
+}
+
+int live_copy(LiveJob *job, BlockNode *src, BlockNode *dst, uint64_t off,
+              uint64_t len, uint8_t *buf)
+{
+    int ret = block_pread(src, off, buf, len);
+
+    if (ret < 0) {
+        return live_fail(job, ret, "reading the disk");
+    }
+    if (buffer_is_zero(buf, len)) {
+        ret = block_zero(dst, off, len, ZERO_MAY_UNMAP);
+    } else {
+        struct iovec iov = { buf, len };
+
+        ret = block_pwritev(dst, off, &iov, 1,
+                            job->compress ? WRITE_COMPRESSED : 0);
+    }
+    return ret < 0 ? live_fail(job, ret, "writing the target") : 0;
+}
+
+/* ---- from outside ------------------------------------------------------------------------- */
+
+const LiveInfo *live_info(LiveJob *job)
+{
+    g_mutex_lock(&job->lock);
+    job->info = (LiveInfo) {
+        .id = job->id,
+        .type = job->ops->type,
+        .device = blk_name(job->blk),
+        .status = job->status,
+        .offset = job->offset,
+        .len = job->len,
+        .speed = job->speed,
+        .cancelled = job->cancel,
+        .error = job->concluded ? job->error : NULL,
+    };
+    g_mutex_unlock(&job->lock);
+    return &job->info;
+}
+
+void live_cancel(LiveJob *job, bool force)
+{
+    g_mutex_lock(&job->lock);
+    job->cancel = true;
+    job->force |= force;
+    g_cond_broadcast(&job->cond);
+    g_mutex_unlock(&job->lock);
+}
+
+bool live_complete(LiveJob *job, GError **errp)
+{
+    bool ok;
+
+    g_mutex_lock(&job->lock);
+    ok = job->ready && !job->cancel && !job->concluded;
+    job->complete |= ok;
+    g_cond_broadcast(&job->cond);
+    g_mutex_unlock(&job->lock);
+    if (!ok) {
+        error_setg(errp, "The active block job '%s' cannot be completed",
+                   job->id);
+    }
+    return ok;
+}
+
+static bool set_pause(LiveJob *job, bool on, GError **errp)
+{
+    bool ok;
+
+    g_mutex_lock(&job->lock);
+    ok = job->pause != on && !job->concluded;
+    if (ok) {
+        job->pause = on;
+        job->slice_start = 0;
+        job->slice_done = 0;
+    }
+    g_cond_broadcast(&job->cond);
+    g_mutex_unlock(&job->lock);
+    if (!ok) {
+        error_setg(errp,
+                   on ? "Job '%s' is paused already or has ended"
+                      : "Job '%s' is not paused",
+                   job->id);
+        return false;
+    }
+    live_set_status(job, on ? (job->ready ? LIVE_STANDBY : LIVE_PAUSED)
+                            : (job->ready ? LIVE_READY : LIVE_RUNNING));
+    return true;
+}
+
+bool live_pause(LiveJob *job, GError **errp)
+{
+    return set_pause(job, true, errp);
+}
+
+bool live_resume(LiveJob *job, GError **errp)
+{
+    return set_pause(job, false, errp);
+}
+
+void live_set_speed(LiveJob *job, uint64_t speed)
+{
+    g_mutex_lock(&job->lock);
+    job->speed = speed;
+    job->slice_start = 0;
+    job->slice_done = 0;
+    g_cond_broadcast(&job->cond);
+    g_mutex_unlock(&job->lock);
+}
+
+bool live_dismiss(LiveJob *job, GError **errp)
+{
+    if (!job->concluded) {
+        error_setg(errp, "Job '%s' has not concluded", job->id);
+        return false;
+    }
+    live_free(job);
+    return true;
+}
+
+void live_wait(LiveJob *job)
+{
+    while (!job->concluded) {
+        mainloop_iterate(true);
+    }
+}
+
+void live_jobs_free(LiveJobs *all)
+{
+    while (all && all->list->len) {
+        LiveJob *job = all->list->pdata[0];
+
+        job->o.keep = true;
+        live_cancel(job, true);
+        live_wait(job);
+        live_free(job);
+    }
+    if (all) {
+        g_ptr_array_unref(all->list);
+        g_free(all);
+    }
+}

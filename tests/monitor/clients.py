@@ -1,0 +1,421 @@
+"""What people drive monitors with, against a real process: a QMP client in
+Python over every kind of line, pollers, probes, libvirt's questions, expect on
+-monitor stdio. TAP. Usage: clients.py RHEA"""
+import json
+import os
+import pty
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+RHEA = sys.argv[1]
+DIR = tempfile.mkdtemp(prefix='rhea-monitor.')
+QUIET = ['-display', 'none', '-nodefaults']
+
+
+class Line:
+    """A byte stream with a time limit."""
+
+    def __init__(self, rfd, wfd):
+        self.rfd, self.wfd, self.buf = rfd, wfd, b''
+
+    def write(self, data):
+        os.write(self.wfd, data if isinstance(data, bytes) else data.encode())
+
+    def more(self, end):
+        left = end - time.monotonic()
+        if left <= 0 or not select.select([self.rfd], [], [], left)[0]:
+            raise AssertionError('nothing came; so far: %r' % self.buf[-300:])
+        data = os.read(self.rfd, 65536)
+        if not data:
+            raise EOFError('closed; so far: %r' % self.buf[-300:])
+        self.buf += data
+
+    def until(self, mark, timeout=20):
+        end = time.monotonic() + timeout
+        while mark not in self.buf:
+            self.more(end)
+        head, _, self.buf = self.buf.partition(mark)
+        return head
+
+    def expect(self, text):
+        return self.until(text.encode())
+
+
+class Qmp:
+    """The client everybody writes."""
+
+    def __init__(self, line, negotiate=True):
+        self.line, self.events = line, []
+        self.greeting = self.read()
+        assert self.greeting['QMP']['version']['qemu']['major'] == 7
+        if negotiate:
+            self.ask('qmp_capabilities')
+
+    def read(self):
+        return json.loads(self.line.until(b'\r\n'))
+
+    def reply(self):
+        while True:
+            o = self.read()
+            if 'event' not in o:
+                return o
+            self.events.append(o)
+
+    def raw(self, command, **args):
+        q = {'execute': command}
+        if args:
+            q['arguments'] = {k.replace('_', '-'): v for k, v in args.items()}
+        self.line.write(json.dumps(q) + '\r\n')
+        return self.reply()
+
+    def ask(self, command, **args):
+        o = self.raw(command, **args)
+        assert 'return' in o, '%s: %s' % (command, o)
+        return o['return']
+
+    def event(self, name):
+        while True:
+            for e in self.events:
+                if e['event'] == name:
+                    self.events.remove(e)
+                    return e
+            o = self.read()
+            assert 'event' in o, o
+            self.events.append(o)
+
+
+def start(*args, **kw):
+    return subprocess.Popen([RHEA] + list(args), stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            **kw)
+
+
+def stdio(p):
+    return Line(p.stdout.fileno(), p.stdin.fileno())
+
+
+def connect(family, addr):
+    end = time.monotonic() + 20
+    while True:
+        s = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            s.connect(addr)
+            return s, Line(s.fileno(), s.fileno())
+        except OSError:
+            s.close()
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+
+
+def finish(p, status=0, timeout=20):
+    try:
+        got = p.wait(timeout)
+    finally:
+        if p.poll() is None:
+            p.kill()
+            p.wait()
+    err = p.stderr.read().decode() if p.stderr else ''
+    for f in (p.stdin, p.stdout, p.stderr):
+        if f:
+            f.close()
+    assert got == status, 'status %s: %s' % (got, err)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def path(name):
+    return os.path.join(DIR, name)
+
+
+# ---- the cases ---------------------------------------------------------------
+
+def probe():
+    """An image builder asks for KVM."""
+    p = start('-display', 'none', '-machine', 'none,accel=kvm:tcg', '-qmp',
+              'stdio', '-S')
+    q = Qmp(stdio(p))
+    kvm = q.ask('query-kvm')
+    assert isinstance(kvm['enabled'], bool) and 'present' in kvm
+    q.ask('quit')
+    finish(p)
+
+
+def probe_without_waiting():
+    """The same in one write, as shell scripts do."""
+    p = start('-display', 'none', '-machine', 'none,accel=kvm:tcg', '-qmp',
+              'stdio', '-S')
+    out, _ = p.communicate(b'{"execute":"qmp_capabilities"}'
+                           b'{"execute":"query-kvm"}{"execute":"quit"}', 20)
+    lines = [json.loads(x) for x in out.split(b'\r\n') if x]
+    assert any('enabled' in (x.get('return') or {}) for x in lines), lines
+    assert p.returncode == 0
+
+
+def unix_client():
+    sock = path('q')
+    p = start(*QUIET, '-M', 'pc', '-m', '16', '-S', '-qmp',
+              'unix:%s,server=on,wait=off' % sock)
+    s, line = connect(socket.AF_UNIX, sock)
+    q = Qmp(line)
+    q.ask('cont')
+    q.event('RESUME')
+    for _ in range(200):
+        assert q.ask('query-status')['status'] == 'running'
+    q.ask('stop')
+    assert q.ask('query-status') == {'status': 'paused', 'running': False,
+                                     'singlestep': False}
+    s.close()
+    s, line = connect(socket.AF_UNIX, sock)  # another client, from the start
+    q = Qmp(line, negotiate=False)
+    assert q.raw('stop')['error']['class'] == 'CommandNotFound'
+    q.ask('qmp_capabilities')
+    q.ask('quit')
+    assert q.event('SHUTDOWN')['data'] == {'guest': False,
+                                           'reason': 'host-qmp-quit'}
+    s.close()
+    finish(p)
+
+
+def tcp_and_telnet():
+    port, tport = free_port(), free_port()
+    p = start(*QUIET, '-M', 'none', '-qmp',
+              'tcp:127.0.0.1:%d,server,nowait' % port, '-monitor',
+              'telnet:127.0.0.1:%d,server,nowait' % tport)
+    s, line = connect(socket.AF_INET, ('127.0.0.1', port))
+    q = Qmp(line)
+    t, tline = connect(socket.AF_INET, ('127.0.0.1', tport))
+    tline.expect('(qemu) ')
+    tline.write('stop\r\n')
+    tline.expect('(qemu) ')
+    q.event('STOP')
+    tline.write('quit\r\n')
+    assert q.event('SHUTDOWN')['data']['reason'] == 'host-qmp-quit'
+    finish(p)
+    s.close()
+    t.close()
+
+
+def on_a_pty():
+    p = start(*QUIET, '-M', 'none', '-qmp', 'stdio', '-chardev', 'pty,id=p',
+              '-mon', 'chardev=p,mode=control,pretty=on,id=second')
+    q = Qmp(stdio(p))
+    where = [c['filename'] for c in q.ask('query-chardev')
+             if c['label'] == 'p'][0]
+    fd = os.open(where.split(':')[1], os.O_RDWR | os.O_NOCTTY)
+    line = Line(fd, fd)
+    line.write('{"execute":"qmp_capabilities"}')
+    line.write('{"execute":"query-status"}')
+    line.expect('    "return": {\r\n        "status": ')
+    q.ask('quit')
+    finish(p)
+    os.close(fd)
+
+
+def many_at_once():
+    args, lines = [], []
+    for i in range(6):
+        args += ['-qmp', 'unix:%s,server,nowait' % path('many%d' % i)]
+    args += ['-monitor', 'unix:%s,server,nowait' % path('hmp')]
+    p = start(*QUIET, '-M', 'none', *args)
+    for i in range(6):
+        s, line = connect(socket.AF_UNIX, path('many%d' % i))
+        lines.append((s, Qmp(line)))
+    s, hmp = connect(socket.AF_UNIX, path('hmp'))
+    hmp.expect("monitor - type 'help' for more information")
+    hmp.expect('(qemu) ')
+    hmp.write('stop\n')
+    hmp.expect('(qemu) ')
+    for _, q in lines:
+        q.event('STOP')
+        q.ask('query-status')
+    os.kill(p.pid, signal.SIGTERM)
+    for sock, q in lines:
+        assert q.event('SHUTDOWN')['data']['reason'] == 'host-signal'
+        sock.close()
+    s.close()
+    finish(p)
+
+
+def hmp_person():
+    """A person at -monitor stdio, on a terminal."""
+    master, slave = pty.openpty()
+    p = subprocess.Popen([RHEA, '-M', 'pc', '-m', '16', '-display', 'none',
+                          '-serial', 'none', '-S', '-monitor', 'stdio'],
+                         stdin=slave, stdout=slave, stderr=subprocess.PIPE)
+    os.close(slave)
+    line = Line(master, master)
+    line.expect('(qemu) ')
+    for typed, answer in [('info status', 'VM status: paused (prelaunch)'),
+                          ('cont', '(qemu) '),
+                          ('info sta\t', 'VM status: running'),
+                          ('nosuch', "unknown command: 'nosuch'"),
+                          ('xp/2xw 0', '0000000000000000: 0x'),
+                          ('print 1+2*3', '0x7')]:
+        line.write(typed + '\r')
+        line.expect(answer)
+    line.write('quit\r')
+    finish(p)
+    os.close(master)
+
+
+def expect_script():
+    if not shutil.which('expect'):
+        return 'expect is not installed'
+    script = '''
+        set timeout 20
+        spawn %s -display none -nodefaults -M pc -m 16 -S -monitor stdio
+        expect "(qemu) " { send "info status\\r" } timeout { exit 2 }
+        expect "VM status: paused (prelaunch)" {} timeout { exit 3 }
+        expect "(qemu) " { send "info registers\\r" } timeout { exit 4 }
+        expect -re {EIP=[0-9a-f]+} {} timeout { exit 5 }
+        expect "(qemu) " { send "quit\\r" } timeout { exit 6 }
+        expect eof
+        exit [lindex [wait] 3]
+    ''' % RHEA
+    p = subprocess.run(['expect', '-c', script], stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, timeout=60)
+    assert p.returncode == 0, p.stdout
+    return None
+
+
+def hmp_by_pipe():
+    """echo ... | rhea -monitor stdio"""
+    p = start(*QUIET, '-M', 'none', '-monitor', 'stdio')
+    out, _ = p.communicate(b'info version\nquit\n', 20)
+    assert b'7.2.0' in out and p.returncode == 0, out
+
+
+LIBVIRT_TYPES = [
+    'virtio-blk-pci', 'virtio-net-pci', 'virtio-scsi-pci', 'virtio-rng-pci',
+    'virtio-balloon-pci', 'virtio-serial-pci', 'scsi-hd', 'scsi-cd', 'ide-hd',
+    'isa-serial', 'isa-debugcon', 'intel-iommu', 'usb-storage', 'VGA',
+    'nvme', 'pcie-root-port', 'vhost-user-fs-device', 'isa-debug-exit',
+]
+
+
+def libvirt():
+    """What libvirt 9 asks an emulator that it has not seen before."""
+    sock, pid = path('capabilities.monitor'), path('capabilities.pid')
+    p = start('-S', '-no-user-config', '-nodefaults', '-nographic',
+              '-machine', 'none,accel=kvm:tcg', '-qmp',
+              'unix:%s,server=on,wait=off' % sock, '-pidfile', pid)
+    s, line = connect(socket.AF_UNIX, sock)
+    q = Qmp(line)
+    version = q.ask('query-version')['qemu']
+    assert (version['major'], version['minor']) >= (4, 2)
+    assert q.ask('query-target')['arch'] == 'x86_64'
+    commands = {c['name'] for c in q.ask('query-commands')}
+    types = {t['name'] for t in q.ask('qom-list-types')}
+    assert 'isa-debug-exit' in types and 'max-x86_64-cpu' in types
+    schema = {e['name']: e for e in q.ask('query-qmp-schema')}
+    for c in commands:
+        assert schema[c]['meta-type'] == 'command', c
+    assert schema['SHUTDOWN']['meta-type'] == 'event'
+    q.ask('query-kvm')
+    for t in LIBVIRT_TYPES:
+        o = q.raw('device-list-properties', typename=t)
+        if t in types:
+            assert all('name' in x and 'type' in x for x in o['return']), o
+        else:
+            assert o['error']['class'] == 'DeviceNotFound', o
+    machines = q.ask('query-machines')
+    default = [m for m in machines if m.get('is-default')]
+    assert len(default) == 1 and default[0]['cpu-max'] >= 1
+    for m in machines:
+        q.ask('qom-list-properties', typename=m['name'] + '-machine')
+    definitions = q.ask('query-cpu-definitions')
+    for d in definitions:
+        assert d['typename'].endswith('-x86_64-cpu')
+    assert {'max', 'host', 'base', 'qemu64'} <= {d['name']
+                                                 for d in definitions}
+    assert isinstance(q.ask('query-tpm-models'), list)
+    assert isinstance(q.ask('query-tpm-types'), list)
+    options = {o['option'] for o in q.ask('query-command-line-options')}
+    assert {'machine', 'smp', 'drive', 'chardev'} <= options
+    q.ask('query-migrate-capabilities')
+    o = q.ask('query-cpu-model-expansion', type='static',
+              model={'name': 'max'})
+    assert o['model']['props']['lm'] is True
+    o = q.ask('query-cpu-model-expansion', type='full', model=o['model'])
+    assert o['model']['props']['lm'] is True
+    for absent in ('query-gic-capabilities', 'query-sev-capabilities',
+                   'query-sgx-capabilities'):
+        o = q.raw(absent)
+        assert o['error']['class'] in ('CommandNotFound', 'GenericError')
+    with open(pid, encoding='ascii') as f:
+        assert int(f.read()) == p.pid
+    q.ask('quit')
+    s.close()
+    finish(p)
+
+
+def disks():
+    """Nodes come, grow and go while the machine stands."""
+    img = path('disk.raw')
+    with open(img, 'wb') as f:
+        f.truncate(1 << 20)
+    p = start(*QUIET, '-M', 'pc', '-m', '16', '-S', '-qmp', 'stdio', '-drive',
+              'if=none,id=cd0,media=cdrom')
+    q = Qmp(stdio(p))
+    q.ask('blockdev-add', driver='raw', node_name='n0',
+          file={'driver': 'file', 'filename': img, 'node-name': 'f0'})
+    nodes = {n['node-name']: n for n in q.ask('query-named-block-nodes')}
+    assert nodes['n0']['image']['virtual-size'] == 1 << 20
+    assert nodes['n0']['drv'] == 'raw' and nodes['f0']['drv'] == 'file'
+    q.ask('block_resize', **{'node_name': 'n0', 'size': 2 << 20})
+    assert os.stat(img).st_size == 2 << 20
+    text = q.ask('human-monitor-command', command_line='info block -n n0')
+    assert text.startswith('n0: ' + img + ' (raw)'), text
+    assert q.raw('blockdev-del', node_name='f0')['error']
+    q.ask('blockdev-del', node_name='n0')
+    assert not q.ask('query-named-block-nodes')
+    o = q.ask('query-block')
+    assert o[0]['device'] == 'cd0' and o[0]['tray_open'] and o[0]['removable']
+    q.ask('blockdev-change-medium', device='cd0', filename=img)
+    assert q.ask('query-block')[0]['inserted']['image']['filename'] == img
+    text = q.ask('human-monitor-command', command_line='info block')
+    assert text.startswith('cd0 (#block'), text
+    q.ask('eject', device='cd0')
+    assert 'inserted' not in q.ask('query-block')[0]
+    assert q.ask('query-blockstats')[0]['stats']['rd_bytes'] == 0
+    text = q.ask('human-monitor-command', command_line='info block')
+    assert text.startswith('cd0: [not inserted]'), text
+    q.ask('quit')
+    finish(p)
+
+
+CASES = [probe, probe_without_waiting, unix_client, tcp_and_telnet, on_a_pty,
+         many_at_once, hmp_person, expect_script, hmp_by_pipe, libvirt, disks]
+
+
+def main():
+    bad = 0
+    print('1..%d' % len(CASES))
+    for i, case in enumerate(CASES, 1):
+        name = case.__name__.replace('_', '-')
+        try:
+            skip = case()
+            print('ok %d clients: %s%s' % (i, name,
+                                           ' # SKIP ' + skip if skip else ''))
+        except (AssertionError, EOFError, OSError, KeyError, ValueError,
+                subprocess.TimeoutExpired) as e:
+            bad = 1
+            print('not ok %d clients: %s\n# %s: %s' %
+                  (i, name, type(e).__name__, str(e).replace('\n', '\n# ')))
+        sys.stdout.flush()
+    shutil.rmtree(DIR, ignore_errors=True)
+    return bad
+
+
+sys.exit(main())

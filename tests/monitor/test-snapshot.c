@@ -1,0 +1,454 @@
+/*
+ * Snapshots: the stream of a machine, good and bad, and savevm and loadvm with
+ * disks. SNAPSHOT_MUTATIONS says how many damaged streams are tried.
+ */
+#include "util/osdep.h"
+#include "config.h"
+#include <glib/gstdio.h>
+#include <zlib.h>
+#include "tests/lib/cli-vm.h"
+#include "util/bits.h"
+#include "util/log.h"
+#include "block/block.h"
+#include "hw/block/drive.h"
+#include "system/migrate.h"
+#include "system/snapshot-stream.h"
+#include "system/snapshot.h"
+#include "target-x86/cpu.h"
+#include "util/mainloop.h"
+
+enum { HEAD = 16, CHUNK_PAGES = 6 };
+
+static char *dir; /* for images */
+
+/* ---- streams in memory ------------------------------------------------------------ */
+
+typedef struct Memory {
+    GByteArray *data;
+    size_t at;
+} Memory;
+
+static int mem_write(void *opaque, const void *buf, size_t len)
+{
+    g_byte_array_append(opaque, buf, (guint)len);
+    return 0;
+}
+
+static int mem_read(void *opaque, void *buf, size_t len)
+{
+    Memory *mem = opaque;
+
+    if (mem->data->len - mem->at < len) {
+        return -EIO;
+    }
+    memcpy(buf, mem->data->data + mem->at, len);
+    mem->at += len;
+    return 0;
+}
+
+static GByteArray *save(Machine *m, bool zstd)
+{
+    g_autoptr(GError) err = NULL;
+    g_autoptr(GByteArray) state = snap_take_state(m, &err);
+    GByteArray *out = g_byte_array_new();
+    SnapSink sink = { mem_write, out, zstd };
+
+    g_assert_no_error(err);
+    snap_write(m, state, &sink, &err);
+    g_assert_no_error(err);
+    return out;
+}
+
+/* False, and the machine is as it was, or it is what @data says. */
+static bool load(Machine *m, GByteArray *data, GError **errp)
+{
+    Memory mem = { data, 0 };
+    SnapSource src = { mem_read, &mem };
+    SnapImage *img = snap_read(m, &src, "test", errp), *before;
+
+    if (!img) {
+        return false;
+    }
+    before = snap_try(m, img, errp);
+    if (!before) {
+        snap_free(img);
+        return false;
+    }
+    snap_free(before);
+    return snap_take_ram(m, img, errp);
+}
+
+static bool same(const GByteArray *a, const GByteArray *b)
+{
+    return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
+}
+
+/* A machine in the middle of something. */
+static Machine *busy_machine(const char *more)
+{
+    g_autoptr(GError) err = NULL;
+    g_autofree char *line =
+        g_strconcat("-machine pc -accel tcg -m 4 -serial null ", more, NULL);
+    Machine *m = cvm_new(line, &err);
+    /* inc word [0x2000]; out 0x80, al; jmp . - 9 */
+    static const uint8_t code[] = { 0xff, 0x06, 0x00, 0x20,
+                                    0xe6, 0x80, 0xeb, 0xf8 };
+
+    g_assert_no_error(err);
+    as_write_rom(m->mem, 0x1000, code, sizeof(code));
+    cpu_state(m->cpu[0])->rip = 0x1000;
+    m->cpu[0]->s.seg[S_CS].base = 0;
+    m->cpu[0]->s.seg[S_CS].sel = 0;
+    m->cpu[0]->s.halted = false;
+    x86_update_mode(m->cpu[0]);
+    return m;
+}
+
+static void test_round_trip(gconstpointer zstd)
+{
+    Machine *m = busy_machine("");
+    g_autoptr(GByteArray) a = NULL, b = NULL, c = NULL;
+    g_autoptr(GError) err = NULL;
+    uint32_t n[3];
+
+    cvm_run(m, 2000);
+    n[0] = (uint32_t)as_load(m->mem, 0x2000, 2);
+    a = save(m, zstd != NULL);
+    cvm_run(m, 2000);
+    n[1] = (uint32_t)as_load(m->mem, 0x2000, 2);
+    g_assert_cmpuint(n[0], !=, n[1]);
+    g_assert_true(load(m, a, &err));
+    g_assert_cmpuint(as_load(m->mem, 0x2000, 2), ==, n[0]);
+    b = save(m, zstd != NULL);
+    g_assert_true(same(a, b));
+    cvm_run(m, 2000);
+    n[2] = (uint32_t)as_load(m->mem, 0x2000, 2);
+    g_assert_cmpuint(n[2], !=, n[0]);
+    c = save(m, zstd != NULL);
+    g_assert_false(same(a, c));
+    cvm_free(m);
+}
+
+static void expect_refusal(const char *other, const char *message)
+{
+    Machine *m = busy_machine("");
+    g_autoptr(GByteArray) a = save(m, false), before = NULL, after = NULL;
+    g_autoptr(GError) err = NULL;
+    g_autofree char *line = g_strconcat("-accel tcg ", other, NULL);
+
+    cvm_free(m);
+    m = cvm_new(line, &err);
+    g_assert_no_error(err);
+    before = save(m, false);
+    g_assert_false(load(m, a, &err));
+    g_assert_cmpstr(err->message, ==, message);
+    after = save(m, false);
+    g_assert_true(same(before, after));
+    cvm_free(m);
+}
+
+static void test_other_machine(void)
+{
+    expect_refusal("-machine pc -m 8 -serial null",
+                   "snapshot 'test' is of another machine: it has 'memory "
+                   "4194304', this one has 'memory 8388608'");
+    expect_refusal("-machine pc -m 4 -serial null -smp 2",
+                   "snapshot 'test' is of another machine: it has 'cpus 1', "
+                   "this one has 'cpus 2'");
+    expect_refusal("-machine pc -m 4",
+                   "snapshot 'test' is of another machine: it has 'device "
+                   "isa-serial.0', which this one has not");
+    expect_refusal("-machine pc -m 4 -serial null -serial null",
+                   "snapshot 'test' is of another machine: it lacks 'device "
+                   "isa-serial.1', which this one has");
+}
+
+/* ---- damaged streams --------------------------------------------------------------- */
+
+static void test_cut(void)
+{
+    Machine *m = busy_machine("");
+    g_autoptr(GByteArray) a = save(m, false), now = NULL;
+
+    for (guint len = 0; len < a->len; len += len < 20000 ? 7 : 97) {
+        g_autoptr(GByteArray) cut = g_byte_array_new();
+        g_autoptr(GError) err = NULL;
+
+        g_byte_array_append(cut, a->data, len);
+        g_assert_false(load(m, cut, &err));
+        g_assert_nonnull(err);
+    }
+    now = save(m, false);
+    g_assert_true(same(a, now));
+    cvm_free(m);
+}
+
+/* Makes the checksums right again, so that damage gets past them. */
+static void mend_sums(GByteArray *a)
+{
+    size_t at = 8;
+
+    while (a->len - at >= HEAD) {
+        uint8_t *head = a->data + at;
+        uint64_t len = ld_be64(head + 8);
+        uint64_t summed = ld_be32(head) == CHUNK_PAGES ? MIN(len, 16) : len;
+
+        at += HEAD;
+        if (len > a->len - at) {
+            return;
+        }
+        st_be32(head + 4, (uint32_t)crc32(0, a->data + at, (uInt)summed));
+        at += len;
+    }
+}
+
+static void damage(GByteArray *a)
+{
+    /* Mostly where the state is: RAM is most of the bytes and never wrong. */
+    guint end = g_test_rand_bit() ? MIN(a->len, 8000) : a->len;
+
+    for (int n = g_test_rand_int_range(1, 5); n > 0; n--) {
+        guint at = (guint)g_test_rand_int_range(0, (gint)end);
+
+        a->data[at] = g_test_rand_bit()
+                          ? (uint8_t)g_test_rand_int()
+                          : a->data[at] ^ (1u << g_test_rand_int_range(0, 8));
+    }
+    if (g_test_rand_int_range(0, 8)) {
+        mend_sums(a);
+    }
+}
+
+static void test_damage(void)
+{
+    const char *want = g_getenv("SNAPSHOT_MUTATIONS");
+    int rounds = want ? atoi(want) : 3000, taken = 0;
+    Machine *m = busy_machine("");
+    g_autoptr(GByteArray) good = NULL, now = NULL;
+    g_autoptr(GError) err = NULL;
+
+    cvm_run(m, 500);
+    good = save(m, false);
+    for (int i = 0; i < rounds; i++) {
+        g_autoptr(GByteArray) bad = g_byte_array_new();
+        g_autoptr(GError) why = NULL;
+
+        g_byte_array_append(bad, good->data, good->len);
+        damage(bad);
+        if (!load(m, bad, &why)) {
+            g_assert_nonnull(why);
+            continue;
+        }
+        taken++;
+        if (taken % 8 == 0) {
+            cvm_run(m, 200);
+            m->state = RUN_PAUSED; /* whatever it came to */
+        }
+        g_assert_true(load(m, good, &err));
+        g_assert_no_error(err);
+    }
+    now = save(m, false);
+    g_assert_true(same(good, now));
+    g_assert_cmpint(taken, >, rounds / 20); /* the checks do not refuse all */
+    g_assert_cmpint(taken, <, rounds);
+    cvm_free(m);
+}
+
+/* ---- disks ------------------------------------------------------------------------- */
+
+static char *image(const char *name, const char *format)
+{
+    g_autofree char *path = g_build_filename(dir, name, NULL);
+    g_autoptr(KeyVal) options = keyval_new();
+    g_autoptr(GError) err = NULL;
+
+    keyval_set(options, "size", "4194304");
+    block_create(path, format, options, 0, &err);
+    g_assert_no_error(err);
+    return g_steal_pointer(&path);
+}
+
+static void set_byte(Machine *m, const char *id, uint8_t v)
+{
+    uint8_t buf[512];
+    struct iovec iov = { buf, sizeof(buf) };
+
+    memset(buf, v, sizeof(buf));
+    g_assert_cmpint(
+        block_pwritev(blk_node(drive_find(m, id)->blk), 65536, &iov, 1, 0), ==,
+        0);
+}
+
+static uint8_t get_byte(Machine *m, const char *id)
+{
+    uint8_t buf[512];
+    struct iovec iov = { buf, sizeof(buf) };
+
+    g_assert_cmpint(
+        block_preadv(blk_node(drive_find(m, id)->blk), 65536, &iov, 1), ==, 0);
+    return buf[100];
+}
+
+static Machine *machine_with_disks(const char *fmt2)
+{
+    g_autofree char *a = image("a.img", "qcow2"), *b = image("b.img", fmt2);
+    g_autofree char *line =
+        g_strdup_printf("-drive if=none,id=a,format=qcow2,file=%s "
+                        "-drive if=none,id=b,format=%s,file=%s",
+                        a, fmt2, b);
+
+    return busy_machine(line);
+}
+
+static void test_disks(void)
+{
+    Machine *m = machine_with_disks("qcow2");
+    g_autoptr(GError) err = NULL;
+    g_autoptr(GString) list = g_string_new(NULL);
+
+    set_byte(m, "a", 1);
+    set_byte(m, "b", 2);
+    as_store(m->mem, 0x5000, 3, 1);
+    g_assert_true(snapshot_save(m, "one", false, NULL, &err));
+    for (int i = 0; i < 20; i++) {
+        set_byte(m, "a", 0x11);
+        set_byte(m, "b", 0x22);
+        as_store(m->mem, 0x5000, 0x33, 1);
+        as_store(m->mem, 0x200000, 0x44, 4);
+        cvm_run(m, 300);
+        g_assert_true(snapshot_load(m, "one", NULL, &err));
+        g_assert_cmpuint(get_byte(m, "a"), ==, 1);
+        g_assert_cmpuint(get_byte(m, "b"), ==, 2);
+        g_assert_cmpuint(as_load(m->mem, 0x5000, 1), ==, 3);
+        g_assert_cmpuint(as_load(m->mem, 0x200000, 4), ==, 0);
+    }
+    g_assert_false(snapshot_save(m, "one", false, NULL, &err));
+    g_assert_cmpstr(err->message, ==,
+                    "Snapshot 'one' already exists in one or more devices");
+    g_clear_error(&err);
+    set_byte(m, "a", 7);
+    g_assert_true(snapshot_save(m, "two", true, NULL, &err));
+    g_assert_true(snapshot_load(m, "one", NULL, &err));
+    g_assert_cmpuint(get_byte(m, "a"), ==, 1);
+    g_assert_true(snapshot_load(m, "two", NULL, &err));
+    g_assert_cmpuint(get_byte(m, "a"), ==, 7);
+    g_assert_true(snapshot_list(m, list, &err));
+    g_assert_nonnull(strstr(list->str, "\n--        one "));
+    g_assert_nonnull(strstr(list->str, "\n--        two "));
+    g_assert_true(snapshot_delete(m, "one", NULL, &err));
+    g_assert_false(snapshot_load(m, "one", NULL, &err));
+    g_assert_cmpstr(err->message, ==,
+                    "Snapshot 'one' does not exist in one or more devices");
+    g_assert_cmpuint(get_byte(m, "a"), ==, 7);
+    cvm_free(m);
+}
+
+static void test_refused(void)
+{
+    Machine *m = machine_with_disks("raw");
+    g_autoptr(GError) err = NULL;
+
+    g_assert_false(snapshot_save(m, "x", true, NULL, &err));
+    g_assert_cmpstr(
+        err->message, ==,
+        "Device 'b' is writable but does not support snapshots (its "
+        "format is raw): use a qcow2 image, or readonly=on");
+    cvm_free(m);
+    g_clear_error(&err);
+    m = busy_machine("");
+    g_assert_false(snapshot_save(m, "x", true, NULL, &err));
+    g_assert_true(g_str_has_prefix(err->message, "No block device can store"));
+    cvm_free(m);
+}
+
+/* What is in the image does not fit: neither machine nor disks change. */
+static void test_failed_load(void)
+{
+    Machine *m = machine_with_disks("qcow2");
+    g_autoptr(GByteArray) before = NULL, after = NULL;
+    g_autoptr(GError) err = NULL;
+    g_autofree char *line = NULL;
+
+    set_byte(m, "a", 1);
+    g_assert_true(snapshot_save(m, "one", false, NULL, &err));
+    cvm_free(m);
+    line = g_strdup_printf("-machine pc -accel tcg -m 8 "
+                           "-drive if=none,id=a,format=qcow2,file=%s/a.img "
+                           "-drive if=none,id=b,format=qcow2,file=%s/b.img",
+                           dir, dir);
+    m = cvm_new(line, &err);
+    g_assert_no_error(err);
+    set_byte(m, "a", 9);
+    before = save(m, false);
+    g_assert_false(snapshot_load(m, "one", NULL, &err));
+    g_assert_nonnull(strstr(err->message, "'memory 4194304'"));
+    after = save(m, false);
+    g_assert_true(same(before, after));
+    g_assert_cmpuint(get_byte(m, "a"), ==, 9);
+    cvm_free(m);
+}
+
+/* ---- migration --------------------------------------------------------------------- */
+
+static void test_migrate(void)
+{
+    g_autofree char *uri = g_strdup_printf("file:%s/state", dir);
+    g_autofree char *line = g_strdup_printf("-incoming %s", uri);
+    Machine *m = busy_machine("");
+    g_autoptr(GByteArray) a = NULL, b = NULL;
+    g_autoptr(GError) err = NULL;
+    MigrateInfo info;
+
+    cvm_run(m, 1000);
+    a = save(m, false);
+    g_assert_true(migrate_start(m, uri, &err));
+    migrate_wait(m);
+    migrate_query(m, &info);
+    g_assert_cmpstr(migrate_status_name(info.status), ==, "completed");
+    g_assert_cmpuint(info.bytes, ==, a->len);
+    g_assert_cmpstr(run_state_name(m->state), ==, "postmigrate");
+    g_assert_false(migrate_start(m, "ftp:x", &err));
+    g_assert_nonnull(err);
+    g_clear_error(&err);
+    cvm_free(m);
+
+    line = (g_free(line), g_strdup_printf("-machine pc -accel tcg -m 4 "
+                                          "-serial null -incoming %s",
+                                          uri));
+    m = cvm_new(line, &err);
+    g_assert_no_error(err);
+    migrate_wait(m);
+    b = save(m, false);
+    g_assert_true(same(a, b));
+    cvm_free(m);
+}
+
+int main(int argc, char **argv)
+{
+    int ret;
+
+    g_test_init(&argc, &argv, NULL);
+    dir = g_dir_make_tmp("rhea-snapshot-XXXXXX", NULL);
+    g_test_add_data_func("/stream/round-trip", NULL, test_round_trip);
+#if CONFIG_LIBZSTD
+    g_test_add_data_func("/stream/zstd", "zstd", test_round_trip);
+#endif
+    g_test_add_func("/stream/other-machine", test_other_machine);
+    g_test_add_func("/stream/cut", test_cut);
+    g_test_add_func("/stream/damage", test_damage);
+    g_test_add_func("/savevm/disks", test_disks);
+    g_test_add_func("/savevm/refused", test_refused);
+    g_test_add_func("/savevm/failed-load", test_failed_load);
+    g_test_add_func("/migrate/file", test_migrate);
+    ret = g_test_run();
+    for (const char *const *f =
+             (const char *const[]) { "a.img", "b.img", "state", NULL };
+         *f; f++) {
+        g_autofree char *path = g_build_filename(dir, *f, NULL);
+
+        g_unlink(path);
+    }
+    g_rmdir(dir);
+    g_free(dir);
+    return ret;
+}
