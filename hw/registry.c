@@ -15,6 +15,14 @@ extern const DeviceClass isa_serial_class;
 extern const DeviceClass isa_debugcon_class;
 extern const DeviceClass virtio_blk_pci_class;
 extern const DeviceClass virtio_blk_device_class;
+extern const DeviceClass virtio_rng_pci_class;
+extern const DeviceClass virtio_rng_device_class;
+extern const DeviceClass virtio_balloon_pci_class;
+extern const DeviceClass virtio_balloon_device_class;
+extern const DeviceClass virtio_serial_pci_class;
+extern const DeviceClass virtio_serial_device_class;
+extern const DeviceClass virtconsole_class;
+extern const DeviceClass virtserialport_class;
 extern const DeviceClass loader_class;
 extern const DeviceClass debugexit_class;
 extern const DeviceClass pc_testdev_class;
@@ -24,6 +32,8 @@ extern const DeviceClass virtio_net_pci_class;
 extern const DeviceClass virtio_net_device_class;
 
 /* For -object. */
+extern const DeviceClass rng_random_object;
+extern const DeviceClass rng_builtin_object;
 extern const DeviceClass secret_object;
 extern const DeviceClass iothread_object;
 extern const DeviceClass memory_backend_ram;
@@ -54,6 +64,14 @@ const DeviceClass *const device_classes[] = {
     &isa_debugcon_class,
     &virtio_blk_pci_class,
     &virtio_blk_device_class,
+    &virtio_rng_pci_class,
+    &virtio_rng_device_class,
+    &virtio_balloon_pci_class,
+    &virtio_balloon_device_class,
+    &virtio_serial_pci_class,
+    &virtio_serial_device_class,
+    &virtconsole_class,
+    &virtserialport_class,
     &loader_class,
     &debugexit_class,
     &pc_testdev_class,
@@ -61,6 +79,10 @@ const DeviceClass *const device_classes[] = {
     &pci_testdev_class,
     &virtio_net_pci_class,
     &virtio_net_device_class,
+    &edu_class,
+    &pci_testdev_class,
+    &rng_random_object,
+    &rng_builtin_object,
     &secret_object,
     &iothread_object,
     &memory_backend_ram,
