@@ -79,8 +79,6 @@ const DeviceClass *const device_classes[] = {
     &pci_testdev_class,
     &virtio_net_pci_class,
     &virtio_net_device_class,
-    &edu_class,
-    &pci_testdev_class,
     &rng_random_object,
     &rng_builtin_object,
     &secret_object,

@@ -28,6 +28,7 @@ const HmpCommand hmp_commands[] = {
     { "savevm", "name?:s", "[tag]", "save the machine and its disks as a snapshot", hmp_savevm, NULL },
     { "loadvm", "name:s", "tag|id", "go back to a snapshot", hmp_loadvm, NULL },
     { "delvm", "name:s", "tag", "delete a snapshot", hmp_delvm, NULL },
+    { "balloon", "value:i", "target", "ask the guest to have this many MiB of memory", hmp_balloon, NULL },
     { "migrate", "detach:-d uri:s", "[-d] uri", "send the machine, stopped, to exec:, file:, unix: or tcp: (-d: do not wait)", hmp_migrate, NULL },
     { "migrate_cancel", "", "", "give the migration up", hmp_migrate_cancel, NULL },
     { "migrate_incoming", "uri:s", "uri", "go on with -incoming defer", hmp_migrate_incoming, NULL },
@@ -126,6 +127,7 @@ const HmpCommand hmp_info_commands[] = {
 
     HEADING("Snapshots and migration"),
     { "snapshots", "", "", "snapshots of the machine", hmp_info_snapshots, NULL },
+    { "balloon", "", "", "how much memory the guest has", hmp_info_balloon, NULL },
     { "migrate", "", "", "how far the migration is", hmp_info_migrate, NULL },
     { 0 },
 };

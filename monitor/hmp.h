@@ -114,4 +114,8 @@ void hmp_migrate_cancel(Monitor *mon, const Args *args);
 void hmp_migrate_incoming(Monitor *mon, const Args *args);
 void hmp_info_migrate(Monitor *mon, const Args *args);
 
+/* qmp-balloon.c */
+void hmp_balloon(Monitor *mon, const Args *args);
+void hmp_info_balloon(Monitor *mon, const Args *args);
+
 #endif

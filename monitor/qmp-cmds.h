@@ -36,6 +36,8 @@ QmpFn qmp_query_chardev, qmp_query_chardev_backends, qmp_chardev_add,
 QmpFn qmp_query_pci, qmp_migrate, qmp_migrate_cancel, qmp_migrate_incoming,
     qmp_query_migrate, qmp_query_migrate_capabilities,
     qmp_migrate_set_capabilities;
+/* qmp-balloon.c */
+QmpFn qmp_balloon, qmp_query_balloon;
 /* qmp-block.c */
 QmpFn qmp_query_block, qmp_query_named_block_nodes, qmp_query_blockstats,
     qmp_blockdev_add, qmp_blockdev_del, qmp_block_resize,

@@ -120,6 +120,8 @@ const QmpCommand qmp_commands[] = {
     { "query-pci", "", "[PciInfo", "PCI functions", qmp_query_pci, 0 },
 
     /* migration */
+    { "balloon", "value:i", "", "asks the guest to have this many bytes of memory", qmp_balloon, 0 },
+    { "query-balloon", "", "BalloonInfo", "what it has", qmp_query_balloon, 0 },
     { "migrate", "uri:s blk?:b inc?:b detach?:b resume?:b", "", "stops the machine and sends it to exec:, file:, unix:, tcp: or fd:", qmp_migrate, 0 },
     { "migrate_cancel", "", "", "gives it up", qmp_migrate_cancel, CMD_OOB },
     { "migrate-incoming", "uri:s", "", "goes on with -incoming defer", qmp_migrate_incoming, 0 },

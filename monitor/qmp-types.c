@@ -56,6 +56,7 @@ const QmpType qmp_types[] = {
     /* migration */
     { "MigrationStatus", "=e(none|setup|cancelling|cancelled|active|completed|failed)" },
     { "MigrationStats", "transferred:i remaining:i total:i page-size:i" },
+    { "BalloonInfo", "actual:i" },
     { "MigrationInfo", "status?:MigrationStatus ram?:MigrationStats total-time?:i error-desc?:s" },
     { "MigrationCapability", "=e(events)" },
     { "MigrationCapabilityStatus", "capability:MigrationCapability state:b" },
