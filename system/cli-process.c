@@ -11,12 +11,14 @@
 #include <sys/stat.h>
 #include "util/error.h"
 #include "util/fdset.h"
+#include "util/sandbox.h"
 
 struct CliProcess {
     GPtrArray *add_fds; /* of char * */
     char *pidfile, *chroot_dir, *runas;
-    bool daemonize;
-    int pid_fd;   /* of the pid file, locked; -1: none */
+    bool daemonize, sandbox;
+    unsigned sandbox_deny; /* SANDBOX_* */
+    int pid_fd;            /* of the pid file, locked; -1: none */
     int start_fd; /* the waiting process reads its status here; -1: none */
 };
 
@@ -67,6 +69,42 @@ OPT_FN(add_fd)
 {
     g_ptr_array_add(cli->process->add_fds, g_strdup(arg));
     return true;
+}
+
+/* "on,obsolete=allow,elevateprivileges=deny,spawn=deny,resourcecontrol=deny" */
+OPT_FN(sandbox)
+{
+    static const char *const keys[] = {
+        "enable", "obsolete",        "elevateprivileges",
+        "spawn",  "resourcecontrol", NULL
+    };
+    static const unsigned bits[] = { 0, SANDBOX_OBSOLETE, SANDBOX_PRIVILEGE,
+                                     SANDBOX_SPAWN, SANDBOX_RESOURCE };
+    g_autoptr(KeyVal) kv = keyval_parse(arg, "enable", errp);
+    CliProcess *p = cli->process;
+
+    if (!kv || !keyval_bool(kv, "enable", false, &p->sandbox, errp)) {
+        return false;
+    }
+    p->sandbox_deny = SANDBOX_OBSOLETE;
+    for (int i = 1; keys[i]; i++) {
+        const char *v = keyval_get(kv, keys[i]);
+        /* "children": they cannot in any case, see util/sandbox.c */
+        bool children = v && i == 2 && !strcmp(v, "children");
+
+        if (v && strcmp(v, "allow") && strcmp(v, "deny") && !children) {
+            error_setg(errp,
+                       "-sandbox %s: invalid argument for %s: allow or deny",
+                       arg, keys[i]);
+            return false;
+        }
+        if (v && !strcmp(v, "deny")) {
+            p->sandbox_deny |= bits[i];
+        } else if (v) {
+            p->sandbox_deny &= ~bits[i];
+        }
+    }
+    return cli_refuse_unused(kv, "sandbox", keys, errp);
 }
 
 /* "name" or "uid:gid". */
@@ -368,6 +406,7 @@ bool process_ready(Cli *cli, GError **errp)
     }
     if ((p->chroot_dir && !change_root(p->chroot_dir, errp)) ||
         (p->runas && !change_user(p->runas, errp)) ||
+        (p->sandbox && !sandbox_enter(p->sandbox_deny, errp)) ||
         (p->daemonize && !leave_terminal(errp))) {
         return false;
     }

@@ -335,14 +335,6 @@ OPT_FN(device)
     return true;
 }
 
-OPT_FN(sandbox)
-{
-    if (g_str_has_prefix(arg, "off")) {
-        return true;
-    }
-    return opt_later(cli, def, arg, errp);
-}
-
 /* ---- character devices, monitors, display ------------------------------------- */
 
 OPT_FN(display)

@@ -85,6 +85,9 @@ check_err "daemonize and stdio" "cannot use stdio with -daemonize" \
     $r -daemonize -serial stdio
 check_err "daemonize: error of the start" "Could not open '/nowhere'" \
     $r -daemonize -drive file=/nowhere
+check_err "sandbox: form" "'on' or 'off'" $r -sandbox foo
+check_err "sandbox: key" "did you mean 'spawn'?" $r -sandbox on,span=deny
+check_err "sandbox: value" "invalid argument for spawn" $r -sandbox on,spawn=x
 check_err "pidfile: place" "cannot create PID file" $r -pidfile /nowhere/x
 }
 
@@ -102,6 +105,8 @@ for kind in ram memfd file,mem-path=$TMP/ram; do
 done
 [ "$(stat -c %s "$TMP/ram")" = 33554432 ] && cmp -s -n 16 -i 4096:0 "$TMP/ram" $G/hi16.bin
 ok "the guest's memory is in the file" $?
+check "sandbox" 0 "$hello" $RHEA $hi -serial stdio \
+    -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
 check "mem-path" 0 "$hello" $RHEA $hi -serial stdio -m 16 -mem-path "$TMP" -mem-prealloc
 check "iothread and secret" 0 "$hello" $RHEA $hi -serial stdio \
     -object iothread,id=io -object '{"qom-type":"secret","id":"s","data":"x"}'
