@@ -182,7 +182,10 @@ static bool check_geometry(Qcow2State *s, GError **errp)
     }
     need = h->size ? (h->size - 1) / qcow2_l2_range(s) + 1 : 0;
     if (need > INT_MAX) {
-        error_setg(errp, "Image is too big");
+        error_setg(errp,
+                   "Image is too big: %" PRIu64
+                   " bytes need a larger L1 table than 32 MiB",
+                   s->h.size);
         return false;
     }
     if (h->l1_size < need) {

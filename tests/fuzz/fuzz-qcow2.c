@@ -6,6 +6,7 @@
 #include "util/osdep.h"
 #include "tests/lib/fuzz.h"
 #include "tests/lib/mem-disk.h"
+#include "tests/lib/qcow2-mutate.h"
 
 enum { READ = 70000, STEPS = 16, MAX_DISK = 16 << 20 };
 
@@ -81,4 +82,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     mem_disk_clear(&d);
     return 0;
+}
+
+/* libFuzzer's own changes, and ours, which know the tables. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t len, size_t max,
+                               unsigned seed);
+__attribute__((weak)) size_t LLVMFuzzerMutate(uint8_t *data, size_t len,
+                                              size_t max);
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t len, size_t max,
+                               unsigned seed)
+{
+    if (len < 200 || seed % 8 == 0) {
+        return LLVMFuzzerMutate(data, len, max);
+    }
+    for (unsigned n = 1 + seed % 3; n; n--) {
+        qcow2_mutate(data + 1, len - 1, seed++);
+    }
+    return len;
 }

@@ -24,3 +24,7 @@ $(patsubst %.c,$(B)/%,$(MONITOR_VM_TESTS)): $(B)/obj/tests/lib/monitor-vm.o
 CLI_VM_TESTS := $(shell grep -l '"tests/lib/cli-vm.h"' \
 	tests/*/test-*.c tests/fuzz/fuzz-*.c 2>/dev/null)
 $(patsubst %.c,$(B)/%,$(CLI_VM_TESTS)): $(B)/obj/tests/lib/cli-vm.o
+QCOW2_MUTATE := $(B)/obj/tests/lib/qcow2-mutate.o
+$(B)/tests/fuzz/fuzz-qcow2: $(QCOW2_MUTATE)
+$(B)/tests/unit/test-qcow2-hostile: $(QCOW2_MUTATE) \
+    $(B)/obj/tests/fuzz/fuzz-qcow2.o $(B)/obj/tests/lib/mem-disk.o
