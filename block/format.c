@@ -49,6 +49,21 @@ bool format_lock(GMutex *lock, unsigned flags)
     return true;
 }
 
+BlockNode *format_create_file(const char *filename, uint64_t size, KeyVal *opts,
+                              GError **errp)
+{
+    const BlockDriver *proto = block_find_protocol(filename, errp);
+
+    if (proto && !proto->create) {
+        error_setg(errp,
+                   "images of this format grow at the end of their file, and "
+                   "'%s' has a fixed size: use qcow2, vdi or raw",
+                   filename);
+        return NULL;
+    }
+    return proto ? block_create_file(filename, size, opts, errp) : NULL;
+}
+
 void format_random_uuid(uint8_t out[16])
 {
     for (unsigned i = 0; i < 16; i += 4) {

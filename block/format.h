@@ -15,6 +15,10 @@ bool format_no_repair(unsigned fix, GError **errp);
 /* For map(): takes the lock; false: with MAP_NOWAIT, and somebody writes tables
  * under it. */
 bool format_lock(GMutex *lock, unsigned flags);
+/* A new file for a format that takes its end for the end of what is used;
+ * refused where the file has a fixed size (devices, servers). */
+BlockNode *format_create_file(const char *filename, uint64_t size, KeyVal *opts,
+                              GError **errp);
 /* RFC 4122, version 4; as bytes. */
 void format_random_uuid(uint8_t out[16]);
 /* The Castagnoli polynomial; begin with 0. */

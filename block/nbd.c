@@ -38,7 +38,7 @@ typedef struct NbdState {
     GThread *thread;
     int wake; /* eventfd: there is something to send, or to stop */
     GMutex lock;
-    GCond cond;
+    GCond idle;       /* issuing became 0 */
     unsigned issuing; /* callers inside of libnbd */
     bool dead, closed, stop;
     GQueue pending;  /* of NbdRequest, oldest first */
@@ -60,6 +60,7 @@ typedef enum NbdOp {
 /* On the caller's stack. */
 typedef struct NbdRequest {
     NbdState *s;
+    GCond cond; /* its own: an answer wakes one thread, not all */
     bool done;
     int ret;
     int64_t deadline;
@@ -146,6 +147,11 @@ static void say_goodbye(NbdState *s)
     }
 }
 
+static void wake_request(gpointer r, gpointer unused)
+{
+    g_cond_signal(&((NbdRequest *)r)->cond);
+}
+
 static void *nbd_thread(void *opaque)
 {
     NbdState *s = opaque;
@@ -161,14 +167,14 @@ static void *nbd_thread(void *opaque)
     g_mutex_lock(&s->lock);
     s->dead = true;
     while (s->issuing) {
-        g_cond_wait(&s->cond, &s->lock);
+        g_cond_wait(&s->idle, &s->lock);
     }
     g_mutex_unlock(&s->lock);
     nbd_close(s->h); /* it calls no one back later: buffers are free again */
     g_mutex_lock(&s->lock);
     s->h = NULL;
     s->closed = true;
-    g_cond_broadcast(&s->cond);
+    g_queue_foreach(&s->pending, wake_request, NULL);
     g_mutex_unlock(&s->lock);
     return NULL;
 }
@@ -183,7 +189,8 @@ static int completed(void *opaque, int *error)
     g_mutex_lock(&s->lock);
     r->ret = *error ? -*error : 0;
     r->done = true;
-    g_cond_broadcast(&s->cond);
+    g_queue_remove(&s->pending, r); /* or its deadline would count */
+    g_cond_signal(&r->cond);
     g_mutex_unlock(&s->lock);
     return 1; /* libnbd forgets it */
 }
@@ -230,7 +237,7 @@ static int64_t issue(NbdState *s, NbdRequest *r, NbdOp op, uint64_t off,
 static int wait_for(NbdState *s, NbdRequest *r)
 {
     while (!r->done && !s->closed) {
-        g_cond_wait(&s->cond, &s->lock);
+        g_cond_wait(&r->cond, &s->lock);
     }
     g_queue_remove(&s->pending, r);
     return r->done ? r->ret : -EIO;
@@ -240,24 +247,32 @@ static int request_for(NbdState *s, NbdRequest *r, NbdOp op, uint64_t off,
                        void *buf, uint64_t len, uint32_t flags)
 {
     int ret = 0;
+    bool first;
 
     r->s = s;
+    g_cond_init(&r->cond);
     g_mutex_lock(&s->lock);
     if (s->dead) {
         g_mutex_unlock(&s->lock);
+        g_cond_clear(&r->cond);
         return -EIO;
     }
     s->issuing++;
     r->deadline = s->timeout ? g_get_monotonic_time() + s->timeout : 0;
+    first = g_queue_is_empty(&s->pending);
     g_queue_push_tail(&s->pending, r);
     g_mutex_unlock(&s->lock);
     if (issue(s, r, op, off, buf, len, flags) < 0) {
         ret = nbd_get_errno() ? -nbd_get_errno() : -EIO;
     }
-    wake_up(s);
+    /* The thread waits for answers already; it must learn of the first
+     * deadline, and of what the socket did not take at once. */
+    if (first || (nbd_aio_get_direction(s->h) & LIBNBD_AIO_DIRECTION_WRITE)) {
+        wake_up(s);
+    }
     g_mutex_lock(&s->lock);
     if (--s->issuing == 0) {
-        g_cond_broadcast(&s->cond);
+        g_cond_signal(&s->idle);
     }
     if (ret < 0) { /* never sent, or called back with the error already */
         g_queue_remove(&s->pending, r);
@@ -265,6 +280,7 @@ static int request_for(NbdState *s, NbdRequest *r, NbdOp op, uint64_t off,
         ret = wait_for(s, r);
     }
     g_mutex_unlock(&s->lock);
+    g_cond_clear(&r->cond);
     return ret == -ESHUTDOWN || ret == -ENOTCONN || ret == -EINVAL ? -EIO : ret;
 }
 
@@ -435,6 +451,16 @@ static int nbdc_map(BlockNode *bn, uint64_t off, uint64_t len, unsigned flags,
     return 0;
 }
 
+/* For formats that are made on an export: it is large enough or it is not. */
+static bool nbdc_resize(BlockNode *bn, uint64_t size, const char *prealloc,
+                        bool shrink, GError **errp)
+{
+    if (size > bn->size) {
+        error_setg(errp, "Cannot grow NBD nodes");
+    }
+    return size <= bn->size;
+}
+
 /* ---- open ------------------------------------------------------------------------------ */
 
 static bool nbd_failed(GError **errp, const NbdAddress *a, const char *what)
@@ -560,7 +586,7 @@ static bool nbdc_open(BlockNode *bn, KeyVal *options, GError **errp)
         bn->filename = nbd_address_text(&a);
         g_mutex_init(&s->lock);
         g_mutex_init(&s->edge);
-        g_cond_init(&s->cond);
+        g_cond_init(&s->idle);
         g_queue_init(&s->pending);
         s->thread = g_thread_new("nbd", nbd_thread, s);
     } else {
@@ -585,7 +611,7 @@ static void nbdc_close(BlockNode *bn)
     close(s->wake);
     g_mutex_clear(&s->lock);
     g_mutex_clear(&s->edge);
-    g_cond_clear(&s->cond);
+    g_cond_clear(&s->idle);
 }
 
 const BlockDriver block_nbd = {
@@ -600,6 +626,7 @@ const BlockDriver block_nbd = {
     .discard = nbdc_discard,
     .flush = nbdc_flush,
     .map = nbdc_map,
+    .resize = nbdc_resize,
 };
 
 #else

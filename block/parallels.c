@@ -489,7 +489,7 @@ static bool parallels_create(const char *filename, KeyVal *opts, GError **errp)
         error_setg(errp, "Image size is too large for this cluster size");
         return false;
     }
-    f = block_create_file(filename, 0, opts, errp);
+    f = format_create_file(filename, 0, opts, errp);
     if (!f) {
         return false;
     }

@@ -233,7 +233,7 @@ bool vhdx_create(const char *filename, KeyVal *opts, GError **errp)
         return false;
     }
     lay_out(&v);
-    f = block_create_file(filename, 0, opts, errp);
+    f = format_create_file(filename, 0, opts, errp);
     if (!f) {
         return false;
     }

@@ -4,6 +4,7 @@
  */
 #include "util/osdep.h"
 #include "block/vmdk.h"
+#include "block/format.h"
 
 #include "util/bits.h"
 #include "util/error.h"
@@ -230,7 +231,8 @@ static bool write_sparse(BlockNode *f, const NewVmdk *v, uint64_t size,
 static bool new_extent(const char *name, const NewVmdk *v, uint64_t size,
                        const char *desc, KeyVal *opts, GError **errp)
 {
-    BlockNode *f = block_create_file(name, v->sub->flat ? size : 0, opts, errp);
+    BlockNode *f =
+        format_create_file(name, v->sub->flat ? size : 0, opts, errp);
     bool ok;
     int ret;
 
@@ -335,7 +337,7 @@ static char *descriptor(const NewVmdk *v, const char *lines)
 static bool write_desc_file(const char *filename, const char *desc,
                             KeyVal *opts, GError **errp)
 {
-    BlockNode *f = block_create_file(filename, 0, opts, errp);
+    BlockNode *f = format_create_file(filename, 0, opts, errp);
     int ret;
 
     if (!f) {

@@ -625,7 +625,7 @@ static bool vpc_create(const char *filename, KeyVal *opts, GError **errp)
         return false;
     }
     make_footer(footer, g, sectors * SECTOR, fixed, force);
-    file = block_create_file(filename, 0, opts, errp);
+    file = format_create_file(filename, 0, opts, errp);
     if (!file) {
         return false;
     }

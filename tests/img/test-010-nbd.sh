@@ -68,6 +68,14 @@ grep -q 'cannot be made larger' out
 "$IMG" create -q -f qcow2 "$u" 12M
 "$IMG" convert -n -f raw -O qcow2 b.raw "$u"
 "$IMG" compare -q -f raw -F qcow2 b.raw "$u"
+for f in vmdk vhdx parallels vpc; do
+    ! "$IMG" create -q -f $f "$u" 10M 2>out || exit 1
+    grep -q 'has a fixed size' out
+done
+"$IO" -f raw -c 'write -P 9 0 20M' "$u" >/dev/null
+"$IMG" create -q -f vdi "$u" 10M
+"$IO" -f vdi -c 'read -P 0 0 10M' -c 'write -P 1 3M 100k' -c 'read -P 1 3M 100k' \
+    -c 'read -P 0 3172k 100k' "$u" >out
 unserve
 
 # Read-only.
