@@ -5,3 +5,10 @@ $(B)/tests/bench/bare.elf: tests/bench/bare.S tests/boot/at-1m.lds
 	$(Q)ld -m elf_i386 -nostdlib -z noexecstack --no-warn-rwx-segments \
 	    -T tests/boot/at-1m.lds -o $@ $(@D)/bare.o
 bench: $(B)/tests/bench/bare.elf
+
+# The guest of tests/bench/run-net: the usual one and a program more.
+$(B)/tests/bench/net-initrd.gz: tests/bench/guest-net.c build/guest/initrd-virtio.gz
+	@mkdir -p $(@D)/net-fs/bin
+	$(Q)$(CC) -O2 -static -o $(@D)/net-fs/bin/guest-net $<
+	$(Q)cd $(@D)/net-fs && { cat $(CURDIR)/build/guest/initrd-virtio.gz; \
+	    find . | cpio -o -H newc --quiet | gzip -9n; } >../net-initrd.gz
