@@ -640,6 +640,7 @@ char **cli_find_option(Cli *cli, const char *group, const char *id)
         { "device", cli->devices },
         { "chardev", cli->chardevs },
         { "object", cli->objects },
+        { "netdev", cli->netdevs },
     };
 
     if (!strcmp(group, "drive")) {

@@ -1,0 +1,72 @@
+/*
+ * -drive, -blockdev and -object: one text a line, the first character says
+ * which ('d', 'b', 'o', and 'x' deletes the node or object of that name).
+ * Nothing on the host is named: such lines are left out.
+ */
+#include "util/osdep.h"
+#include "hw/block/drive.h"
+#include "system/object.h"
+#include "tests/lib/fuzz.h"
+
+enum { LINES_MAX = 32 };
+
+static const MachineClass fuzz_machine = { .name = "fuzz",
+                                           .virtio_bus = "PCI" };
+
+/* Files, sockets, memory without end, and temporary overlays. */
+static bool touches_host(const char *text)
+{
+    static const char *const words[] = { "file", "path", "nbd",  "/",  "memory",
+                                         ":",    "snap", "json", "\\", NULL };
+
+    for (int i = 0; words[i]; i++) {
+        if (strstr(text, words[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void run_line(Machine *m, const char *line)
+{
+    g_autoptr(GError) err = NULL;
+    bool ok = true;
+
+    switch (line[0]) {
+    case 'd':
+        ok = drive_add(m, line + 1, &err);
+        break;
+    case 'b':
+        ok = blockdev_add(m, line + 1, &err);
+        break;
+    case 'o':
+        ok = object_add(m, line + 1, &err);
+        break;
+    case 'x':
+        blockdev_del(m, line + 1, NULL);
+        object_del(m, line + 1, NULL);
+        drive_del(m, line + 1, NULL);
+        break;
+    default:
+        break;
+    }
+    g_assert_true(ok == (err == NULL));
+    g_assert_true(!err || !strchr(err->message, '\n'));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    g_autofree char *text = g_strndup((const char *)data, len);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", LINES_MAX);
+    Machine *m = machine_new(&fuzz_machine, NULL);
+
+    for (char **l = lines; *l; l++) {
+        if (!touches_host(*l)) {
+            run_line(m, *l);
+        }
+    }
+    drives_free(m);
+    objects_free(m);
+    machine_free(m);
+    return 0;
+}
