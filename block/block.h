@@ -263,6 +263,8 @@ struct BlockDriver {
     /* @in: what would be converted; may be NULL, then "size" of @opts. */
     bool (*measure)(KeyVal *opts, BlockNode *in, MeasureInfo *out,
                     GError **errp);
+    /* An event of blkdebug.h in the format above. Any thread. */
+    void (*debug_event)(BlockNode *bn, unsigned event);
     const SnapshotOps *snapshots;
     const BitmapOps *bitmaps;
 };

@@ -14,6 +14,7 @@ extern const BlockDriver block_parallels;
 extern const BlockDriver block_file;
 extern const BlockDriver block_host_device;
 extern const BlockDriver block_nbd;
+extern const BlockDriver block_blkdebug;
 extern const BlockDriver block_null;      /* null-co:// */
 extern const BlockDriver block_null_zero; /* null-aio:// */
 

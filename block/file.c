@@ -30,7 +30,7 @@ typedef struct FileState {
     int fd;
     bool is_device;
     bool direct;
-    bool no_punch, no_zero_range, no_seek; /* the file system cannot */
+    gint no_punch, no_zero_range, no_seek; /* the file system cannot; atomic */
     GMutex edge; /* one unaligned O_DIRECT write at a time */
 } FileState;
 
@@ -338,12 +338,14 @@ static int file_discard(BlockNode *bn, uint64_t off, uint64_t len)
     if (s->is_device) {
         return device_ioctl(s, BLKDISCARD, off, len);
     }
-    if (s->no_punch) {
+    if (g_atomic_int_get(&s->no_punch)) {
         return -ENOTSUP;
     }
     ret =
         file_fallocate(s, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len);
-    s->no_punch = ret == -ENOTSUP;
+    if (ret == -ENOTSUP) {
+        g_atomic_int_set(&s->no_punch, 1);
+    }
     return ret;
 }
 
@@ -361,9 +363,11 @@ static int file_zero(BlockNode *bn, uint64_t off, uint64_t len, unsigned flags)
     } else if ((flags & ZERO_MAY_UNMAP) && off + len <= size) {
         ret = file_discard(bn, off, len);
     }
-    if (ret < 0 && !s->no_zero_range) {
+    if (ret < 0 && !g_atomic_int_get(&s->no_zero_range)) {
         ret = file_fallocate(s, FALLOC_FL_ZERO_RANGE, off, len);
-        s->no_zero_range = ret == -ENOTSUP;
+        if (ret == -ENOTSUP) {
+            g_atomic_int_set(&s->no_zero_range, 1);
+        }
     }
     if (ret == 0) {
         block_grew(bn, off + len);
@@ -394,12 +398,12 @@ static int file_map(BlockNode *bn, uint64_t off, uint64_t len, unsigned flags,
     out->host_offset = off;
     out->file = bn;
     out->len = len;
-    if ((flags & MAP_NOWAIT) || s->no_seek || s->is_device) {
+    if ((flags & MAP_NOWAIT) || g_atomic_int_get(&s->no_seek) || s->is_device) {
         return 0;
     }
     data = lseek(s->fd, (off_t)off, SEEK_DATA);
     if (data < 0 && errno != ENXIO) {
-        s->no_seek = true;
+        g_atomic_int_set(&s->no_seek, 1);
         return 0;
     }
     if (data < 0 || (uint64_t)data > off) {

@@ -33,6 +33,7 @@
  * only this one direction, so no cache ever waits for the other.
  */
 #include "util/osdep.h"
+#include "block/blkdebug.h"
 #include "block/qcow2.h"
 
 #include "util/log.h"
@@ -254,6 +255,7 @@ static int grow_reftable(BlockNode *bn, uint64_t need)
     /* Blocks that the old table does not name yet come with the new one. */
     ret = qcow2_cache_write(bn, s->ref_cache);
     if (ret == 0) {
+        block_event(bn->file, BLKDBG_REFTABLE_GROW);
         ret = block_pwrite(bn->file, start, area,
                            (blocks + tclusters) << s->cluster_bits);
     }
@@ -318,6 +320,7 @@ static int new_refblock(BlockNode *bn, uint64_t b)
         holder = b;
     }
     zero = g_try_malloc0(s->cluster_size);
+    block_event(bn->file, BLKDBG_REFBLOCK_ALLOC);
     ret = zero ? block_pwrite(bn->file, p << s->cluster_bits, zero,
                               s->cluster_size)
                : -ENOMEM;
@@ -422,6 +425,7 @@ int qcow2_alloc(BlockNode *bn, uint64_t n, bool nowait, uint64_t *off)
     if (s->broken) {
         return -EIO;
     }
+    block_event(bn->file, BLKDBG_CLUSTER_ALLOC);
     for (;;) {
         uint32_t len = s->reftable_len;
         bool missing = false;
@@ -472,6 +476,7 @@ int qcow2_alloc_bytes(BlockNode *bn, uint64_t n, uint64_t *off)
     uint64_t at = s->byte_off, rest, next, fresh;
     int ret;
 
+    block_event(bn->file, BLKDBG_CLUSTER_ALLOC_BYTES);
     rest = at ? s->cluster_size - (at & (s->cluster_size - 1)) : 0;
     if (at && n <= rest) {
         uint64_t count;
@@ -588,7 +593,10 @@ static int apply_pending(BlockNode *bn)
     s->pending = g_array_new(false, false, sizeof(Qcow2Range));
     for (guint i = 0; i < list->len; i++) {
         const Qcow2Range *r = &g_array_index(list, Qcow2Range, i);
-        int one = qcow2_refcount_add(bn, r->off, r->len, -1);
+        int one;
+
+        block_event(bn->file, BLKDBG_CLUSTER_FREE);
+        one = qcow2_refcount_add(bn, r->off, r->len, -1);
 
         if (one == 0 && s->discard_freed) {
             discard_freed(bn, r->off, r->len);
@@ -638,6 +646,8 @@ static int write_entries(BlockNode *bn, unsigned kind, uint64_t off,
     if (ret < 0) {
         return ret;
     }
+    block_event(bn->file,
+                kind == OVERLAP_L1 ? BLKDBG_L1_UPDATE : BLKDBG_REFTABLE_UPDATE);
     ret = block_pwrite(bn->file, off + (uint64_t)first * 8, buf,
                        (size_t)(end - first) * 8);
     s->unsynced = true;

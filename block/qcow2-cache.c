@@ -9,6 +9,7 @@
  * preferred.
  */
 #include "util/osdep.h"
+#include "block/blkdebug.h"
 #include "block/qcow2.h"
 
 enum {
@@ -208,6 +209,7 @@ int qcow2_cache_get(BlockNode *bn, Qcow2Cache *c, uint64_t off, bool nowait,
     }
     i = c->spare;
     e = &c->entries[i];
+    block_event(bn->file, c->is_l2 ? BLKDBG_L2_LOAD : BLKDBG_REFBLOCK_LOAD);
     ret = block_pread(bn->file, off, e->data, c->slice);
     if (ret < 0) {
         return ret;
@@ -280,6 +282,8 @@ int qcow2_cache_write(BlockNode *bn, Qcow2Cache *c)
         ret = qcow2_check_write(bn, off, (uint64_t)k * c->slice,
                                 c->is_l2 ? OVERLAP_L2 : OVERLAP_REFBLOCK);
         if (ret == 0) {
+            block_event(bn->file,
+                        c->is_l2 ? BLKDBG_L2_UPDATE : BLKDBG_REFBLOCK_UPDATE);
             ret = block_pwritev(bn->file, off, iov, (int)k, 0);
         }
         if (ret < 0) {

@@ -4,6 +4,7 @@
  * L2 entry has the offset and the number of 512-byte sectors touched.
  */
 #include "util/osdep.h"
+#include "block/blkdebug.h"
 #include "block/qcow2.h"
 
 #include "util/iov.h"
@@ -266,6 +267,7 @@ static int read_codec(BlockNode *bn, Qcow2Codec *c, uint64_t entry,
     if (len > s->cluster_size + 1024) {
         return -EIO;
     }
+    block_event(bn->file, BLKDBG_READ_COMPRESSED);
     ret = block_pread(bn->file, off, c->packed, len);
     if (ret == 0) {
         ret = codec_unpack(s, c, whole ? iov->iov_base : c->plain, len);
@@ -356,6 +358,7 @@ static int store_packed(BlockNode *bn, uint64_t off, const uint8_t *data,
     if (ret < 0) {
         return ret;
     }
+    block_event(bn->file, BLKDBG_WRITE_COMPRESSED);
     ret = block_pwrite(bn->file, host, data, len);
     g_mutex_lock(&s->lock);
     if (ret == 0) {

@@ -4,6 +4,7 @@
  * @write.
  */
 #include "util/osdep.h"
+#include "block/blkdebug.h"
 #include "block/qcow2.h"
 
 uint64_t l2_entry(const Qcow2State *s, const uint8_t *slice, unsigned idx)
@@ -93,7 +94,11 @@ static int new_l2_table(BlockNode *bn, uint64_t l1_idx)
         return ret;
     }
     /* A shared table has no dirty slices: it is never written in place. */
+    if (old) {
+        block_event(bn->file, BLKDBG_L2_ALLOC_COW_READ);
+    }
     ret = old ? block_pread(bn->file, old, table, s->cluster_size) : 0;
+    block_event(bn->file, BLKDBG_L2_ALLOC_WRITE);
     if (ret == 0) {
         ret = block_pwrite(bn->file, off, table, s->cluster_size);
     }

@@ -3,6 +3,7 @@
  * empty, amend. The gate is closed, or nobody else uses the image.
  */
 #include "util/osdep.h"
+#include "block/blkdebug.h"
 #include "block/qcow2.h"
 
 #include "util/error.h"
@@ -268,6 +269,7 @@ int qcow2_grow_l1(BlockNode *bn, uint64_t entries)
     for (uint64_t i = 0; i < old_n; i++) {
         st_be64(buf + i * 8, l1[i]);
     }
+    block_event(bn->file, BLKDBG_L1_GROW_WRITE_TABLE);
     ret = block_pwrite(bn->file, off, buf, bytes);
     s->unsynced = true;
     if (ret == 0) {
@@ -276,6 +278,7 @@ int qcow2_grow_l1(BlockNode *bn, uint64_t entries)
     if (ret == 0) {
         st_be32(be, (uint32_t)entries);
         st_be64(be + 4, off);
+        block_event(bn->file, BLKDBG_L1_GROW_ACTIVATE_TABLE);
         ret = block_pwrite(bn->file, 36, be, sizeof(be));
     }
     if (ret == 0) {

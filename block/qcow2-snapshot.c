@@ -7,6 +7,7 @@
  * closed: no transfer is under way.
  */
 #include "util/osdep.h"
+#include "block/blkdebug.h"
 #include "block/qcow2.h"
 
 #include "util/error.h"
@@ -812,6 +813,7 @@ static int vmstate_read(BlockNode *bn, uint64_t off, void *buf, size_t len)
     if (len > INT64_MAX - base || off > INT64_MAX - base - len) {
         return -EINVAL;
     }
+    block_event(bn->file, BLKDBG_VMSTATE_LOAD);
     block_gate_enter(&bn->gate, true);
     ret = qcow2_read_guest(bn, base + off, buf, len);
     block_gate_leave(&bn->gate);
@@ -831,6 +833,7 @@ static int vmstate_write(BlockNode *bn, uint64_t off, const void *buf,
     }
     end = base + off + len;
     need = (end + qcow2_l2_range(s) - 1) / qcow2_l2_range(s);
+    block_event(bn->file, BLKDBG_VMSTATE_SAVE);
     g_mutex_lock(&s->lock);
     if (need > s->h.l1_size) {
         ret = qcow2_grow_l1(bn, need);

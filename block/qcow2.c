@@ -4,6 +4,7 @@
  */
 #include "util/osdep.h"
 #include "block/drivers.h"
+#include "block/blkdebug.h"
 #include "block/qcow2.h"
 
 #include "util/error.h"
@@ -87,6 +88,7 @@ bool qcow2_load(BlockNode *bn, GError **errp)
     s->reftable_len =
         (uint32_t)(s->h.reftable_clusters * (s->cluster_size / 8));
     s->l1 = load_table(bn, s->h.l1_offset, s->h.l1_size);
+    block_event(bn->file, BLKDBG_REFTABLE_LOAD);
     s->reftable = load_table(bn, s->h.reftable_offset, s->reftable_len);
     if (!s->l1 || !s->reftable) {
         error_setg(errp, "Could not read %s",
@@ -310,7 +312,7 @@ static int qcow2_flush(BlockNode *bn)
         ret = block_flush(s->data_file);
     }
     ret = ret == 0 ? block_flush(bn->file) : ret;
-    s->flush_failed = ret < 0;
+    __atomic_store_n(&s->flush_failed, ret < 0, __ATOMIC_RELAXED);
     return ret;
 }
 
@@ -347,6 +349,7 @@ static int read_data(BlockNode *bn, uint64_t guest, uint64_t host,
         return -EACCES; /* opened for its metadata, without the key */
     }
     if (!s->crypto) {
+        block_event(bn->file, BLKDBG_READ_AIO);
         return block_preadv(s->data, host, iov, n);
     }
     /* whole sectors are what can be deciphered */
@@ -439,6 +442,7 @@ static int read_around(BlockNode *bn, uint64_t from, uint64_t to, uint8_t *buf)
     uint64_t have = from < bn->size ? MIN(to, bn->size) - from : 0;
 
     memset(buf + have, 0, to - from - have);
+    block_event(bn->file, BLKDBG_COW_READ);
     return have ? qcow2_read_guest(bn, from, buf, have) : 0;
 }
 
@@ -481,6 +485,10 @@ static int write_filled(BlockNode *bn, const Qcow2Write *w,
     if (ret == 0 && s->crypto) {
         ret = qcow2_crypto_run(s, true, w->off - head, host, around,
                                head + w->len + tail);
+    }
+    if (ret == 0) {
+        block_event(bn->file,
+                    head || tail ? BLKDBG_COW_WRITE : BLKDBG_WRITE_AIO);
     }
     return ret < 0 ? ret : block_pwritev(s->data, host, all, k, 0);
 }
