@@ -239,7 +239,16 @@ compile_commands.json: Makefile $(SRCS)
 	    "$$sep" "$(CURDIR)" "$$f" '$(subst ",\",$(CC) $(CFLAGS_ALL))' "$$f"; \
 	    sep=,; done; echo ']'; } >$@
 
-install: all
+MAN_PAGES := $(B)/man/rhea.1 $(B)/man/rhea-img.1
+man: $(MAN_PAGES)
+$(B)/man/%.1: $(B)/% tools/make-man
+	@mkdir -p $(@D)
+	$(Q)tools/make-man $(B) $* >$@
+.PHONY: man
+
+install: all man
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(MAN_PAGES) $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(B)/rhea $(B)/rhea-img $(B)/rhea-io $(DESTDIR)$(PREFIX)/bin/
 
