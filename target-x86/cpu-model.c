@@ -429,6 +429,9 @@ static bool making_prop(Making *mk, const char *name, const char *value,
     if (!strcmp(name, "enforce")) {
         return parse_bool(value, &mk->enforce, errp);
     }
+    if (!strcmp(name, "kvmclock")) {
+        return parse_bool(value, &cm->kvmclock, errp);
+    }
     if (!strcmp(name, "tcg-cpuid")) {
         return parse_bool(value, &cm->tcg_leaf, errp);
     }
@@ -581,6 +584,7 @@ static bool making_all(Making *mk, char **words, const MachineConfig *cfg,
     }
     mk->cm->name = g_strdup(words[0]);
     mk->cm->tcg_leaf = true;
+    mk->cm->kvmclock = true;
     bit_set(mk->cm->has, FEAT_HYPERVISOR, true);
     bit_set(mk->cm->has, FEAT_APIC, true);
     if (row != &model_base) {

@@ -174,6 +174,7 @@ typedef struct X86State {
     uint64_t hwcr, syscfg, de_cfg, vm_cr, vm_hsave_pa; /* AMD */
     uint64_t amd_cfg[8]; /* LS IC DC BU BU_CFG2 NB FP_CFG DE_CFG2 */
     uint64_t pv_wall_clock, pv_system_time; /* kvmclock, for -accel kvm */
+    uint64_t pv_clock; /* of CPU 0: its ns when the machine was stopped */
     uint32_t pkru;
 
     uint8_t st[8][10]; /* x87: physical registers, 80 bits each */

@@ -349,10 +349,11 @@ static void leaf_basic(const X86Cpu *c, uint32_t leaf, uint32_t sub,
 static void leaf_hypervisor(const X86Cpu *c, uint32_t leaf, uint32_t out[4])
 {
     if (c->model->kvm_leaf) {
-        /* No feature in 0x40000001: a snapshot could not hold them. */
         if (leaf == 0x40000000) {
             out[REG_EAX] = 0x40000001;
             memcpy(&out[REG_EBX], "KVMKVMKVM\0\0\0", 12);
+        } else if (leaf == 0x40000001) {
+            out[REG_EAX] = c->model->kvm_features;
         }
     } else if (leaf == 0x40000000) {
         out[REG_EAX] = 0x40000010;

@@ -13,6 +13,14 @@
 
 typedef enum CpuVendor { VENDOR_OTHER, VENDOR_INTEL, VENDOR_AMD } CpuVendor;
 
+/* Bits of 0x40000001. Linux: Documentation/virt/kvm/x86/cpuid.rst */
+enum {
+    KVM_CPUID_OLD_CLOCK = 1 << 0,
+    KVM_CPUID_NOP_IO_DELAY = 1 << 1,
+    KVM_CPUID_CLOCK = 1 << 3,
+    KVM_CPUID_CLOCK_STABLE = 1 << 24,
+};
+
 struct CpuModel {
     char *name;
     char vendor_id[13];
@@ -21,8 +29,10 @@ struct CpuModel {
     uint32_t family, model, stepping;
     uint32_t level, xlevel; /* highest basic and extended leaf */
     unsigned phys_bits;
-    bool tcg_leaf; /* 0x40000000 */
-    bool kvm_leaf; /* ... with KVM's signature */
+    bool tcg_leaf;         /* 0x40000000 */
+    bool kvm_leaf;         /* ... with KVM's signature */
+    bool kvmclock;         /* property: guests may have it */
+    uint32_t kvm_features; /* EAX of 0x40000001 */
     unsigned threads, cores, dies;
     uint64_t has[(FEAT_COUNT + 63) / 64];
     uint64_t missing[(FEAT_COUNT + 63) / 64]; /* asked for, not to be had */

@@ -193,6 +193,23 @@ static bool msr_write_tscaux(X86Cpu *c, const MsrRow *row, uint32_t msr,
     return msr_has_tsc_aux(c) && msr_write_field(c, row, msr, v);
 }
 
+/* ---- kvmclock ------------------------------------------------------------------------ */
+
+/* Of guests that CPUID told of it, under -accel kvm; the kernel does the work. */
+static bool msr_read_kvmclock(X86Cpu *c, const MsrRow *row, uint32_t msr,
+                              uint64_t *v)
+{
+    return (c->model->kvm_features & KVM_CPUID_CLOCK) &&
+           msr_read_field(c, row, msr, v);
+}
+
+static bool msr_write_kvmclock(X86Cpu *c, const MsrRow *row, uint32_t msr,
+                               uint64_t v)
+{
+    return (c->model->kvm_features & KVM_CPUID_CLOCK) &&
+           msr_write_field(c, row, msr, v);
+}
+
 /* An APIC in the host's kernel is the other engine's to reach. */
 static void msr_leave_apic(X86Cpu *c)
 {

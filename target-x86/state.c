@@ -94,6 +94,7 @@ static const VMField state_fields[] = {
     VM_BOOL(X86State, nmi_masked),
     VM_BOOL(X86State, in_smm),
     VM_BOOL(X86State, a20_masked),
+    VM_U64_SINCE(X86State, pv_clock, 2),
     VM_FIELDS_END,
 };
 
@@ -117,12 +118,20 @@ static bool state_check(const X86State *s, GError **errp)
     return true;
 }
 
+/* A snapshot's TSC goes on at its own rate: the guest has measured it. */
+#define MIN_TSC_HZ UINT64_C(1000000)
+#define MAX_TSC_HZ UINT64_C(100000000000)
+
 static bool state_post_load(void *obj, int version, GError **errp)
 {
     X86Cpu *cpu = obj;
 
     if (!state_check(&cpu->s, errp)) {
         return false;
+    }
+    if (version < 2 || cpu->tsc_hz > MAX_TSC_HZ ||
+        (cpu->tsc_hz && cpu->tsc_hz < MIN_TSC_HZ)) {
+        cpu->tsc_hz = 0;
     }
     cpu->s.rflags = (cpu->s.rflags & 0x3f7fd7) | 2;
     cpu->lazy.op = FLAGS_EXACT;
@@ -133,19 +142,22 @@ static bool state_post_load(void *obj, int version, GError **errp)
 
 static const VMState vmstate_x86_state = {
     .name = "x86-state",
-    .version = 1,
+    .version = 2,
+    .min_version = 1,
     .fields = state_fields,
 };
 
 static const VMField cpu_fields[] = {
     VM_SUB(X86Cpu, s, vmstate_x86_state),
+    VM_U64_SINCE(X86Cpu, tsc_hz, 2),
     VM_FIELDS_END,
 };
 
 /* Of an X86Cpu; the accelerator drops its translations itself. */
 const VMState vmstate_x86 = {
     .name = "x86-cpu",
-    .version = 1,
+    .version = 2,
+    .min_version = 1,
     .fields = cpu_fields,
     .post_load = state_post_load,
 };

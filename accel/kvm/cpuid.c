@@ -316,6 +316,22 @@ static void model_add_seen(KvmAccel *a, CpuModel *cm)
     }
 }
 
+/*
+ * Those whose state X86State has; kvmclock's is in two MSRs and the clock. Not
+ * where the software CPU has turns: kvmclock is made of the kernel's TSC, down
+ * to the tick, and a burst's follows the virtual clock.
+ */
+static uint32_t model_kvm_features(const KvmAccel *a, const CpuModel *cm)
+{
+    const struct kvm_cpuid_entry2 *e = supported_leaf(a, 0x40000001, 0);
+    uint32_t ours = KVM_CPUID_NOP_IO_DELAY;
+
+    if (cm->kvmclock && a->caps.clock && !a->probe.interprets) {
+        ours |= KVM_CPUID_OLD_CLOCK | KVM_CPUID_CLOCK | KVM_CPUID_CLOCK_STABLE;
+    }
+    return e ? e->eax & ours : 0;
+}
+
 void kvm_limit_model(Accel *accel, CpuModel *cm)
 {
     KvmAccel *a = container_of(accel, KvmAccel, accel);
@@ -349,4 +365,5 @@ void kvm_limit_model(Accel *accel, CpuModel *cm)
         }
     }
     model_add_seen(a, cm);
+    cm->kvm_features = model_kvm_features(a, cm);
 }

@@ -317,6 +317,8 @@ bool kvm_host_caps(int vm, KvmCaps *caps, GError **errp)
         .coalesced_pio = host_cap(vm, KVM_CAP_COALESCED_PIO),
         .ioeventfd = host_cap(vm, KVM_CAP_IOEVENTFD),
         .ioevent_any = host_cap(vm, KVM_CAP_IOEVENTFD_ANY_LENGTH),
+        .clock = host_cap(vm, KVM_CAP_ADJUST_CLOCK),
+        .tsc_control = host_cap(vm, KVM_CAP_TSC_CONTROL),
         .tsc_deadline = host_cap(vm, KVM_CAP_TSC_DEADLINE_TIMER),
         .irqchip = host_cap(vm, KVM_CAP_IRQCHIP),
         .split_irqchip = host_cap(vm, KVM_CAP_SPLIT_IRQCHIP),

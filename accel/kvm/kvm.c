@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include "accel/kvm/kvm.h"
+#include "system/event.h"
 #include "target-x86/cpuid.h"
 #include "target-x86/msr.h"
 #include "target-x86/seg.h"
@@ -616,10 +617,25 @@ static bool vm_setup(KvmAccel *a, GError **errp)
     return true;
 }
 
+/* kvmclock stands still with the machine. */
+static void kvm_on_event(Machine *m, const char *event,
+                         const EventValue *values, void *opaque)
+{
+    if (!m->cpu || !m->cpu[0]) {
+        return;
+    }
+    if (!strcmp(event, "STOP")) {
+        kvm_clock_keep(kvm_cpu(m->cpu[0]));
+    } else if (!strcmp(event, "RESUME")) {
+        kvm_clock_give(kvm_cpu(m->cpu[0]));
+    }
+}
+
 static void kvm_close(Accel *accel)
 {
     KvmAccel *a = container_of(accel, KvmAccel, accel);
 
+    machine_unwatch(a->accel.machine, kvm_on_event, a);
     kvm_memory_close(a);
     kvm_ioevent_close(a);
     kvm_irq_close(a);
@@ -661,6 +677,7 @@ static Accel *kvm_open(Machine *m, KeyVal *options, GError **errp)
     }
     a->host.ioeventfd = a->caps.ioeventfd;
     m->host = &a->host;
+    machine_watch(m, kvm_on_event, a);
     a->soft = tcg_embedded_open(m);
     sigaction(KVM_SIGNAL, &sa, NULL);
     return &a->accel;
@@ -705,6 +722,7 @@ static bool kvm_cpu_init(X86Cpu *c, GError **errp)
         g_malloc0(MAX(a->caps.xsave_size, (int)sizeof(struct kvm_xsave)));
     khz = a->caps.get_tsc ? KVM_CALL(kc->fd, KVM_GET_TSC_KHZ, 0) : 0;
     c->tsc_hz = khz > 0 ? (uint64_t)khz * 1000 : 0;
+    kc->tsc_hz = c->tsc_hz;
     kc->tsc_dirty = true;
     c->sleeps_in_engine = a->host.lapic;
     kc->burst = 1;

@@ -41,6 +41,7 @@ typedef struct KvmCaps {
     unsigned slots, mce_banks;
     unsigned coalesced_page; /* of the vCPU's mapping; 0: no ring */
     bool coalesced_pio, ioeventfd, ioevent_any;
+    bool clock, tsc_control; /* kvmclock; a TSC at any rate */
     bool tsc_deadline, irqchip, split_irqchip, pit2, signal_msi;
     unsigned irq_routes;
 } KvmCaps;
@@ -119,6 +120,7 @@ struct KvmCpu {
     bool has_thread;
     bool io_pending;     /* the last exit's access ends with the next KVM_RUN */
     bool tsc_dirty;      /* push the TSC even if its offset did not change */
+    uint64_t tsc_hz;     /* of the host */
     uint64_t tsc_offset; /* as last pulled or pushed */
     bool failed;         /* an ioctl that must not fail did; told once */
     uint8_t ext[X86_EXT_SIZE]; /* kvm_x86()->ext where guests have AVX-512 */
@@ -211,6 +213,10 @@ void kvm_pull(X86Cpu *c);
 void kvm_push(X86Cpu *c);
 /* s.tsc_offset from the kernel's TSC; nothing else. */
 void kvm_pull_tsc(KvmCpu *kc);
+/* kvmclock: what it says is kept while the machine stands still, in CPU 0's
+ * s.pv_clock, and given back. */
+void kvm_clock_keep(KvmCpu *kc);
+void kvm_clock_give(KvmCpu *kc);
 /* s.nmi_masked, likewise. */
 void kvm_pull_nmi_masked(KvmCpu *kc);
 

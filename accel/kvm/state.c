@@ -13,7 +13,8 @@
  *
  * The TSC: the kernel's runs by itself. A pull writes down by how much it is
  * ahead of the virtual clock; a push writes it only when somebody changed that
- * (reset, a snapshot, WRMSR), so that running guests never see a step.
+ * (reset, a snapshot, WRMSR), so that running guests never see a step. A
+ * snapshot made at another rate goes on at that rate where the host can scale.
  */
 #include "util/osdep.h"
 #include <cpuid.h>
@@ -680,11 +681,40 @@ void kvm_pull_tsc(KvmCpu *kc)
     }
 }
 
+/* The rate, after somebody loaded one. */
+static void push_tsc_rate(KvmCpu *kc)
+{
+    X86Cpu *c = kvm_x86(kc);
+    uint64_t hz = x86_tsc_hz(c);
+
+    if (hz == kc->tsc_hz || !kc->tsc_hz) {
+        return;
+    }
+    kc->tsc_dirty = true;
+    if (kc->kvm->caps.tsc_control &&
+        KVM_CALL(kc->fd, KVM_SET_TSC_KHZ, hz / 1000) == 0) {
+        kc->tsc_hz = hz;
+        return;
+    }
+    if (c->index == 0) {
+        warn_report("kvm: the guest's TSC ran at %" PRIu64 " MHz and goes on "
+                    "at this host's %" PRIu64 " MHz: its clock will be wrong "
+                    "if it relies on it",
+                    hz / 1000000, kc->tsc_hz / 1000000);
+    }
+    /* The count goes on from where it was. */
+    c->s.tsc_offset +=
+        muldiv64(clock_ns(c->machine->vclock), hz, NS_PER_SEC) -
+        muldiv64(clock_ns(c->machine->vclock), kc->tsc_hz, NS_PER_SEC);
+    c->tsc_hz = kc->tsc_hz;
+}
+
 static void push_tsc(KvmCpu *kc)
 {
     X86Cpu *c = kvm_x86(kc);
     MsrList list = { .head.nmsrs = 1, .entry[0].index = MSR_TSC };
 
+    push_tsc_rate(kc);
     if (c->s.tsc_offset == kc->tsc_offset && !kc->tsc_dirty) {
         return;
     }
@@ -694,6 +724,69 @@ static void push_tsc(KvmCpu *kc)
     }
     kc->tsc_offset = c->s.tsc_offset;
     kc->tsc_dirty = false;
+}
+
+/* ---- kvmclock -------------------------------------------------------------------------------- */
+
+#define MSR_WALL_CLOCK  0x4b564d00u
+#define MSR_SYSTEM_TIME 0x4b564d01u
+
+static bool has_kvmclock(const KvmCpu *kc)
+{
+    const CpuModel *cm = kc->tcg.cpu.model;
+
+    return cm && (cm->kvm_features & KVM_CPUID_CLOCK);
+}
+
+static bool get_kvmclock(KvmCpu *kc, MsrList *list)
+{
+    *list = (MsrList) {
+        .head.nmsrs = 2,
+        .entry = { { .index = MSR_WALL_CLOCK }, { .index = MSR_SYSTEM_TIME } },
+    };
+    return has_kvmclock(kc) && KVM_CALL(kc->fd, KVM_GET_MSRS, list) == 2;
+}
+
+static void pull_kvmclock(KvmCpu *kc, X86State *s)
+{
+    MsrList list;
+
+    if (get_kvmclock(kc, &list)) {
+        s->pv_wall_clock = list.entry[0].data;
+        s->pv_system_time = list.entry[1].data;
+    }
+}
+
+/* Only what changed: a write makes the kernel write to guest memory. */
+static void push_kvmclock(KvmCpu *kc, const X86State *s)
+{
+    MsrList list;
+
+    if (get_kvmclock(kc, &list) && (list.entry[0].data != s->pv_wall_clock ||
+                                    list.entry[1].data != s->pv_system_time)) {
+        list.entry[0].data = s->pv_wall_clock;
+        list.entry[1].data = s->pv_system_time;
+        KVM_CALL(kc->fd, KVM_SET_MSRS, &list);
+    }
+}
+
+void kvm_clock_keep(KvmCpu *kc)
+{
+    struct kvm_clock_data clock = { 0 };
+
+    if (has_kvmclock(kc) && KVM_CALL(kc->kvm->vm, KVM_GET_CLOCK, &clock) == 0) {
+        kvm_x86(kc)->s.pv_clock = clock.clock;
+    }
+}
+
+void kvm_clock_give(KvmCpu *kc)
+{
+    struct kvm_clock_data clock = { .clock = kvm_x86(kc)->s.pv_clock };
+
+    if (has_kvmclock(kc) && clock.clock) {
+        KVM_CALL(kc->kvm->vm, KVM_SET_CLOCK, &clock);
+        KVM_CALL(kc->fd, KVM_KVMCLOCK_CTRL, 0); /* no lockup in the guest */
+    }
 }
 
 /* ---- events -------------------------------------------------------------------------------------- */
@@ -877,6 +970,7 @@ void kvm_pull(X86Cpu *c)
     pull_fpu(kc, s);
     pull_xcrs(kc, s);
     pull_msrs(kc, s);
+    pull_kvmclock(kc, s);
     pull_debugregs(kc, s);
     pull_events(kc, s, &ev);
     kvm_pull_tsc(kc);
@@ -903,6 +997,7 @@ void kvm_push(X86Cpu *c)
     push_fpu(kc, s);
     push_msrs(kc, s, 0);
     push_tsc(kc);
+    push_kvmclock(kc, s);
     push_lapic(kc);
     push_debugregs(kc, s);
     push_events(kc, s);

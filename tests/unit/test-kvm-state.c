@@ -5,7 +5,9 @@
 #include <pthread.h>
 #include "accel/kvm/kvm.h"
 #include "tests/lib/engine-vm.h"
+#include "target-x86/cpuid.h"
 #include "target-x86/seg.h"
+#include "util/bits.h"
 
 static Evm *vm_or_skip(void)
 {
@@ -209,11 +211,56 @@ static void test_breakpoint(void)
     evm_free(vm);
 }
 
+/* wrmsr of the time's address, then its page is read by us. */
+EVM_PROGRAM(kvmclock, "mov $0x4b564d01, %ecx\n"
+                      "mov $0x200001, %eax\n"
+                      "xor %edx, %edx\n"
+                      "wrmsr\n"
+                      "outb %al, $0x80\n"
+                      "hlt\n");
+
+/* The kernel fills the page; the clock stands still while we keep it. */
+static void test_kvmclock(void)
+{
+    Evm *vm = vm_or_skip();
+    KvmCpu *kc;
+    uint64_t kept;
+
+    if (!vm) {
+        return;
+    }
+    kc = kvm_cpu(vm->c);
+    vm->model->kvm_features = KVM_CPUID_CLOCK;
+    EVM_LOAD(vm, EVM_CODE, kvmclock);
+    g_assert_cmpint(evm_run(vm, 0), ==, EVM_HALT);
+    g_assert_cmphex(vm->c->s.pv_system_time, ==, EVM_DATA | 1);
+    g_assert_cmpuint(ld_le32(evm_ptr(vm, EVM_DATA)) & 1, ==, 0); /* version */
+    g_assert_cmpuint(ld_le32(evm_ptr(vm, EVM_DATA)), !=, 0);
+    g_assert_cmpuint(ld_le32(evm_ptr(vm, EVM_DATA + 24)), !=, 0); /* factor */
+
+    kvm_clock_keep(kc);
+    kept = vm->c->s.pv_clock;
+    g_assert_cmpuint(kept, !=, 0);
+    g_usleep(50000);
+    kvm_clock_give(kc);
+    kvm_clock_keep(kc);
+    g_assert_cmpuint(vm->c->s.pv_clock, >=, kept);
+    g_assert_cmpuint(vm->c->s.pv_clock - kept, <, 40000000);
+
+    /* A reset takes the page away from the kernel. */
+    evm_mode(vm, EVM_LONG64);
+    kvm_push(vm->c);
+    kvm_pull(vm->c);
+    g_assert_cmphex(vm->c->s.pv_system_time, ==, 0);
+    evm_free(vm);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/kvm/state/round-trip", test_round_trip);
     g_test_add_func("/kvm/state/injected", test_injected);
+    g_test_add_func("/kvm/state/kvmclock", test_kvmclock);
     g_test_add_func("/kvm/kick", test_kick);
     g_test_add_func("/kvm/breakpoint", test_breakpoint);
     return g_test_run();
