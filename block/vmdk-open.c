@@ -297,7 +297,7 @@ static bool check_kdmv(BlockNode *bn, const BlockNode *file, const uint8_t *h,
     uint64_t overhead;
 
     if (version > 3) {
-        error_setg(errp, "VMDK version %" PRIu32 " is not supported", version);
+        error_setg(errp, "Unsupported VMDK version %" PRIu32, version);
     } else if (version == 3 && !deflate && !bn->read_only &&
                !(bn->flags & BLOCK_NO_IO)) {
         /* version 3 says no more than that a change log may have to be kept */
@@ -599,6 +599,10 @@ bool vmdk_open(BlockNode *bn, KeyVal *options, GError **errp)
     uint8_t h[VMDK_HEADER];
     bool ok;
 
+    if (bn->file->size < 4) {
+        error_setg(errp, "File is too small, not a valid image");
+        return false;
+    }
     if (read_head(bn->file, h, errp) < 0) {
         return false;
     }
