@@ -5,7 +5,7 @@
  */
 #include "util/osdep.h"
 #include "monitor/event.h"
-#include "monitor/qmp.h"
+#include "monitor/qmp-cmds.h"
 
 #if CONFIG_JSON_C
 
@@ -74,6 +74,7 @@ static void put_value(json_object *data, const EventValue *v)
 {
     const char *key = v->key;
     json_object *to = descend(data, &key);
+    g_autofree char *path = NULL;
 
     switch (v->kind) {
     case EVENT_KIND_STR:
@@ -81,6 +82,10 @@ static void put_value(json_object *data, const EventValue *v)
         break;
     case EVENT_KIND_INT:
         js_int(to, key, v->i);
+        break;
+    case EVENT_KIND_PATH:
+        path = qom_path(v->dev);
+        js_str(to, key, path);
         break;
     default:
         js_bool(to, key, v->i != 0);

@@ -32,6 +32,8 @@ QmpFn qmp_query_chardev, qmp_query_chardev_backends, qmp_chardev_add,
     qmp_chardev_remove, qmp_chardev_send_break, qmp_ringbuf_read,
     qmp_ringbuf_write, qmp_getfd, qmp_closefd;
 
+/* qmp-net.c */
+QmpFn qmp_query_rx_filter, qmp_netdev_add, qmp_netdev_del, qmp_set_link;
 /* qmp-pci.c, qmp-migrate.c */
 QmpFn qmp_query_pci, qmp_migrate, qmp_migrate_cancel, qmp_migrate_incoming,
     qmp_query_migrate, qmp_query_migrate_capabilities,

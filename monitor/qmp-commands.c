@@ -119,6 +119,12 @@ const QmpCommand qmp_commands[] = {
     /* PCI */
     { "query-pci", "", "[PciInfo", "PCI functions", qmp_query_pci, 0 },
 
+    /* network */
+    { "query-rx-filter", "name?:s", "[RxFilterInfo", "which packets a card takes; asking makes NIC_RX_FILTER_CHANGED come again", qmp_query_rx_filter, 0 },
+    { "netdev_add", "id:s type:s *", "", "makes a back end, as -netdev", qmp_netdev_add, 0 },
+    { "netdev_del", "id:s", "", "removes one", qmp_netdev_del, 0 },
+    { "set_link", "name:s up:b", "", "plugs or unplugs the cable of a card or a back end", qmp_set_link, 0 },
+
     /* migration */
     { "balloon", "value:i", "", "asks the guest to have this many bytes of memory", qmp_balloon, 0 },
     { "query-balloon", "", "BalloonInfo", "what it has", qmp_query_balloon, 0 },

@@ -47,6 +47,9 @@ const QmpType qmp_types[] = {
     { "ChardevReturn", "pty?:s" },
     { "ChardevBackend", "type:s data?:Object" },
     { "DataFormat", "=e(utf8|base64)" },
+    /* network */
+    { "RxState", "=e(normal|none|all)" },
+    { "RxFilterInfo", "name:s promiscuous:b multicast:RxState unicast:RxState vlan:RxState broadcast-allowed:b multicast-overflow:b unicast-overflow:b main-mac:s vlan-table:[i unicast-table:[s multicast-table:[s" },
     /* PCI */
     { "PciInfo", "bus:i devices:[PciDeviceInfo" },
     { "PciDeviceInfo", "bus:i slot:i function:i class_info:PciDeviceClass id:PciDeviceId irq?:i irq_pin:i qdev_id:s regions:[PciMemoryRegion" },

@@ -16,20 +16,23 @@
 #include "util/osdep.h"
 
 typedef struct Machine Machine;
+typedef struct Device Device;
 
 typedef enum EventKind {
     EVENT_END,
     EVENT_KIND_STR,
     EVENT_KIND_INT,
     EVENT_KIND_BOOL,
+    EVENT_KIND_PATH,
 } EventKind;
 
 /* One member of the event's data. "info.type" is a member of a member. */
 typedef struct EventValue {
     const char *key;
     EventKind kind;
-    const char *s; /* NULL: the member is left out */
-    int64_t i;     /* also of EVENT_KIND_BOOL */
+    const char *s;     /* NULL: the member is left out */
+    int64_t i;         /* also of EVENT_KIND_BOOL */
+    const Device *dev; /* of EVENT_KIND_PATH */
 } EventValue;
 
 #define EVENT_STR(k, v) \
@@ -38,6 +41,10 @@ typedef struct EventValue {
     ((EventValue) { .key = (k), .kind = EVENT_KIND_INT, .i = (v) })
 #define EVENT_BOOL(k, v) \
     ((EventValue) { .key = (k), .kind = EVENT_KIND_BOOL, .i = (v) })
+
+/* Where clients find the device: "/machine/peripheral/net0". */
+#define EVENT_PATH(k, d) \
+    ((EventValue) { .key = (k), .kind = EVENT_KIND_PATH, .dev = (d) })
 
 /* @event with any number of values behind it. Strings need not outlive the
  * call. */

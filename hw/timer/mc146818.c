@@ -76,6 +76,7 @@ typedef struct Rtc {
     uint8_t index, index2;
     bool nmi_masked;
     int64_t offset_sec; /* guest clock minus host UTC */
+    int64_t base_sec;   /* what it was at power-on: -rtc base= */
     uint64_t offset_ns; /* below a second */
     uint8_t wday_shift; /* the guest's weekdays minus those of its dates */
     int64_t last_sec;   /* flags are worked out up to here */
@@ -204,7 +205,20 @@ static void rtc_to_cmos(Rtc *s, int64_t sec)
     s->cmos[RTC_CENTURY] = rtc_encode(s, d.year / 100);
 }
 
-/* The clock goes on from the time bytes. */
+/* -rtc base=: where the guest's clock stands at power-on. */
+static int64_t rtc_base_offset(const MachineConfig *cfg)
+{
+    int64_t offset = cfg->rtc_offset_sec;
+
+    if (cfg->rtc_local) {
+        g_autoptr(GDateTime) now = g_date_time_new_now_local();
+
+        offset += g_date_time_get_utc_offset(now) / 1000000;
+    }
+    return offset;
+}
+
+/* The clock goes on from the time bytes, which the guest wrote. */
 static void rtc_from_cmos(Rtc *s)
 {
     int year = rtc_decode(s, s->cmos[RTC_CENTURY]) * 100 +
@@ -213,6 +227,7 @@ static void rtc_from_cmos(Rtc *s)
                            rtc_decode(s, s->cmos[RTC_MDAY])) *
                   DAY;
     int wday = rtc_decode(s, s->cmos[RTC_WDAY]);
+    int64_t before = s->offset_sec;
 
     sec += rtc_decode_hour(s, s->cmos[RTC_HOUR]) * 3600 +
            rtc_decode(s, s->cmos[RTC_MIN]) * 60 +
@@ -220,6 +235,11 @@ static void rtc_from_cmos(Rtc *s)
     s->offset_sec += sec - rtc_now(s).sec;
     s->last_sec = sec;
     s->wday_shift = (wday + 6 + 7 - rtc_date(sec).wday) % 7;
+    if (s->offset_sec != before) {
+        machine_emit(s->dev.machine, "RTC_CHANGE",
+                     EVENT_INT("offset", s->offset_sec - s->base_sec),
+                     EVENT_PATH("qom-path", &s->dev));
+    }
 }
 
 /* ---- interrupts ---------------------------------------------------------- */
@@ -552,19 +572,6 @@ void mc146818_set_host_clock(Device *dev, int64_t (*now)(void *opaque),
     s->host_opaque = opaque;
 }
 
-/* -rtc base=: where the guest's clock stands at power-on. */
-static int64_t rtc_base_offset(const MachineConfig *cfg)
-{
-    int64_t offset = cfg->rtc_offset_sec;
-
-    if (cfg->rtc_local) {
-        g_autoptr(GDateTime) now = g_date_time_new_now_local();
-
-        offset += g_date_time_get_utc_offset(now) / 1000000;
-    }
-    return offset;
-}
-
 /* A reset leaves the time and the memory: there is a battery. */
 static void rtc_reset(Device *dev)
 {
@@ -605,6 +612,7 @@ static bool rtc_realize(Device *dev, GError **errp)
     }
     s->cmos[RTC_A] = A_DV_RUN | 6; /* 1024 Hz */
     s->cmos[RTC_B] = B_24H;
+    s->base_sec = s->offset_sec;
     timer_init(&s->timer, dev->machine->vclock, rtc_timer, s);
     region_init_io(&s->ports, "rtc", 4, &rtc_ops, s);
     as_map(dev->machine->io, 0x70, &s->ports, 0);

@@ -91,13 +91,23 @@ static void test_base(void)
     qtest_end(&q);
 }
 
+static void on_change(Machine *m, const char *event, const EventValue *values,
+                      void *opaque)
+{
+    g_assert_cmpstr(event, ==, "RTC_CHANGE");
+    g_assert_nonnull(event_value(values, "qom-path")->dev);
+    *(int64_t *)opaque = event_value(values, "offset")->i;
+}
+
 /* As Linux does it: SET, divider in reset, new time, and back. */
 static void test_set(void)
 {
     QTest q;
     unsigned a;
+    int64_t offset = 0;
 
     rtc_start(&q);
+    machine_watch(q.m, on_change, &offset);
     put(&q, 0x0b, 0x82);
     a = get(&q, 0x0a);
     put(&q, 0x0a, a | 0x70);
@@ -112,7 +122,9 @@ static void test_set(void)
     qtest_step(&q, 5 * NS_PER_SEC); /* it stands */
     check_time(&q, "19 99 12 31 01 12 45 30");
     put(&q, 0x0b, 0x02);
+    g_assert_cmpint(offset, ==, 0);
     put(&q, 0x0a, a);
+    g_assert_cmpint(offset, ==, 946644330 - (T0 + 5)); /* since 1970 */
     qtest_step(&q, NS_PER_SEC / 2 - 1000);
     g_assert_cmphex(get(&q, 0), ==, 0x30);
     qtest_step(&q, 2000); /* half a second after the divider started */
