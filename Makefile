@@ -113,7 +113,10 @@ ifneq ($(SAN),fuzz)
 TEST_BINS += $(FUZZ_BINS)
 endif
 
-check: all $(TEST_BINS) $(B)/tools/instructions-md $(B)/tools/monitor-md
+# They print pages of docs/ from tables.
+DOC_TOOLS := $(addprefix $(B)/tools/,instructions-md devices-md monitor-md)
+
+check: all $(TEST_BINS) $(DOC_TOOLS)
 	$(Q)tests/run-tests B=$(B) $(T)
 
 # The kernel for tests/boot/test-linux.sh, which skips where apt has none.
@@ -127,7 +130,7 @@ check-all: check lint
 	$(Q)$(MAKE) SAN=tsan check
 
 $(addprefix check-,$(GROUPS) fuzz boot img): check-%: all $(TEST_BINS) \
-    $(B)/tools/instructions-md $(B)/tools/monitor-md
+    $(DOC_TOOLS)
 	$(Q)tests/run-tests B=$(B) $*$(if $(T),/$(T))
 
 # ---- demo ----------------------------------------------------------------------
@@ -213,11 +216,13 @@ fuzz:
 	fi
 
 # Pages printed from tables; without BLESS=1 they are only compared.
-docs: $(B)/tools/instructions-md $(B)/tools/monitor-md
+docs: $(DOC_TOOLS)
 	$(Q)tools/monitor-docs $(B) $(if $(BLESS),bless)
-	$(Q)$< >$(B)/instructions.md
-	$(Q)$(if $(BLESS),cp $(B)/instructions.md docs/,cmp $(B)/instructions.md docs/instructions.md || \
-	    { echo "make docs BLESS=1 brings it up to date"; exit 1; })
+	$(Q)for page in instructions devices; do \
+	    $(B)/tools/$$page-md >$(B)/$$page.md && \
+	    $(if $(BLESS),cp $(B)/$$page.md docs/,cmp $(B)/$$page.md docs/$$page.md || \
+		{ echo "make docs BLESS=1 brings it up to date"; exit 1; }) || exit 1; \
+	done
 
 $(B)/tools/%: $(B)/obj/tools/%.o $(LIB)
 	@mkdir -p $(@D)
