@@ -421,6 +421,23 @@ static bool measure_data(BlockNode *in, uint64_t cluster, uint64_t *required,
     return true;
 }
 
+/* Of the stored bitmaps of @in, if all were copied. */
+static uint64_t bitmaps_size(BlockNode *in, uint64_t cluster)
+{
+    g_autoptr(GArray) list = in->drv->bitmaps->list(in, NULL);
+    uint64_t total = 0, directory = 0;
+
+    for (guint i = 0; list && i < list->len; i++) {
+        const BitmapInfo *b = &g_array_index(list, BitmapInfo, i);
+        uint64_t bits = round_to(in->size, b->granularity) / b->granularity;
+        uint64_t n = round_to(round_to(bits, 8) / 8, cluster) / cluster;
+
+        total += n * cluster + round_to(n * 8, cluster);
+        directory += round_to(24 + strlen(b->name), 8);
+    }
+    return total + round_to(directory, cluster);
+}
+
 bool qcow2_measure(KeyVal *opts, BlockNode *in, MeasureInfo *out, GError **errp)
 {
     CreateParams p = { 0 };
@@ -450,7 +467,8 @@ bool qcow2_measure(KeyVal *opts, BlockNode *in, MeasureInfo *out, GError **errp)
     out->fully_allocated = full_size(&p, virt);
     out->required = out->fully_allocated - virt + required;
     if (in && in->drv->bitmaps) {
-        out->has_bitmaps = true; /* none are copied unless asked for */
+        out->has_bitmaps = true;
+        out->bitmaps = bitmaps_size(in, p.cluster_size);
     }
     return true;
 }

@@ -553,10 +553,72 @@ void qcow2_crypto_close(Qcow2State *s)
     g_clear_pointer(&s->crypto, g_free);
 }
 
-InfoItem *qcow2_crypto_info(const Qcow2State *s)
+static void slot_info(InfoItem *list, const uint8_t *slot)
 {
-    InfoItem *d = info_new(INFO_DICT);
+    InfoItem *d = info_add(list, NULL, info_new(INFO_DICT));
+    bool active = ld_be32(slot) == LUKS_ACTIVE;
 
-    info_add_str(d, "format", s->h.crypt_method == CRYPT_AES ? "aes" : "luks");
+    info_add_bool(d, "active", active);
+    if (active) {
+        info_add_int(d, "iters", ld_be32(slot + 4));
+    }
+    info_add_int(d, "key-offset", (uint64_t)ld_be32(slot + 40) * SECTOR);
+    if (active) {
+        info_add_int(d, "stripes", ld_be32(slot + 44));
+    }
+}
+
+/* A text of the header, which need not end inside its field. */
+static char *header_text(const uint8_t *p, size_t size)
+{
+    g_autofree char *text = g_strndup((const char *)p, size);
+
+    return g_utf8_make_valid(text, -1);
+}
+
+/* What the LUKS header says; the key is not needed. */
+static void luks_info(InfoItem *d, const uint8_t *head)
+{
+    g_autofree char *mode = header_text(head + 40, 32);
+    g_autofree char *name = header_text(head + 8, 32);
+    g_autofree char *hash = header_text(head + 72, 32);
+    g_autofree char *uuid = header_text(head + 168, 40);
+    char *iv = strchr(mode, '-');
+    unsigned bits = ld_be32(head + 108) * 8;
+    g_autofree char *alg = NULL;
+    InfoItem *slots;
+
+    if (iv) {
+        *iv++ = 0;
+    }
+    alg = g_strdup_printf("%s-%u", name,
+                          strcmp(mode, "xts") == 0 ? bits / 2 : bits);
+    info_add_str(d, "ivgen-alg", iv ? iv : "");
+    info_add_str(d, "hash-alg", hash);
+    info_add_str(d, "cipher-alg", alg);
+    info_add_str(d, "uuid", uuid);
+    info_add_str(d, "format", "luks");
+    info_add_str(d, "cipher-mode", mode);
+    slots = info_add(d, "slots", info_new(INFO_LIST));
+    for (unsigned i = 0; i < LUKS_SLOTS; i++) {
+        slot_info(slots, head + LUKS_SLOT_AT + (size_t)i * LUKS_SLOT_SIZE);
+    }
+    info_add_int(d, "payload-offset", (uint64_t)ld_be32(head + 104) * SECTOR);
+    info_add_int(d, "master-key-iters", ld_be32(head + 164));
+}
+
+InfoItem *qcow2_crypto_info(BlockNode *bn)
+{
+    const Qcow2State *s = bn->s;
+    InfoItem *d = info_new(INFO_DICT);
+    uint8_t head[LUKS_HEADER];
+
+    if (s->h.crypt_method == CRYPT_LUKS && s->crypto_hdr.len >= LUKS_HEADER &&
+        block_pread(bn->file, s->crypto_hdr.off, head, sizeof(head)) == 0) {
+        luks_info(d, head);
+    } else {
+        info_add_str(d, "format",
+                     s->h.crypt_method == CRYPT_AES ? "aes" : "luks");
+    }
     return d;
 }

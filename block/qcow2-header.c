@@ -558,7 +558,7 @@ InfoItem *qcow2_specific(BlockNode *bn)
         }
     }
     if (s->h.crypt_method) {
-        info_add(d, "encrypt", qcow2_crypto_info(s));
+        info_add(d, "encrypt", qcow2_crypto_info(bn));
     }
     return d;
 }

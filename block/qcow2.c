@@ -611,6 +611,29 @@ static void map_to_extent(BlockNode *bn, uint64_t off, const Qcow2Map *m,
     }
 }
 
+/* More clusters are counted than the host has space for: their data are holes,
+ * which whoever asks may look for. As QEMU, with some slack. */
+static bool has_holes_below(BlockNode *bn)
+{
+    Qcow2State *s = bn->s;
+    uint64_t real = to_clusters(s, block_allocated(bn->file));
+    uint64_t n = to_clusters(s, bn->file->size);
+    uint64_t most = MAX(real * 10 / 9, real + 2), used = 0, count;
+
+    if (s->sparse) {
+        return s->sparse > 0;
+    }
+    s->sparse = -1;
+    for (uint64_t i = 0; i < n && used <= most && n > most; i++) {
+        if (qcow2_refcount(bn, i, false, &count) < 0) {
+            return false;
+        }
+        used += count != 0;
+    }
+    s->sparse = used > most ? 1 : -1;
+    return s->sparse > 0;
+}
+
 static int qcow2_map_request(BlockNode *bn, uint64_t off, uint64_t len,
                              unsigned flags, BlockExtent *out)
 {
@@ -628,6 +651,9 @@ static int qcow2_map_request(BlockNode *bn, uint64_t off, uint64_t len,
     ret = qcow2_map(bn, off, len, flags & MAP_NOWAIT, &m);
     if (ret == 0) {
         map_to_extent(bn, off, &m, out);
+        out->recurse = out->kind == EXTENT_DATA && out->has_offset &&
+                       !(flags & MAP_NOWAIT) && !s->data_file &&
+                       bn->read_only && has_holes_below(bn);
     }
     g_mutex_unlock(&s->lock);
     return ret;

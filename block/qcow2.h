@@ -153,6 +153,8 @@ typedef struct Qcow2State {
     bool unsynced;         /* something was written since the last fsync */
     bool discard_freed;    /* freed clusters are discarded in the file */
     bool flush_failed;     /* and the caller was told */
+    int sparse;            /* preallocated by its tables alone: 1, no: -1, not
+                           looked at: 0 */
     bool broken;           /* metadata contradicts itself: no more writes */
 
     Qcow2Snapshot *snapshots; /* h.nb_snapshots of them */
@@ -407,7 +409,7 @@ bool qcow2_crypto_create(BlockNode *file, uint64_t off, const char *secret,
 /* In place; @off: the guest's for AES, the host's for LUKS. Any thread. */
 int qcow2_crypto_run(const Qcow2State *s, bool encrypt, uint64_t guest,
                      uint64_t host, void *buf, size_t len);
-InfoItem *qcow2_crypto_info(const Qcow2State *s);
+InfoItem *qcow2_crypto_info(BlockNode *bn);
 
 /* ---- qcow2-bitmap.c -------------------------------------------------------------------- */
 

@@ -76,3 +76,21 @@ for c in "info --output=json" info check "check --output=json" \
         diff -u want got || { echo "$c $f"; exit 1; }
     done
 done
+
+# What info, measure and map tell of images of QEMU's making is what QEMU tells.
+rm -f ./*.qcow2
+"$QEMU_IMG" create -q -f qcow2 --object secret,id=s,data=abc123 \
+    -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 l.qcow2 8M
+"$QEMU_IMG" create -q -f qcow2 bm.qcow2 1G
+"$QEMU_IMG" bitmap --add bm.qcow2 b0
+"$QEMU_IMG" bitmap --add -g 512 bm.qcow2 b1
+"$QEMU_IMG" create -q -f qcow2 -o preallocation=metadata pm.qcow2 16M
+for t in "$IMG" "$QEMU_IMG"; do
+    for o in human json; do
+        "$t" info --output=$o l.qcow2
+        "$t" info --output=$o bm.qcow2
+        "$t" measure --output=$o -O qcow2 bm.qcow2
+        "$t" map --output=$o pm.qcow2
+    done >"told-by-$(basename "$t")" 2>&1
+done
+diff -u told-by-qemu-img told-by-rhea-img
