@@ -22,6 +22,14 @@ typedef enum CpuExit {
     CPU_EXIT_FAILED, /* logged; the VM goes to RUN_INTERNAL_ERROR */
 } CpuExit;
 
+/* A debugger's watchpoint on linear addresses. */
+typedef struct CpuWatch {
+    uint64_t addr, len;
+    bool read, write; /* what stops */
+} CpuWatch;
+
+enum { CPU_WATCH_MAX = 16 };
+
 typedef struct AccelOps {
     const char *name;
     const char *desc;
@@ -50,6 +58,9 @@ typedef struct AccelOps {
     void (*dirty_sync)(Accel *accel, Region *ram, unsigned long *bitmap);
     bool (*set_debug)(X86Cpu *cpu, const hwaddr *breakpoints, unsigned n,
                       bool single_step);
+    /* Stops behind the instruction that touches one; cpu->watch_hit says which.
+     * vCPU paused. False: more than CPU_WATCH_MAX. */
+    bool (*set_watch)(X86Cpu *cpu, const CpuWatch *watch, unsigned n);
     /* Guest-linear to guest-physical for debuggers; no side effects. */
     bool (*translate)(X86Cpu *cpu, uint64_t lin, hwaddr *phys);
 } AccelOps;

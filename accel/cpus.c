@@ -232,6 +232,7 @@ static void cpu_handle_exit(X86Cpu *cpu, CpuExit exit)
         }
         break;
     case CPU_EXIT_DEBUG:
+        __atomic_store_n(&m->debug_cpu, cpu, __ATOMIC_RELEASE);
         machine_request_stop(m, RUN_DEBUG);
         break;
     case CPU_EXIT_TRIPLE_FAULT:

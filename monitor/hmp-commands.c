@@ -21,6 +21,7 @@ const HmpCommand hmp_commands[] = {
     { "cont|c", "", "", "let the processors run on", hmp_cont, NULL },
     { "system_reset", "", "", "reset the machine", hmp_system_reset, NULL },
     { "system_powerdown", "", "", "press the power button", hmp_system_powerdown, NULL },
+    { "gdbserver", "device?:s", "[device]", "wait for gdb on tcp::1234 or another character device (none: no more)", hmp_gdbserver, NULL },
     { "nmi", "", "", "send a non-maskable interrupt to every processor", hmp_nmi, NULL },
     { "quit|q", "", "", "end the emulator", hmp_quit, NULL },
 

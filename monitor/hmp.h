@@ -118,4 +118,7 @@ void hmp_info_migrate(Monitor *mon, const Args *args);
 void hmp_balloon(Monitor *mon, const Args *args);
 void hmp_info_balloon(Monitor *mon, const Args *args);
 
+/* hmp-gdb.c */
+void hmp_gdbserver(Monitor *mon, const Args *args);
+
 #endif

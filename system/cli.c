@@ -13,6 +13,7 @@
 #include "util/error.h"
 #include "util/keyval.h"
 #include "util/log.h"
+#include "monitor/gdbstub.h"
 #include "system/migrate.h"
 #include "system/snapshot.h"
 #include "system/snapshot-stream.h"
@@ -109,6 +110,7 @@ OPT_STRING(kernel, cfg.kernel)
 OPT_STRING(initrd, cfg.initrd)
 OPT_STRING(append, cfg.append)
 OPT_STRING(loadvm, loadvm)
+OPT_STRING(gdb, gdb)
 OPT_STRING(incoming, incoming)
 OPT_STRING(debugcon, debugcon)
 #undef OPT_STRING
@@ -433,6 +435,12 @@ OPT_FN(monitor)
     return true;
 }
 
+OPT_FN(gdb_default)
+{
+    cli_set_string(&cli->gdb, "tcp::1234");
+    return true;
+}
+
 OPT_FN(qmp)
 {
     add_port(cli->monitors, arg, MON_QMP, false);
@@ -600,6 +608,7 @@ void cli_free(Cli *cli)
     g_free(cli->accel_options);
     g_free(cli->debugcon);
     g_free(cli->loadvm);
+    g_free(cli->gdb);
     g_free(cli->incoming);
     cli_process_free(cli->process);
     g_free(cli->process_name);
@@ -922,6 +931,9 @@ static bool build_all(Machine *m, Cli *cli, GError **errp)
     cli_check_globals(m);
     net_warn_unconnected(m->netdevs);
     machine_reset(m);
+    if (cli->gdb && !gdbstub_open(m, cli->gdb, errp)) {
+        return false;
+    }
     if (cli->incoming &&
         !migrate_listen(m, cli->incoming, !m->cfg.start_paused, errp)) {
         return false;
@@ -973,6 +985,7 @@ void cli_teardown(Machine *m)
         cpus_pause(m);
     }
     monitors_close(m);
+    gdbstub_close(m);
     while (m->devices->len) {
         device_free(g_ptr_array_index(m->devices, m->devices->len - 1));
     }

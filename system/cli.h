@@ -21,7 +21,7 @@ struct Cli {
     GPtrArray *nics;               /* of cli-net.c; may be NULL */
     GPtrArray *drives;             /* of cli-drive.c; may be NULL */
     GPtrArray *serials, *monitors; /* of CliPort */
-    char *debugcon, *loadvm, *incoming;
+    char *debugcon, *loadvm, *incoming, *gdb;
     CliProcess *process; /* of cli-process.c */
     char *process_name;  /* -name process= */
     char *mem_path;

@@ -126,9 +126,11 @@ struct Machine {
     int exit_code;
     ResetCause reset_cause; /* of the last reset */
     void *board;            /* what build() wants to find again in reset() */
-    void *requests;         /* of machine.c */
-    void *migration;        /* of migrate.c */
-    void *snapshot;         /* the SnapImage that RAM lies over, or NULL */
+    X86Cpu *debug_cpu; /* atomic: who came to a breakpoint; see gdbstub.c */
+    void *requests;    /* of machine.c */
+    void *gdb;         /* of gdbstub.c */
+    void *migration;   /* of migrate.c */
+    void *snapshot;    /* the SnapImage that RAM lies over, or NULL */
     /* Set by cpus_create(), called by machine.c from the main loop: start, stop
      * and reset the vCPUs. NULL in device tests. */
     void (*cpus_pause)(Machine *m);

@@ -292,8 +292,10 @@ struct X86Cpu { /* first member of the accelerator's own struct */
     /* NULL, or what XSAVE and XRSTOR move for a guest that has AVX-512 from the
      * engine around this one; nothing here computes with it. */
     uint8_t *ext;
-    uint64_t ext_bv; /* which components are not in their initial state */
-    uint64_t tsc_hz; /* 0: X86_TSC_HZ; else of the host's processor */
+    uint64_t ext_bv;    /* which components are not in their initial state */
+    uint64_t tsc_hz;    /* 0: X86_TSC_HZ; else of the host's processor */
+    unsigned watch_hit; /* CPU_EXIT_DEBUG: 1 + number of a debugger's
+                         * watchpoint, or 0 */
     Machine *machine;
     const CpuModel *model;   /* what CPUID says, resolved */
     void *thread;            /* of accel/cpus.c */

@@ -438,7 +438,7 @@ static bool kvm_enter(KvmCpu *kc, CpuExit *exit)
 /* Address line 20 is not KVM's; nor are more than four breakpoints. */
 static bool kvm_must_be_soft(const KvmCpu *kc)
 {
-    return kc->tcg.cpu.s.a20_masked || kc->soft_debug;
+    return kc->tcg.cpu.s.a20_masked || kc->soft_debug || kc->tcg.n_watch;
 }
 
 static bool kvm_step(KvmCpu *kc, CpuExit *exit)
@@ -529,6 +529,12 @@ static bool kvm_set_debug(X86Cpu *c, const hwaddr *breakpoints, unsigned n,
     }
     kc->debugging = d.control && !kc->soft_debug;
     return true;
+}
+
+/* Watchpoints are the software CPU's: KVM has four registers for all. */
+static bool kvm_set_watch(X86Cpu *c, const CpuWatch *watch, unsigned n)
+{
+    return tcg_accel.set_watch(c, watch, n);
 }
 
 static bool kvm_translate(X86Cpu *c, uint64_t lin, hwaddr *phys)
@@ -777,5 +783,6 @@ const AccelOps kvm_accel = {
     .ram_written = kvm_ram_written,
     .dirty_sync = kvm_memory_dirty_sync,
     .set_debug = kvm_set_debug,
+    .set_watch = kvm_set_watch,
     .translate = kvm_translate,
 };

@@ -43,6 +43,14 @@ static void access_watch(TcgCpu *tc, uint64_t lin, uint64_t len, bool write)
             tc->dr6_hit |= UINT64_C(1) << i;
         }
     }
+    for (unsigned i = 0; i < tc->n_watch; i++) {
+        const CpuWatch *w = &tc->watch[i];
+
+        if ((write ? w->write : w->read) && lin < w->addr + w->len &&
+            w->addr < lin + len) {
+            tc->cpu.watch_hit = i + 1;
+        }
+    }
 }
 
 static void access_watch_io(TcgCpu *tc, uint16_t port, unsigned len)

@@ -438,7 +438,8 @@ static bool tcg_exec_watched(TcgCpu *tc)
 {
     X86Cpu *c = &tc->cpu;
     bool inside = false, step = tc->single_step || c->mode.slow ||
-                                c->s.irq_shadow || c->s.ss_shadow;
+                                c->s.irq_shadow || c->s.ss_shadow ||
+                                tc->n_watch;
     Tb *tb;
 
     if (tc->n_breakpoints) {
@@ -455,7 +456,7 @@ static bool tcg_exec_watched(TcgCpu *tc)
     }
     if (step || inside) {
         tcg_step(tc);
-        return tc->single_step;
+        return tc->single_step || c->watch_hit;
     }
     tb = tb_find(tc);
     if (log_enabled(LOG_EXEC | LOG_CPU)) {
@@ -472,7 +473,7 @@ static bool tcg_watched(const TcgCpu *tc)
     const X86Cpu *c = &tc->cpu;
 
     return c->mode.slow || c->s.irq_shadow || c->s.ss_shadow ||
-           tc->n_breakpoints || tc->single_step ||
+           tc->n_breakpoints || tc->single_step || tc->n_watch ||
            log_enabled(LOG_EXEC | LOG_CPU);
 }
 
@@ -513,7 +514,7 @@ static bool tcg_unwound(TcgCpu *tc, int how)
             tc->fault_waits = true;
         }
     }
-    return stepping && tc->single_step;
+    return stepping && (tc->single_step || c->watch_hit);
 }
 
 /*
@@ -569,6 +570,7 @@ static CpuExit tcg_run(X86Cpu *c)
     CpuExit exit;
 
     c->insn = c->unwound = NULL;
+    c->watch_hit = 0;
     c->lazy.op = FLAGS_EXACT;
     tcg_sync(tc);
     exit = tcg_loop(tc);
@@ -592,6 +594,23 @@ static bool tcg_set_debug(X86Cpu *c, const hwaddr *breakpoints, unsigned n,
     }
     tc->n_breakpoints = n;
     tc->single_step = single_step;
+    return true;
+}
+
+static bool tcg_set_watch(X86Cpu *c, const CpuWatch *watch, unsigned n)
+{
+    TcgCpu *tc = tcg_cpu(c);
+
+    if (n > CPU_WATCH_MAX) {
+        return false;
+    }
+    if (n || tc->n_watch) {
+        tlb_flush(c, true);
+    }
+    if (n) {
+        memcpy(tc->watch, watch, n * sizeof(*watch));
+    }
+    tc->n_watch = n;
     return true;
 }
 
@@ -793,5 +812,6 @@ const AccelOps tcg_accel = {
     .map_changed = tcg_map_changed,
     .ram_written = tcg_ram_written,
     .set_debug = tcg_set_debug,
+    .set_watch = tcg_set_watch,
     .translate = tcg_translate,
 };

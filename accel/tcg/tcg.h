@@ -176,6 +176,8 @@ struct TcgCpu {
     uint64_t breakpoint[BREAKPOINTS_MAX];
     unsigned n_breakpoints;
     bool single_step;
+    CpuWatch watch[CPU_WATCH_MAX];
+    unsigned n_watch;
     uint64_t step_over; /* rip of the breakpoint just reported */
     bool have_step_over;
     uint64_t dr[8];   /* DR0-3 and DR7 that the TLB knows */

@@ -156,6 +156,14 @@ static unsigned tlb_bloom(uint64_t page, unsigned bits)
 /* A data breakpoint lies in the page of @lin. */
 static bool tlb_watched(const TcgCpu *tc, uint64_t lin)
 {
+    for (unsigned i = 0; i < tc->n_watch; i++) {
+        const CpuWatch *w = &tc->watch[i];
+
+        if ((w->addr & PAGE_MASK) <= lin &&
+            lin <= ((w->addr + w->len - 1) | ~PAGE_MASK)) {
+            return true;
+        }
+    }
     if (!(tc->dr[7] & 0xff)) {
         return false;
     }

@@ -4,7 +4,7 @@
 BOOT_OUT := $(B)/tests/boot
 BOOT_GUESTS := $(addprefix $(BOOT_OUT)/,hi16.bin add.bin elf32.elf long.bin \
 	long.elf mb1-32.elf mb1-64.elf mb1-kludge.bin mb2-32.elf mb2-64.elf \
-	pvh.elf smp.bin ends.bin)
+	pvh.elf smp.bin ends.bin modes.elf modes.bin)
 
 BOOT_AS = @mkdir -p $(@D) && echo "  AS   $@" &&
 BOOT_LD32 = ld -m elf_i386 -nostdlib -z noexecstack --no-warn-rwx-segments
@@ -21,6 +21,11 @@ $(BOOT_OUT)/mb1-kludge.o: tests/boot/mb1.S tests/boot/guest.h
 
 $(BOOT_OUT)/hi16.bin $(BOOT_OUT)/add.bin: $(BOOT_OUT)/%.bin: $(BOOT_OUT)/%-32.o
 	$(Q)$(BOOT_LD32) -Ttext=0x1000 --oformat binary -o $@ $<
+# The ELF has the symbols, the binary is what runs.
+$(BOOT_OUT)/modes.elf: $(BOOT_OUT)/modes-64.o
+	$(Q)$(BOOT_LD64) -Ttext=0x7c00 -o $@ $<
+$(BOOT_OUT)/modes.bin: $(BOOT_OUT)/modes-64.o
+	$(Q)$(BOOT_LD64) -Ttext=0x7c00 --oformat binary -o $@ $<
 $(BOOT_OUT)/smp.bin $(BOOT_OUT)/ends.bin $(BOOT_OUT)/mb1-kludge.bin: \
 		tests/boot/at-1m.lds
 $(BOOT_OUT)/smp.bin $(BOOT_OUT)/ends.bin: $(BOOT_OUT)/%.bin: $(BOOT_OUT)/%-32.o

@@ -1,0 +1,99 @@
+#!/bin/sh
+# A real gdb at the stub: breakpoints, steps from real to long mode, a
+# watchpoint, registers, memory, the monitor; under each engine.
+. tests/boot/lib.sh
+
+if ! command -v gdb >/dev/null; then
+    echo "1..0 # SKIP gdb is not installed"
+    exit 0
+fi
+
+cat >"$TMP/commands" <<EOF
+set confirm off
+set pagination off
+set architecture i386:x86-64
+file $G/modes.elf
+target remote $TMP/gdb
+info registers rip
+break to32
+continue
+stepi
+info registers rip cs
+x/i \$pc
+hbreak to64
+continue
+stepi
+info registers rip efer
+watch *(long*)&counter
+continue
+print/x *(long*)&counter
+bt 1
+finish
+monitor info status
+delete
+break done
+continue
+print/x *(long*)&counter
+print/x \$rax
+set \$rax = 5
+set *(int*)0x9000 = 0x12345678
+print/x \$rax
+print/x *(int*)0x9000
+info threads
+rwatch *(long*)&counter
+info registers mxcsr
+detach
+EOF
+
+session() # engine
+{
+    timeout 60 "$RHEA" -accel $1 -display none -S \
+        -flat file=$G/modes.bin,addr=0x7c00,mode=real \
+        -gdb unix:"$TMP/gdb" >"$TMP/log" 2>&1 &
+    i=0
+    while [ ! -S "$TMP/gdb" ] && [ $i -lt 100 ]; do
+        i=$((i + 1))
+        sleep 0.1
+    done
+    timeout 50 gdb -nx -batch -x "$TMP/commands" >"$TMP/gdb.out" 2>&1
+    wait $! || true
+    rm -f "$TMP/gdb"
+}
+
+saw() # name text
+{
+    test_no=$((test_no + 1))
+    if grep -qF -- "$2" "$TMP/gdb.out"; then
+        echo "ok $test_no $1"
+    else
+        echo "not ok $test_no $1"
+        echo "# no '$2' in what gdb said:"
+        sed 's/^/#   /' "$TMP/gdb.out" "$TMP/log"
+        failed=$((failed + 1))
+    fi
+}
+
+for engine in tcg kvm; do
+    if [ $engine = kvm ] && ! "$RHEA" -accel help | grep -q 'kvm.*usable: yes'; then
+        continue
+    fi
+    session $engine
+    saw "$engine: stops at the start" "0x0000000000007c00 in _start ()"
+    saw "$engine: a breakpoint in real mode" "in to32 ()"
+    saw "$engine: a step into protected mode" "in in32 ()"
+    saw "$engine: code there" "<in32>:	mov    \$0x10,%ax"
+    saw "$engine: a breakpoint in protected mode" "in to64 ()"
+    saw "$engine: a step into long mode" "in in64 ()"
+    saw "$engine: EFER" "efer           0x500 "
+    saw "$engine: a watchpoint" "Old value = 64"
+    saw "$engine: ... and its new value" "New value = 65"
+    saw "$engine: a backtrace" "#0  0x0000000000007ca5 in counted ()"
+    saw "$engine: the monitor" "VM status: paused (debug)"
+    saw "$engine: memory" "0x43"
+    saw "$engine: a register" "0x1122334455667788"
+    saw "$engine: a register that was set" " = 0x5"
+    saw "$engine: memory that was set" " = 0x12345678"
+    saw "$engine: threads" "CPU#0 [running]"
+    saw "$engine: detaches" "detached]"
+done
+finish
