@@ -10,6 +10,8 @@
 
 static const MachineClass evm_class = { .name = "engine test", .max_cpus = 8 };
 
+#define EVM_OPTIONS "kvm,turns=off" /* what KVM can do, it does */
+
 enum { STUB_SIZE = 16, PTE = 0x7 };
 
 void *evm_ptr(Evm *vm, hwaddr addr)
@@ -185,10 +187,11 @@ Evm *evm_new(EvmMode mode)
 }
 
 /* The machine, without processors. NULL: there is no such engine here. */
-static Evm *evm_machine(const char *engine)
+static Evm *evm_machine(const char *engine, const char *text,
+                        const MachineClass *cls)
 {
     const AccelOps *ops = accel_find(engine);
-    g_autoptr(KeyVal) options = NULL; /* what KVM can do, it does */
+    g_autoptr(KeyVal) options = NULL;
     Evm *vm;
     GError *err = NULL;
 
@@ -197,10 +200,10 @@ static Evm *evm_machine(const char *engine)
     }
     vm = g_new0(Evm, 1);
 
-    vm->m = machine_new(&evm_class, clock_new_manual());
+    vm->m = machine_new(cls ? cls : &evm_class, clock_new_manual());
     g_assert_true(region_init_ram(&vm->ram, "ram", EVM_RAM, &err));
     as_map(vm->m->mem, 0, &vm->ram, 0);
-    options = keyval_parse("kvm,turns=off", "accel", &err);
+    options = keyval_parse(text, "accel", &err);
     g_assert_true(accel_open(vm->m, engine, options, &err));
     vm->m->cpu_model = vm->model = cpu_model_new("max", &vm->m->cfg, &err);
     g_assert_no_error(err);
@@ -219,7 +222,7 @@ static void evm_on_halt(X86Cpu *c)
 
 Evm *evm_new_smp(EvmMode mode, unsigned ncpus)
 {
-    Evm *vm = evm_machine("tcg");
+    Evm *vm = evm_machine("tcg", EVM_OPTIONS, NULL);
     GError *err = NULL;
 
     vm->smp = true;
@@ -251,8 +254,14 @@ bool evm_run_all(Evm *vm, unsigned seconds)
 
 Evm *evm_new_on(EvmMode mode, const char *engine)
 {
+    return evm_new_with(mode, engine, EVM_OPTIONS, NULL);
+}
+
+Evm *evm_new_with(EvmMode mode, const char *engine, const char *options,
+                  const MachineClass *cls)
+{
     const AccelOps *ops = accel_find(engine);
-    Evm *vm = evm_machine(engine);
+    Evm *vm = evm_machine(engine, options, cls);
     GError *err = NULL;
 
     if (!vm) {

@@ -43,6 +43,10 @@ Evm *evm_new_smp(EvmMode mode, unsigned ncpus);
 bool evm_run_all(Evm *vm, unsigned seconds);
 /* Of one engine, or NULL if this host has it not. */
 Evm *evm_new_on(EvmMode mode, const char *engine);
+/* The same with the accelerator's @options ("kvm,kernel-irqchip=on") and, if not
+ * NULL, a machine class for it to look at. */
+Evm *evm_new_with(EvmMode mode, const char *engine, const char *options,
+                  const MachineClass *cls);
 /* One instruction: CPU_EXIT_DEBUG, or what else came of it. */
 CpuExit evm_single_step(Evm *vm);
 /* The software CPU executes, whose instructions can be counted. */

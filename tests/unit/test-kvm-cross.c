@@ -1,0 +1,435 @@
+/*
+ * One machine, two engines: what one saves the other loads and goes on with,
+ * the processor as well as the interrupt controllers, whoever has them; a
+ * debugger's steps and breakpoints show the same. Skipped without KVM.
+ */
+#include "util/osdep.h"
+#include <sys/eventfd.h>
+#include "accel/kvm/kvm.h"
+#include "hw/intc/apic.h"
+#include "hw/intc/i8259.h"
+#include "hw/intc/ioapic.h"
+#include "hw/timer/i8254.h"
+#include "tests/lib/engine-vm.h"
+
+static bool no_kvm(void)
+{
+    if (!kvm_accel.available(NULL)) {
+        g_test_skip("no KVM here");
+        return true;
+    }
+    return false;
+}
+
+/* ---- the processor --------------------------------------------------------------- */
+
+/* clang-format off */
+EVM_PROGRAM(sums,
+    "mov $0x200000, %rbx\n"
+    "mov $40, %ecx\n"
+    "fninit\n"
+    "fldz\n"
+    "fld1\n"
+    "mov $3, %eax\n"
+    "cvtsi2sd %eax, %xmm0\n"
+    "movapd %xmm0, %xmm1\n"
+    "1: faddp\n"
+    "fld1\n"
+    "mulsd %xmm0, %xmm1\n"
+    "movsd %xmm1, (%rbx,%rcx,8)\n"
+    "add %rcx, %rax\n"
+    "rol $7, %rax\n"
+    "push %rax\n"
+    "loop 1b\n"
+    "fstpl (%rbx)\n"
+    "fstpl 8(%rbx)\n"
+    "hlt\n");
+/* clang-format on */
+
+static void move(Evm *from, Evm *to)
+{
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    g_autoptr(GError) err = NULL;
+    size_t at = 0;
+
+    cpu_state(from->c);
+    memcpy(evm_ptr(to, 0), evm_ptr(from, 0), EVM_RAM);
+    g_assert_true(vmstate_save(bytes, &vmstate_x86, from->c, &err));
+    cpu_state(to->c);
+    g_assert_true(vmstate_load(bytes, &at, &vmstate_x86, to->c, &err));
+    g_assert_no_error(err);
+    cpu_raise(to->c, CPU_FLUSH);
+}
+
+/* To and fro, every few instructions. */
+static void test_processor(void)
+{
+    Evm *vm[2], *plain;
+    const uint64_t end = EVM_CODE + (evm_sums_end - evm_sums);
+    unsigned at = 0, moves = 0;
+
+    if (no_kvm()) {
+        return;
+    }
+    vm[0] = evm_new_on(EVM_LONG64, "tcg");
+    vm[1] = evm_new_on(EVM_LONG64, "kvm");
+    plain = evm_new_on(EVM_LONG64, "tcg");
+    EVM_LOAD(plain, EVM_CODE, sums);
+    g_assert_cmpint(evm_run(plain, 0), ==, EVM_HALT);
+    EVM_LOAD(vm[0], EVM_CODE, sums);
+    vm[0]->c->s.gpr[R_RDX] = plain->c->s.gpr[R_RDX];
+    while (vm[at]->c->s.rip != end) { /* behind HLT */
+        for (unsigned i = 0; i < 17 && vm[at]->c->s.rip != end; i++) {
+            evm_single_step(vm[at]);
+        }
+        move(vm[at], vm[!at]);
+        at = !at;
+        moves++;
+        g_assert_cmpuint(moves, <, 100);
+    }
+    g_assert_cmpuint(moves, >, 10);
+    g_assert_cmpmem(plain->c->s.gpr, sizeof(plain->c->s.gpr), vm[at]->c->s.gpr,
+                    sizeof(plain->c->s.gpr));
+    g_assert_cmpmem(plain->c->s.vec, sizeof(plain->c->s.vec), vm[at]->c->s.vec,
+                    sizeof(plain->c->s.vec));
+    g_assert_cmphex(plain->c->s.rip, ==, vm[at]->c->s.rip);
+    g_assert_cmpmem(evm_ptr(plain, EVM_DATA), 8192, evm_ptr(vm[at], EVM_DATA),
+                    8192);
+    evm_free(plain);
+    evm_free(vm[0]);
+    evm_free(vm[1]);
+}
+
+/* A guest that has measured its TSC finds it at the same rate. */
+static void test_tsc(void)
+{
+    Evm *kvm, *tcg;
+
+    if (no_kvm()) {
+        return;
+    }
+    kvm = evm_new_on(EVM_LONG64, "kvm");
+    tcg = evm_new_on(EVM_LONG64, "tcg");
+    kvm_push(kvm->c);
+    kvm->c->state_in_accel = true;
+    move(kvm, tcg);
+    g_assert_cmpuint(x86_tsc_hz(tcg->c), ==, x86_tsc_hz(kvm->c));
+    g_assert_cmpuint(x86_tsc(tcg->c), ==, x86_tsc(kvm->c));
+    evm_free(kvm);
+    evm_free(tcg);
+}
+
+/* ---- debugging ----------------------------------------------------------------------- */
+
+/* "b" and the address of each breakpoint, "s" and that of each step. */
+static char *debug_trace(const char *engine)
+{
+    Evm *vm = evm_new_on(EVM_LONG64, engine);
+    const AccelOps *ops = vm->m->accel->ops;
+    hwaddr at[] = { EVM_CODE + 35, EVM_CODE + 0x100 };
+    GString *out = g_string_new(NULL);
+
+    EVM_LOAD(vm, EVM_CODE, sums);
+    for (unsigned i = 0; i < 6; i++) {
+        CpuExit exit;
+
+        g_assert_true(ops->set_debug(vm->c, at, 2, false));
+        do {
+            exit = ops->run(vm->c);
+        } while (exit == CPU_EXIT_KICKED);
+        g_string_append_printf(out, "b%d:%" PRIx64 ",%" PRIx64 " ", exit,
+                               cpu_state(vm->c)->rip, vm->c->s.gpr[R_RCX]);
+        g_assert_true(ops->set_debug(vm->c, NULL, 0, false));
+        for (unsigned j = 0; j < 3; j++) {
+            exit = evm_single_step(vm);
+            g_string_append_printf(out, "s%d:%" PRIx64 " ", exit, vm->c->s.rip);
+        }
+    }
+    evm_mode(vm, EVM_LONG64); /* reset, in the middle of it */
+    g_assert_cmpint(evm_run(vm, 0), ==, EVM_HALT);
+    g_string_append_printf(out, "end %" PRIx64, vm->c->s.rip);
+    evm_free(vm);
+    return g_string_free(out, false);
+}
+
+static void test_debug(void)
+{
+    g_autofree char *tcg = NULL, *kvm = NULL;
+
+    if (no_kvm()) {
+        return;
+    }
+    tcg = debug_trace("tcg");
+    kvm = debug_trace("kvm");
+    g_assert_cmpstr(tcg, ==, kvm);
+}
+
+/* ---- the interrupt controllers ---------------------------------------------------------- */
+
+static const MachineClass chips_class = { .name = "chips",
+                                          .max_cpus = 1,
+                                          .irqchip = true };
+
+enum { APIC, PIC, IOAPIC, PIT, CHIPS };
+
+typedef struct Board {
+    Evm *vm;
+    Device *dev[CHIPS];
+} Board;
+
+static void board_make(Board *b, const char *engine, const char *options)
+{
+    static const DeviceClass *const cls[CHIPS] = { &apic_class, &i8259_class,
+                                                   &ioapic_class,
+                                                   &i8254_class };
+    g_autoptr(GError) err = NULL;
+
+    b->vm = evm_new_with(EVM_LONG64, engine, options, &chips_class);
+    for (unsigned i = 0; i < CHIPS; i++) {
+        b->dev[i] = device_new_class(b->vm->m, cls[i], NULL);
+        if (i == APIC) {
+            apic_attach(b->dev[i], b->vm->c);
+        }
+        g_assert_true(device_realize(b->dev[i], &err));
+        g_assert_no_error(err);
+    }
+    for (unsigned i = 0; i < CHIPS; i++) {
+        cls[i]->reset(b->dev[i]);
+    }
+}
+
+static void board_free(Board *b)
+{
+    for (unsigned i = CHIPS; i-- > 0;) {
+        device_free(b->dev[i]);
+    }
+    evm_free(b->vm);
+}
+
+static char *board_dump(Board *b)
+{
+    GString *out = g_string_new(NULL);
+    char *tick;
+
+    apic_dump(b->vm->c, out);
+    i8259_dump(b->dev[PIC], out);
+    ioapic_dump(b->dev[IOAPIC], out);
+    tick = strstr(out->str, "pic0: irr=01");
+    if (tick) { /* a kernel's 8254 has begun to tick, our clock stands */
+        tick[strlen("pic0: irr=0")] = '0';
+    }
+    return g_string_free(out, false);
+}
+
+/* clang-format off */
+#define OUT(port, value) "mov $" #value ", %al\nout %al, $" #port "\n"
+#define MMIO(addr, value) "mov $" #addr ", %ebx\nmovl $" #value ", (%rbx)\n"
+EVM_PROGRAM(setup,
+    OUT(0x20, 0x11) OUT(0x21, 0x30) OUT(0x21, 4) OUT(0x21, 1) OUT(0x21, 0xfb)
+    OUT(0xa0, 0x11) OUT(0xa1, 0x38) OUT(0xa1, 2) OUT(0xa1, 3) OUT(0xa1, 0x7e)
+    OUT(0x43, 0xb4) OUT(0x42, 0x34) OUT(0x42, 0x12)
+    MMIO(0xfec00000, 0x18) MMIO(0xfec00010, 0x8941)
+    MMIO(0xfec00000, 0x19) MMIO(0xfec00010, 0x01000000)
+    MMIO(0xfec00000, 0x1e) MMIO(0xfec00010, 0x00059)
+    MMIO(0xfee000f0, 0x1ff) MMIO(0xfee000d0, 0x01000000)
+    MMIO(0xfee00080, 0x20) MMIO(0xfee00370, 0xfe)
+    MMIO(0xfee003e0, 0x0b) MMIO(0xfee00320, 0x200ef)
+    MMIO(0xfee00380, 0) MMIO(0xfee00350, 0x700)
+    "nop\n");
+/* clang-format on */
+
+/* Instructions of @setup, one by one: HLT would be the kernel's. */
+static void board_setup(Board *b)
+{
+    const uint64_t end = EVM_CODE + (evm_setup_end - evm_setup) - 1;
+
+    EVM_LOAD(b->vm, EVM_CODE, setup);
+    while (cpu_state(b->vm->c)->rip < end) {
+        g_assert_cmpint(evm_single_step(b->vm), ==, CPU_EXIT_DEBUG);
+    }
+}
+
+static void board_move(Board *from, Board *to)
+{
+    g_autoptr(GError) err = NULL;
+
+    for (unsigned i = 0; i < CHIPS; i++) {
+        const VMState *desc = from->dev[i]->cls->vmstate;
+        g_autoptr(GByteArray) bytes = g_byte_array_new();
+        size_t at = 0;
+
+        g_assert_true(vmstate_save(bytes, desc, from->dev[i], &err));
+        g_assert_true(vmstate_load(bytes, &at, desc, to->dev[i], &err));
+        g_assert_no_error(err);
+    }
+    move(from->vm, to->vm);
+}
+
+/* So that the kernel has it, and tells. */
+static void board_settle(Board *b)
+{
+    if (kvm_enabled(b->vm->m)) {
+        kvm_push(b->vm->c);
+        b->vm->c->state_in_accel = true;
+        cpu_state(b->vm->c);
+    }
+}
+
+/* The channel's count, without the time since. */
+static void same_pit(Board *a, Board *b)
+{
+    as_store(a->vm->m->io, 0x43, 0xe8, 1); /* read back: status of channel 2 */
+    as_store(b->vm->m->io, 0x43, 0xe8, 1);
+    g_assert_cmphex(as_load(a->vm->m->io, 0x42, 1) & 0x3f, ==,
+                    as_load(b->vm->m->io, 0x42, 1) & 0x3f);
+}
+
+static void chips(const char *options)
+{
+    g_autofree char *one = NULL, *two = NULL, *three = NULL, *four = NULL;
+    Board tcg, kvm, back;
+
+    board_make(&tcg, "tcg", "tcg");
+    board_make(&kvm, "kvm", options);
+    board_make(&back, "kvm", options);
+    board_setup(&tcg);
+    board_setup(&kvm);
+    one = board_dump(&tcg);
+    two = board_dump(&kvm);
+    g_assert_cmpstr(one, ==, two);
+    same_pit(&tcg, &kvm);
+
+    board_move(&tcg, &back); /* tcg -> kvm */
+    board_settle(&back);
+    three = board_dump(&back);
+    g_assert_cmpstr(one, ==, three);
+    same_pit(&tcg, &back);
+    tcg.vm->c->apic_ops->init_reset(tcg.vm->c);
+    board_move(&kvm, &tcg); /* kvm -> tcg */
+    four = board_dump(&tcg);
+    g_assert_cmpstr(two, ==, four);
+    board_free(&tcg);
+    board_free(&kvm);
+    board_free(&back);
+}
+
+static void test_chips(gconstpointer options)
+{
+    if (!no_kvm()) {
+        chips(options);
+    }
+}
+
+static bool has_irr(Board *b, unsigned vector)
+{
+    uint8_t page[1024];
+    uint64_t deadline;
+
+    board_settle(b);
+    b->vm->c->apic_ops->get_page(b->vm->c, page, &deadline);
+    return page[0x200 + vector / 32 * 16 + vector % 32 / 8] >> (vector % 8) & 1;
+}
+
+/* Messages to the local APIC: by call, by eventfd, from a pin. */
+static void test_messages(gconstpointer options)
+{
+    const HostKernelOps *ops;
+    int fd = eventfd(0, EFD_NONBLOCK), gsi;
+    uint64_t n = 1;
+    Machine *m;
+    Board b;
+
+    if (no_kvm()) {
+        close(fd);
+        return;
+    }
+    board_make(&b, "kvm", options);
+    board_setup(&b);
+    board_settle(&b);
+    m = b.vm->m;
+    ops = m->host->ops;
+    apic_deliver_msi(m, 0xfee00000, 0x51);
+    g_assert_true(has_irr(&b, 0x51));
+    gsi = ops->route_add(m, 0xfee00000, 0x52);
+    g_assert_cmpint(gsi, >=, 24);
+    g_assert_cmpint(ops->irqfd_set(m, fd, -1, gsi, true), ==, 0);
+    g_assert_false(has_irr(&b, 0x52));
+    g_assert_cmpint(write(fd, &n, sizeof(n)), ==, sizeof(n));
+    for (unsigned i = 0; i < 100 && !has_irr(&b, 0x52); i++) {
+        g_usleep(1000);
+    }
+    g_assert_true(has_irr(&b, 0x52));
+    ops->route_set(m, gsi, 0xfee00000, 0x63);
+    g_assert_cmpint(write(fd, &n, sizeof(n)), ==, sizeof(n));
+    for (unsigned i = 0; i < 100 && !has_irr(&b, 0x63); i++) {
+        g_usleep(1000);
+    }
+    g_assert_true(has_irr(&b, 0x63));
+    g_assert_cmpint(ops->irqfd_set(m, fd, -1, gsi, false), ==, 0);
+    ops->route_del(m, gsi);
+    {
+        IrqLine pin = ioapic_input(b.dev[IOAPIC], 7); /* vector 59, edge */
+
+        irq_pulse(&pin);
+        g_assert_true(has_irr(&b, 0x59));
+    }
+    board_free(&b);
+    close(fd);
+}
+
+/* ---- dirty pages ---------------------------------------------------------------------------- */
+
+EVM_PROGRAM(writes, "movl $1, 0x205000\n"
+                    "movl $1, 0x209ffc\n"
+                    "hlt\n");
+
+static bool dirty(const unsigned long *bitmap, hwaddr addr)
+{
+    uint64_t page = addr >> PAGE_SHIFT;
+
+    return bitmap[page / 64] >> (page % 64) & 1;
+}
+
+static void test_dirty(void)
+{
+    unsigned long bitmap[EVM_RAM / PAGE_SIZE / 64] = { 0 };
+    Evm *vm;
+
+    if (no_kvm()) {
+        return;
+    }
+    vm = evm_new_on(EVM_LONG64, "kvm");
+    EVM_LOAD(vm, EVM_CODE, writes);
+    kvm_accel.dirty_sync(vm->m->accel, &vm->ram, bitmap);
+    g_assert_true(dirty(bitmap, 0x205000)); /* the first time: everything */
+    memset(bitmap, 0, sizeof(bitmap));
+    g_assert_cmpint(evm_run(vm, 0), ==, EVM_HALT);
+    kvm_accel.dirty_sync(vm->m->accel, &vm->ram, bitmap);
+    g_assert_true(dirty(bitmap, 0x205000));
+    g_assert_true(dirty(bitmap, 0x209000));
+    g_assert_false(dirty(bitmap, 0x206000));
+    memset(bitmap, 0, sizeof(bitmap));
+    kvm_accel.dirty_sync(vm->m->accel, &vm->ram, bitmap);
+    g_assert_false(dirty(bitmap, 0x205000));
+    evm_free(vm);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/kvm/cross/processor", test_processor);
+    g_test_add_func("/kvm/cross/tsc", test_tsc);
+    g_test_add_func("/kvm/cross/debug", test_debug);
+    g_test_add_data_func("/kvm/cross/chips/off", "kvm,kernel-irqchip=off",
+                         test_chips);
+    g_test_add_data_func("/kvm/cross/chips/split", "kvm,kernel-irqchip=split",
+                         test_chips);
+    g_test_add_data_func("/kvm/cross/chips/on", "kvm,kernel-irqchip=on",
+                         test_chips);
+    g_test_add_data_func("/kvm/messages/split", "kvm,kernel-irqchip=split",
+                         test_messages);
+    g_test_add_data_func("/kvm/messages/on", "kvm,kernel-irqchip=on",
+                         test_messages);
+    g_test_add_func("/kvm/dirty", test_dirty);
+    return g_test_run();
+}
