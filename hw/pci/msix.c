@@ -10,11 +10,14 @@
  * pending bit, and is sent when the mask goes.
  */
 #include "util/osdep.h"
+#include <sys/eventfd.h>
 #include "util/bits.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "hw/pci/pci-regs.h"
+#include "hw/intc/apic.h"
 #include "hw/pci/pci.h"
+#include "system/host-kernel.h"
 
 enum { /* offsets in the capability */
        MSIX_CONTROL = 2,
@@ -33,6 +36,13 @@ enum {
     BAR_MIN = 4096,
 };
 
+/* A vector whose message the kernel sends. */
+typedef struct VectorFd {
+    int fd;  /* -1: none yet */
+    int gsi; /* the kernel's number for the message; -1: none yet */
+    bool on; /* writes to fd send it */
+} VectorFd;
+
 struct Msix {
     PciDevice *pd;
     Region bar;
@@ -40,6 +50,7 @@ struct Msix {
     unsigned pba; /* offset of the pending bits in the BAR */
     bool active;  /* enabled and not masked as a whole, when last looked at */
     void (*changed)(PciDevice *pd, int vector);
+    VectorFd *fds; /* of each vector; NULL: not in use */
 };
 
 static uint8_t *entry(const PciDevice *pd, unsigned vector)
@@ -85,6 +96,104 @@ bool msix_message(const PciDevice *pd, unsigned vector, uint64_t *addr,
     return true;
 }
 
+/* ---- irqfds ------------------------------------------------------------------------ */
+
+static const HostKernelOps *host_ops(const PciDevice *pd)
+{
+    return pd->dev.machine->host->ops;
+}
+
+static void fd_switch(PciDevice *pd, VectorFd *f, bool on)
+{
+    if (f->on != on &&
+        host_ops(pd)->irqfd_set(pd->dev.machine, f->fd, -1, f->gsi, on) == 0) {
+        f->on = on;
+    }
+}
+
+/* A message that may be sent has a route; any other is ours to keep. */
+static void fd_update(PciDevice *pd, unsigned vector)
+{
+    VectorFd *f = &pd->msix->fds[vector];
+    Machine *m = pd->dev.machine;
+    uint64_t addr;
+    uint32_t data;
+
+    if (!msix_message(pd, vector, &addr, &data) ||
+        addr >> 20 != APIC_DEFAULT_BASE >> 20) {
+        fd_switch(pd, f, false);
+        return;
+    }
+    if (f->fd < 0) {
+        f->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    }
+    if (f->gsi < 0) {
+        f->gsi = host_ops(pd)->route_add(m, addr, data);
+    } else {
+        host_ops(pd)->route_set(m, f->gsi, addr, data);
+    }
+    if (f->fd >= 0 && f->gsi >= 0) {
+        fd_switch(pd, f, true);
+    }
+}
+
+static void fd_free(PciDevice *pd, VectorFd *f)
+{
+    fd_switch(pd, f, false);
+    if (f->gsi >= 0) {
+        host_ops(pd)->route_del(pd->dev.machine, f->gsi);
+    }
+    if (f->fd >= 0) {
+        close(f->fd);
+    }
+}
+
+void msix_use_irqfds(PciDevice *pd, bool on)
+{
+    Msix *x = pd->msix;
+    Machine *m = pd->dev.machine;
+
+    if (!x || on == (x->fds != NULL) ||
+        (on && (!host_has_lapic(m) || !m->host->ops->irqfd_set))) {
+        return;
+    }
+    if (on) {
+        x->fds = g_new(VectorFd, x->n);
+        for (unsigned v = 0; v < x->n; v++) {
+            x->fds[v] = (VectorFd) { -1, -1, false };
+            fd_update(pd, v);
+        }
+        return;
+    }
+    for (unsigned v = 0; v < x->n; v++) {
+        fd_free(pd, &x->fds[v]);
+    }
+    g_clear_pointer(&x->fds, g_free);
+}
+
+int msix_irqfd(const PciDevice *pd, unsigned vector)
+{
+    const Msix *x = pd->msix;
+
+    return vector < msix_vectors(pd) && x->fds && x->fds[vector].on &&
+                   pci_bus_master(pd)
+               ? x->fds[vector].fd
+               : -1;
+}
+
+/* ---- messages ---------------------------------------------------------------------- */
+
+static void msix_send(PciDevice *pd, unsigned vector, uint64_t addr,
+                      uint32_t data)
+{
+    const uint64_t one = 1;
+    int fd = msix_irqfd(pd, vector);
+
+    if (fd < 0 || write(fd, &one, sizeof(one)) != sizeof(one)) {
+        pci_send_msi(pd, addr, data);
+    }
+}
+
 void msix_notify(PciDevice *pd, unsigned vector)
 {
     uint64_t addr;
@@ -94,7 +203,7 @@ void msix_notify(PciDevice *pd, unsigned vector)
         return;
     }
     if (msix_message(pd, vector, &addr, &data)) {
-        pci_send_msi(pd, addr, data);
+        msix_send(pd, vector, addr, data);
     } else {
         *pending_byte(pd, vector) |= 1 << vector % 8;
     }
@@ -116,12 +225,18 @@ static void msix_release(PciDevice *pd, unsigned vector)
 
     if ((*byte & bit) && msix_message(pd, vector, &addr, &data)) {
         *byte &= ~bit;
-        pci_send_msi(pd, addr, data);
+        msix_send(pd, vector, addr, data);
     }
 }
 
+/* Of one vector, or with -1 of all. */
 static void msix_tell(PciDevice *pd, int vector)
 {
+    for (unsigned v = 0; pd->msix->fds && v < pd->msix->n; v++) {
+        if (vector < 0 || v == (unsigned)vector) {
+            fd_update(pd, v);
+        }
+    }
     if (pd->msix->changed) {
         pd->msix->changed(pd, vector);
     }
@@ -271,6 +386,7 @@ void msix_reset(PciDevice *pd)
 /* After the BAR is unmapped. */
 void msix_free(PciDevice *pd)
 {
+    msix_use_irqfds(pd, false);
     g_clear_pointer(&pd->msix_bytes, g_free);
     pd->msix_len = 0;
     g_clear_pointer(&pd->msix, g_free);

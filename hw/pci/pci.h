@@ -153,6 +153,13 @@ bool msix_message(const PciDevice *pd, unsigned vector, uint64_t *addr,
  * @vector -1 of all: for irqfds. */
 void msix_watch(PciDevice *pd, void (*changed)(PciDevice *pd, int vector));
 
+/* Where the accelerator has irqfds: from now on messages go to the kernel
+ * through eventfds, one for each vector, which follow table and masks. Or no
+ * more (@on false, also when the function goes). */
+void msix_use_irqfds(PciDevice *pd, bool on);
+/* What to write to, from any thread, to send @vector; -1: nothing now. */
+int msix_irqfd(const PciDevice *pd, unsigned vector);
+
 /* ---- MSI, up to 32 vectors, 64-bit address ------------------------------------- */
 
 /* @n: a power of two. @masks: with a mask for each vector. */

@@ -14,8 +14,8 @@
  * With MSI-X off the pin is high while the interrupt status is not zero, and
  * reading the status clears it.
  *
- * Under an accelerator with ioeventfds notifications come through eventfds
- * while the driver is ready; see system/host-kernel.h.
+ * While the driver is ready, under an accelerator that can do it, notifications
+ * come through eventfds and messages go through them; system/host-kernel.h.
  */
 #include "util/osdep.h"
 #include <sys/eventfd.h>
@@ -263,11 +263,14 @@ static void events_stop(VirtioDevice *v)
 
 static void events_update(VirtioDevice *v)
 {
-    if (v->status & VIRTIO_S_DRIVER_OK) {
+    bool ready = v->status & VIRTIO_S_DRIVER_OK;
+
+    if (ready) {
         events_start(v);
     } else {
         events_stop(v);
     }
+    msix_use_irqfds(&v->pci, ready);
 }
 
 static void set_status(VirtioDevice *v, uint8_t status)
@@ -864,6 +867,7 @@ static void transport_unrealize(VirtioDevice *v)
 static void transport_reset(VirtioDevice *v)
 {
     events_stop(v);
+    msix_use_irqfds(&v->pci, false);
     memset(&v->regs, 0, sizeof(v->regs));
     memset(pci_of(v)->resetting, 0, v->n_queues * sizeof(bool));
     update_pin(v);

@@ -1,6 +1,7 @@
 /* PCI: configuration accesses, BARs, interrupts, messages, the chips of a PC. */
 #include "tests/qtest/pci-test.h"
 #include "hw/misc/misc.h"
+#include "system/host-kernel.h"
 
 extern const DeviceClass edu_class, pci_testdev_class;
 
@@ -564,6 +565,97 @@ static void test_msix_watch(void)
     pt_end(&t);
 }
 
+/* ---- irqfds: a host kernel that only writes down ---------------------------------------- */
+
+typedef struct FakeKernel {
+    unsigned routes, fds; /* there are now */
+    uint32_t data;        /* of the route set last */
+} FakeKernel;
+
+static FakeKernel fake_kernel;
+
+static int fake_route_add(Machine *m, uint64_t addr, uint32_t data)
+{
+    fake_kernel.routes++;
+    fake_kernel.data = data;
+    return 24;
+}
+
+static void fake_route_set(Machine *m, int gsi, uint64_t addr, uint32_t data)
+{
+    fake_kernel.data = data;
+}
+
+static void fake_route_del(Machine *m, int gsi)
+{
+    fake_kernel.routes--;
+}
+
+static int fake_irqfd_set(Machine *m, int fd, int resample, int gsi, bool on)
+{
+    g_assert_cmpint(gsi, ==, 24);
+    fake_kernel.fds += on ? 1 : -1;
+    return 0;
+}
+
+static uint64_t fd_count(int fd)
+{
+    uint64_t n = 0;
+
+    return read(fd, &n, sizeof(n)) == sizeof(n) ? n : 0;
+}
+
+static void test_irqfds(void)
+{
+    static const HostKernelOps ops = { .route_add = fake_route_add,
+                                       .route_set = fake_route_set,
+                                       .route_del = fake_route_del,
+                                       .irqfd_set = fake_irqfd_set };
+    HostKernel host = { .ops = &ops };
+    PciTest t;
+    unsigned cap;
+    PciDevice *pd = start_msix(&t, &cap);
+    int fd;
+
+    t.q.m->host = &host;
+    msix_use_irqfds(pd, true); /* the local APICs are ours */
+    g_assert_cmpint(msix_irqfd(pd, 1), ==, -1);
+    host.lapic = true;
+    set_vector(&t, 1, 0x41, 0);
+    set_vector(&t, 2, 0x42, 0); /* not to an APIC */
+    as_store(t.q.m->mem, TABLE + 16, 0xfee01000, 8);
+    pt_write(&t, SLOT, cap + 2, 0x8000, 2);
+    msix_use_irqfds(pd, true);
+    g_assert_cmpuint(fake_kernel.routes, ==, 1);
+    g_assert_cmpuint(fake_kernel.fds, ==, 1);
+    fd = msix_irqfd(pd, 1);
+    g_assert_cmpint(fd, >=, 0);
+    msix_notify(pd, 1);
+    g_assert_cmpuint(fd_count(fd), ==, 1);
+    msix_notify(pd, 2);
+    g_assert_cmphex(message(&t), ==, 0x42);
+    pt_store(&t, TABLE + 16 + 8, 0x51); /* the route follows */
+    g_assert_cmphex(fake_kernel.data, ==, 0x51);
+    pt_store(&t, TABLE + 16 + 12, 1); /* masked: ours to keep */
+    g_assert_cmpuint(fake_kernel.fds, ==, 0);
+    msix_notify(pd, 1);
+    g_assert_cmphex(pt_load(&t, PBA), ==, 2);
+    g_assert_cmpuint(fd_count(fd), ==, 0);
+    pt_store(&t, TABLE + 16 + 12, 0);
+    g_assert_cmpuint(fd_count(fd), ==, 1);
+    pt_write(&t, SLOT, PCI_COMMAND, 3, 2); /* no bus master */
+    g_assert_cmpint(msix_irqfd(pd, 1), ==, -1);
+    msix_use_irqfds(pd, false);
+    g_assert_cmpuint(fake_kernel.routes, ==, 0);
+    g_assert_cmpuint(fake_kernel.fds, ==, 0);
+    pt_enable(&t, SLOT);
+    msix_use_irqfds(pd, true);
+    g_assert_cmpuint(fake_kernel.fds, ==, 1);
+    pt_end(&t); /* takes them along */
+    g_assert_cmpuint(fake_kernel.routes, ==, 0);
+    g_assert_cmpuint(fake_kernel.fds, ==, 0);
+}
+
 /* ---- state ------------------------------------------------------------------------------ */
 
 static void test_state(void)
@@ -789,6 +881,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pci/msix/table", test_msix_table);
     g_test_add_func("/pci/msix/deliver", test_msix);
     g_test_add_func("/pci/msix/watch", test_msix_watch);
+    g_test_add_func("/pci/msix/irqfds", test_irqfds);
     g_test_add_func("/pci/state", test_state);
     g_test_add_func("/pci/i440fx/pam", test_pam);
     g_test_add_func("/pci/i440fx/smram", test_smram);
