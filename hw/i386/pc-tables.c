@@ -1,6 +1,7 @@
 /*
  * What firmware would have left in memory before it starts a kernel: the BIOS
- * data area, ACPI, SMBIOS and MP tables.
+ * data area, ACPI, SMBIOS and MP tables; and the machine information for guests
+ * that read none of them.
  *
  * The interrupt vectors point at an IRET at F000:FF53, where PC BIOSes have
  * one: a real-mode guest that calls a BIOS service comes back unharmed and
@@ -12,6 +13,7 @@
 #include "util/error.h"
 #include "hw/acpi/pm.h"
 #include "hw/acpi/tables.h"
+#include "hw/i386/machine-info.h"
 #include "hw/i386/mptable.h"
 #include "hw/i386/pc.h"
 #include "hw/i386/smbios.h"
@@ -216,6 +218,88 @@ static bool pc_plan_mptable(PcBoard *b, const uint32_t *apic_ids, GError **errp)
     return boot_plan_place_table(b->plan, mp->data, mp->len, 16, errp) != 0;
 }
 
+/* ---- machine information ------------------------------------------------------- */
+
+static void pc_info_add(GArray *list, InfoDevice d)
+{
+    g_array_append_val(list, d);
+}
+
+static void pc_info_virtio(const Machine *m, GArray *list)
+{
+    VirtioMmioSlot slot;
+
+    for (guint i = 0; i < m->devices->len; i++) {
+        if (virtio_mmio_slot(m->devices->pdata[i], &slot) && slot.device) {
+            pc_info_add(list, (InfoDevice) { "virtio-mmio", slot.base,
+                                             VIRTIO_MMIO_SIZE, slot.gsi, 0,
+                                             slot.device->ops->id });
+        }
+    }
+}
+
+/* In the order of their addresses, those in memory first. */
+static GArray *pc_info_devices(const PcBoard *b)
+{
+    GArray *list = g_array_new(FALSE, FALSE, sizeof(InfoDevice));
+    const InfoDevice fixed[] = {
+        { "pic", 0x20, 2, INFO_NO_IRQ, INFO_PORTS, 0 },
+        { "pit", 0x40, 4, 2, INFO_PORTS, 0 },
+        { "rtc", 0x70, 2, 8, INFO_PORTS, 0 },
+        { "fw-cfg", 0x510, 12, INFO_NO_IRQ, INFO_PORTS, 0 },
+        { "acpi-pm", PM_DEFAULT_BASE, PM_IO_LEN, PM_SCI_GSI,
+          INFO_PORTS | INFO_LEVEL, 0 },
+        { "reset", 0xcf9, 1, INFO_NO_IRQ, INFO_PORTS, 0 },
+        { "pci", 0xcf8, 8, INFO_NO_IRQ, INFO_PORTS, 0 },
+    };
+    const bool there[] = { b->opts.pic,  b->opts.pit, b->opts.rtc, true,
+                           b->opts.acpi, true,        b->has_pci };
+
+    pc_info_virtio(b->machine, list);
+    if (b->opts.hpet) {
+        pc_info_add(list, (InfoDevice) { "hpet", HPET_DEFAULT_BASE, 1024,
+                                         INFO_NO_IRQ, 0, 0 });
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(fixed); i++) {
+        if (there[i]) {
+            pc_info_add(list, fixed[i]);
+        }
+    }
+    for (unsigned i = 0; i < MACHINE_SERIALS && b->opts.isa_serial; i++) {
+        if (b->machine->serial[i]) {
+            pc_info_add(list, (InfoDevice) { "serial", com_port[i], 8,
+                                             i % 2 ? 3 : 4, INFO_PORTS, i });
+        }
+    }
+    return list;
+}
+
+static bool pc_plan_info(PcBoard *b, GError **errp)
+{
+    g_autoptr(GArray) devices = pc_info_devices(b);
+    const MachineInfo info = {
+        .cpus = b->machine->ncpus,
+        .lapic = APIC_DEFAULT_BASE,
+        .ioapic = IOAPIC_DEFAULT_BASE,
+        .ioapic_inputs = IOAPIC_PINS,
+        .e820 = &b->e820,
+        .devices = devices,
+    };
+    g_autoptr(GByteArray) bytes = machine_info_build(&info);
+    g_autoptr(GBytes) pointer = NULL;
+    hwaddr at =
+        boot_plan_place_table(b->plan, bytes->data, bytes->len, 16, errp);
+    uint8_t le[4];
+
+    if (!at) {
+        return false;
+    }
+    st_le32(le, (uint32_t)at);
+    pointer = g_bytes_new(le, sizeof(le));
+    boot_plan_add(b->plan, MACHINE_INFO_POINTER, sizeof(le), pointer);
+    return true;
+}
+
 bool pc_plan_tables(PcBoard *b, BootEnv *env, GError **errp)
 {
     Machine *m = b->machine;
@@ -230,5 +314,5 @@ bool pc_plan_tables(PcBoard *b, BootEnv *env, GError **errp)
     }
     return pc_plan_mptable(b, apic_ids, errp) &&
            (!b->has_pci || pc_plan_pir(b, errp)) &&
-           pc_plan_smbios(b, env, errp);
+           pc_plan_smbios(b, env, errp) && pc_plan_info(b, errp);
 }
