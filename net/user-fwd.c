@@ -339,6 +339,12 @@ void user_notify(void *opaque)
 {
     UserPort *u = opaque;
 
+    u->room = true; /* not now: we are called from within libslirp */
+}
+
+void user_resume_guestfwds(UserPort *u)
+{
+    u->room = false;
     for (guint i = 0; i < u->guestfwds->len; i++) {
         const GuestFwd *g = u->guestfwds->pdata[i];
 

@@ -147,6 +147,9 @@ static gboolean poll_dispatch(GSource *source, GSourceFunc fn, gpointer opaque)
     for (int i = 0; i < n; i++) {
         poll_fd(p, ev[i].data.fd)->ready = 0;
     }
+    if (u->room) {
+        user_resume_guestfwds(u);
+    }
     return G_SOURCE_CONTINUE;
 }
 

@@ -173,6 +173,9 @@ static bool user_receive(NetPort *port, const NetFrame *f)
         }
     }
     slirp_input(u->slirp, buf, (int)len);
+    if (u->guestfwds->len) { /* a connection may be there now */
+        user_resume_guestfwds(u);
+    }
     return true;
 }
 

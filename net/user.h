@@ -17,6 +17,7 @@ struct UserPort {
     struct in_addr net, mask, host;
     struct in_addr dhcp_start;
     bool ping_checked;
+    bool room; /* guestfwd chardevs may be read again */
 };
 
 UserPort *user_of(NetPort *port); /* NULL: another back end */
@@ -36,6 +37,8 @@ bool user_add_hostfwd(UserPort *u, const char *text, GError **errp);
 bool user_add_guestfwd(UserPort *u, const char *text, const NetEnv *env,
                        GError **errp);
 void user_notify(void *opaque); /* libslirp has room for guestfwd input */
+/* What that leads to, outside of libslirp. */
+void user_resume_guestfwds(UserPort *u);
 void user_free_guestfwds(UserPort *u);
 
 #endif
