@@ -13,6 +13,7 @@
 #include "monitor/event.h"
 #include "monitor/fds.h"
 #include "monitor/hmp.h"
+#include "monitor/jobs.h"
 #include "monitor/keys.h"
 #include "monitor/qmp.h"
 #include "monitor/readline.h"
@@ -26,6 +27,7 @@ typedef struct Monitors {
     HeldKeys keys;
 #if CONFIG_JSON_C
     EventQueue *events;
+    Jobs *jobs;
 #endif
 } Monitors;
 
@@ -367,6 +369,7 @@ static Monitors *all_monitors(Machine *m)
             g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 #if CONFIG_JSON_C
         all->events = event_queue_new(send_event, all);
+        all->jobs = jobs_new(m);
         machine_watch(m, on_machine_event, all);
 #endif
     }
@@ -377,6 +380,13 @@ GHashTable *monitors_fds(Machine *m)
 {
     return all_monitors(m)->fds;
 }
+
+#if CONFIG_JSON_C
+Jobs *monitors_jobs(Machine *m)
+{
+    return all_monitors(m)->jobs;
+}
+#endif
 
 HeldKeys *monitors_keys(Machine *m)
 {
@@ -423,6 +433,9 @@ void monitors_close(Machine *m)
     if (!all) {
         return;
     }
+#if CONFIG_JSON_C
+    jobs_free(all->jobs);
+#endif
     m->monitors = NULL;
     g_list_free_full(all->list, (GDestroyNotify)(void *)mon_free);
 #if CONFIG_JSON_C

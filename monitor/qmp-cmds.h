@@ -32,6 +32,19 @@ QmpFn qmp_query_chardev, qmp_query_chardev_backends, qmp_chardev_add,
     qmp_chardev_remove, qmp_chardev_send_break, qmp_ringbuf_read,
     qmp_ringbuf_write, qmp_getfd, qmp_closefd;
 
+/* qmp-jobs.c */
+QmpFn qmp_query_jobs, qmp_query_block_jobs, qmp_job_cancel, qmp_job_complete,
+    qmp_job_pause, qmp_job_resume, qmp_job_finalize, qmp_job_dismiss,
+    qmp_block_job_set_speed, qmp_snapshot_save, qmp_snapshot_load,
+    qmp_snapshot_delete;
+/* qmp-mirror.c */
+QmpFn qmp_drive_mirror, qmp_blockdev_mirror, qmp_drive_backup,
+    qmp_blockdev_backup, qmp_block_stream, qmp_block_commit;
+/* qmp-transaction.c */
+QmpFn qmp_transaction, qmp_snapshot_sync, qmp_snapshot_node,
+    qmp_snapshot_internal, qmp_snapshot_delete_internal, qmp_bitmap_add,
+    qmp_bitmap_remove, qmp_bitmap_clear, qmp_bitmap_enable, qmp_bitmap_disable,
+    qmp_bitmap_merge;
 /* qmp-net.c */
 QmpFn qmp_query_rx_filter, qmp_netdev_add, qmp_netdev_del, qmp_set_link;
 /* qmp-pci.c, qmp-migrate.c */

@@ -395,8 +395,149 @@ def disks():
     finish(p)
 
 
+def img(*args):
+    tool = os.path.join(os.path.dirname(RHEA), 'rhea-img')
+    return subprocess.run([tool] + list(args), check=True,
+                          stdout=subprocess.PIPE).stdout.decode()
+
+
+def fill(name, seed):
+    """A raw file with something in it."""
+    with open(name, 'wb') as f:
+        f.truncate(4 << 20)
+        for i in range(0, 4 << 20, 256 << 10):
+            f.seek(i)
+            f.write(bytes([seed + i // (256 << 10)]) * 5000)
+
+
+def inserted(q):
+    return q.ask('query-block')[0]['inserted']
+
+
+def job_states(q, job):
+    """Up to the end, and what was the end."""
+    states, end = [], None
+    while not states or states[-1] not in ('concluded', 'null'):
+        e = q.events.pop(0) if q.events else q.read()
+        if e['event'] == 'JOB_STATUS_CHANGE' and e['data']['id'] == job:
+            states.append(e['data']['status'])
+        elif e['event'].startswith('BLOCK_JOB_') and \
+                e['data']['device'] == job:
+            if e['event'] == 'BLOCK_JOB_READY':
+                q.ask('block-job-complete', device=job)
+            else:
+                end = e
+    return states, end
+
+
+def disk_jobs():
+    """Overlays, commits, backups, mirrors, streams; all or nothing."""
+    raw, base, over = path('j.raw'), path('j.qcow2'), path('over.qcow2')
+    fill(raw, 1)
+    img('convert', '-O', 'qcow2', raw, base)
+    p = start(*QUIET, '-M', 'pc', '-m', '16', '-S', '-qmp', 'stdio', '-drive',
+              'if=none,id=d0,file=' + base)
+    q = Qmp(stdio(p))
+    o = q.raw('transaction', actions=[
+        {'type': 'block-dirty-bitmap-add', 'data': {'node': 'd0',
+                                                    'name': 'b0'}},
+        {'type': 'blockdev-snapshot-sync',
+         'data': {'device': 'd0', 'snapshot-file': over}},
+        {'type': 'blockdev-snapshot-internal-sync',
+         'data': {'device': 'd0', 'name': 's0'}},
+        {'type': 'abort', 'data': {}}])
+    assert o['error']['desc'] == 'Transaction aborted using Abort action', o
+    assert inserted(q)['file'] == base and not inserted(q)['ro']
+    assert 'snapshots' not in inserted(q)['image']
+    assert q.raw('block-dirty-bitmap-remove', node='d0', name='b0')['error']
+    o = q.raw('transaction', actions=[
+        {'type': 'block-dirty-bitmap-add',
+         'data': {'node': 'd0', 'name': 'b', 'x': 1}}])
+    assert o['error']['desc'] == \
+        "Parameter 'actions[0].data.x' is unexpected", o
+    q.ask('blockdev-snapshot-internal-sync', device='d0', name='s1')
+    assert inserted(q)['image']['snapshots'][0]['name'] == 's1'
+    o = q.ask('blockdev-snapshot-delete-internal-sync', device='d0', name='s1')
+    assert o['name'] == 's1'
+
+    q.ask('blockdev-snapshot-sync', device='d0', snapshot_file=over,
+          snapshot_node_name='o1')
+    i = inserted(q)
+    assert i['file'] == over and i['backing_file_depth'] == 1, i
+    assert i['node-name'] == 'o1' and i['backing_file'] == base
+    q.ask('block-commit', job_id='c0', device='d0')
+    states, end = job_states(q, 'c0')
+    assert end['event'] == 'BLOCK_JOB_COMPLETED' and 'error' not in end['data']
+    assert states == ['created', 'running', 'ready', 'waiting', 'pending',
+                      'concluded'], states
+    assert inserted(q)['file'] == base, inserted(q)
+
+    q.ask('drive-backup', job_id='b', device='d0', target=path('back.qcow2'),
+          sync='full', **{'auto_dismiss': False})
+    states, end = job_states(q, 'b')
+    assert end['event'] == 'BLOCK_JOB_COMPLETED' and 'error' not in end['data']
+    jobs = q.ask('query-jobs')
+    assert jobs[0]['status'] == 'concluded' and jobs[0]['type'] == 'backup'
+    assert q.raw('job-pause', id='b')['error']['desc'] == \
+        "Job 'b' in state 'concluded' cannot accept command verb 'pause'"
+    q.ask('job-dismiss', id='b')
+    assert q.ask('query-jobs') == []
+    assert 'identical' in img('compare', raw, path('back.qcow2'))
+
+    q.ask('drive-mirror', device='d0', target=path('mirror.qcow2'),
+          sync='full')
+    states, end = job_states(q, 'd0')
+    assert end['event'] == 'BLOCK_JOB_COMPLETED', end
+    assert inserted(q)['file'] == path('mirror.qcow2')
+    q.ask('blockdev-snapshot-sync', device='d0',
+          snapshot_file=path('over2.qcow2'))
+    q.ask('block-stream', job_id='s', device='d0')
+    states, end = job_states(q, 's')
+    assert end['data']['type'] == 'stream' and 'error' not in end['data']
+    assert inserted(q)['backing_file_depth'] == 0
+    assert q.raw('block-job-cancel', device='x')['error'] == {
+        'class': 'DeviceNotActive', 'desc': "Block job 'x' not found"}
+    assert q.raw('job-cancel', id='x')['error']['desc'] == 'Job not found'
+    q.ask('quit')
+    finish(p)
+    assert 'identical' in img('compare', raw, path('over2.qcow2'))
+    img('check', path('over2.qcow2'))
+    img('check', base)
+
+
+def snapshot_jobs():
+    """The machine's snapshots through QMP."""
+    disk = path('snap.qcow2')
+    img('create', '-f', 'qcow2', disk, '16M')
+    p = start(*QUIET, '-M', 'pc', '-m', '16', '-S', '-qmp', 'stdio', '-drive',
+              'if=none,id=d0,node-name=n0,file=' + disk)
+    q = Qmp(stdio(p))
+    for i, (command, args) in enumerate([
+            ('snapshot-save', {'tag': 'a', 'vmstate': 'n0'}),
+            ('snapshot-load', {'tag': 'a', 'vmstate': 'n0'}),
+            ('snapshot-delete', {'tag': 'a'})]):
+        job = 'j%d' % i
+        q.ask(command, job_id=job, devices=['n0'], **args)
+        states, _ = job_states(q, job)
+        assert states[-1] == 'concluded', states
+        o = q.ask('query-jobs')[0]
+        assert o['type'] == command and 'error' not in o, o
+        q.ask('job-dismiss', id=job)
+    q.ask('snapshot-load', job_id='bad', tag='nosuch', vmstate='n0',
+          devices=['n0'])
+    states, _ = job_states(q, 'bad')
+    assert 'aborting' in states
+    assert q.ask('query-jobs')[0]['error']
+    assert q.raw('snapshot-save', job_id='bad', tag='x', vmstate='n0',
+                 devices=['n0'])['error']['desc'] == \
+        "Job ID 'bad' already in use"
+    q.ask('quit')
+    finish(p)
+
+
 CASES = [probe, probe_without_waiting, unix_client, tcp_and_telnet, on_a_pty,
-         many_at_once, hmp_person, expect_script, hmp_by_pipe, libvirt, disks]
+         many_at_once, hmp_person, expect_script, hmp_by_pipe, libvirt, disks,
+         disk_jobs, snapshot_jobs]
 
 
 def main():

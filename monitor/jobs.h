@@ -1,0 +1,36 @@
+/*
+ * Jobs as clients of QMP see them: those on disks (block/live.h), which run
+ * beside the guest, and operations that are over when their command is, yet stay
+ * in the list until they are dismissed. Main thread, machine lock held.
+ */
+#ifndef MONITOR_JOBS_H
+#define MONITOR_JOBS_H
+
+#include "block/live.h"
+#include "monitor/qmp-cmds.h"
+
+#if CONFIG_JSON_C
+
+typedef struct Jobs Jobs;
+
+Jobs *jobs_new(Machine *m);
+void jobs_free(Jobs *jobs);      /* cancels and waits */
+Jobs *monitors_jobs(Machine *m); /* of monitor.c */
+
+/* job-id, speed, auto-dismiss and what is not supported. @o's strings are those
+ * of @args. False and @errp: refused. After it comes jobs_started(). */
+bool jobs_options(Machine *m, const Args *args, LiveOpts *o, GError **errp);
+/* @job NULL: it could not be started. */
+void jobs_started(const LiveOpts *o, const LiveJob *job);
+LiveJobs *jobs_live(Machine *m);
+/* Done at once: its events now, the job until job-dismiss. @error NULL: it went
+ * well. */
+void jobs_done(Machine *m, const char *id, const char *type, const char *error);
+/* Nobody has @id yet. */
+bool jobs_id_free(Machine *m, const char *id, GError **errp);
+
+/* The disk that a guest uses, by id or node name. */
+Blk *qmp_find_blk(Machine *m, const char *device, GError **errp);
+
+#endif
+#endif

@@ -1,0 +1,468 @@
+/* Lists of jobs, their events, and what can be asked of one. */
+#include "util/osdep.h"
+#include "util/error.h"
+#include "hw/block/drive.h"
+#include "monitor/jobs.h"
+#include "system/snapshot.h"
+
+#if CONFIG_JSON_C
+
+/* An operation that is over. */
+typedef struct DoneJob {
+    char *id, *error; /* error NULL: it went well */
+    const char *type;
+} DoneJob;
+
+struct Jobs {
+    Machine *m;
+    LiveJobs *live;
+    GQueue done; /* of DoneJob */
+};
+
+static const char *const status_names[] = {
+    [LIVE_RUNNING] = "running",     [LIVE_PAUSED] = "paused",
+    [LIVE_READY] = "ready",         [LIVE_STANDBY] = "standby",
+    [LIVE_CONCLUDED] = "concluded",
+};
+
+static void done_free(void *p)
+{
+    DoneJob *j = p;
+
+    g_free(j->id);
+    g_free(j->error);
+    g_free(j);
+}
+
+Jobs *jobs_new(Machine *m)
+{
+    Jobs *jobs = g_new0(Jobs, 1);
+
+    jobs->m = m;
+    jobs->live = live_jobs_new();
+    g_queue_init(&jobs->done);
+    return jobs;
+}
+
+void jobs_free(Jobs *jobs)
+{
+    live_jobs_free(jobs->live);
+    g_queue_foreach(&jobs->done, (GFunc)(void *)done_free, NULL);
+    g_queue_clear(&jobs->done);
+    g_free(jobs);
+}
+
+LiveJobs *jobs_live(Machine *m)
+{
+    return monitors_jobs(m)->live;
+}
+
+static DoneJob *find_done(Machine *m, const char *id)
+{
+    for (GList *l = monitors_jobs(m)->done.head; l; l = l->next) {
+        DoneJob *j = l->data;
+
+        if (!strcmp(j->id, id)) {
+            return j;
+        }
+    }
+    return NULL;
+}
+
+bool jobs_id_free(Machine *m, const char *id, GError **errp)
+{
+    if (!g_ascii_isalpha(id[0]) ||
+        id[strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                      "0123456789-._")]) {
+        error_setg(errp, "Invalid job ID '%s'", id);
+        return false;
+    }
+    if (find_done(m, id) || live_find(jobs_live(m), id)) {
+        error_setg(errp, "Job ID '%s' already in use", id);
+        return false;
+    }
+    return true;
+}
+
+/* ---- events ------------------------------------------------------------------ */
+
+static void emit_status(Machine *m, const char *id, const char *status)
+{
+    machine_emit(m, "JOB_STATUS_CHANGE", EVENT_STR("status", status),
+                 EVENT_STR("id", id));
+}
+
+static void emit_end(Machine *m, const char *id, bool ok)
+{
+    emit_status(m, id, ok ? "waiting" : "aborting");
+    if (ok) {
+        emit_status(m, id, "pending");
+    }
+}
+
+void jobs_done(Machine *m, const char *id, const char *type, const char *error)
+{
+    DoneJob *j = g_new0(DoneJob, 1);
+
+    j->id = g_strdup(id);
+    j->type = type;
+    j->error = g_strdup(error);
+    g_queue_push_tail(&monitors_jobs(m)->done, j);
+    emit_status(m, id, "created");
+    emit_status(m, id, "running");
+    emit_end(m, id, !error);
+    emit_status(m, id, "concluded");
+}
+
+static void emit_block_job(Machine *m, const char *event, const LiveInfo *i,
+                           const char *error)
+{
+    machine_emit(m, event, EVENT_STR("device", i->id),
+                 EVENT_INT("len", (int64_t)i->len),
+                 EVENT_INT("offset", (int64_t)i->offset),
+                 EVENT_INT("speed", (int64_t)i->speed),
+                 EVENT_STR("type", i->type), EVENT_STR("error", error));
+}
+
+/* QEMU's order: how it ended comes before "concluded". */
+static void emit_concluded(Machine *m, const LiveInfo *i)
+{
+    bool cancelled = i->error && i->cancelled;
+
+    emit_end(m, i->id, !i->error);
+    emit_block_job(m, cancelled ? "BLOCK_JOB_CANCELLED" : "BLOCK_JOB_COMPLETED",
+                   i, cancelled ? NULL : i->error);
+    emit_status(m, i->id, "concluded");
+}
+
+/* Of one job on a disk, from its start to its last event. */
+typedef struct Client {
+    Machine *m;
+    bool keep, created;
+} Client;
+
+static void on_event(void *opaque, LiveJob *job, LiveEvent ev)
+{
+    Client *c = opaque;
+    const LiveInfo *i = live_info(job);
+
+    if (!c->created) {
+        c->created = true;
+        emit_status(c->m, i->id, "created");
+    }
+    switch (ev) {
+    case LIVE_EV_STATUS:
+        if (i->status != LIVE_CONCLUDED) {
+            emit_status(c->m, i->id, status_names[i->status]);
+        }
+        break;
+    case LIVE_EV_READY:
+        emit_block_job(c->m, "BLOCK_JOB_READY", i, NULL);
+        break;
+    case LIVE_EV_CONCLUDED:
+        emit_concluded(c->m, i);
+        if (!c->keep) {
+            emit_status(c->m, i->id, "null");
+        }
+        g_free(c);
+        break;
+    }
+}
+
+void jobs_started(const LiveOpts *o, const LiveJob *job)
+{
+    if (!job) {
+        g_free(o->opaque);
+    }
+}
+
+/* What a client may ask for and does not get. */
+static bool refuse_options(const Args *args, GError **errp)
+{
+    static const char *const on_error[] = { "on-error", "on-source-error",
+                                            "on-target-error" };
+
+    if (!args_bool(args, "auto-finalize", true)) {
+        error_setg(errp, "auto-finalize=false is not supported");
+        return false;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(on_error); i++) {
+        const char *v = args_str(args, on_error[i]);
+
+        if (v && strcmp(v, "report")) {
+            error_setg(errp, "%s=%s is not supported; report is", on_error[i],
+                       v);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool jobs_options(Machine *m, const Args *args, LiveOpts *o, GError **errp)
+{
+    const char *id = args_str(args, "job-id");
+    int64_t speed = args_int(args, "speed", 0);
+    Client *c;
+
+    if (!refuse_options(args, errp) || (id && !jobs_id_free(m, id, errp))) {
+        return false;
+    }
+    if (speed < 0) {
+        error_setg(errp, "Parameter 'speed' expects a non-negative value");
+        return false;
+    }
+    c = g_new0(Client, 1);
+    c->m = m;
+    c->keep = !args_bool(args, "auto-dismiss", true);
+    *o = (LiveOpts) { .id = id,
+                      .speed = (uint64_t)speed,
+                      .event = on_event,
+                      .opaque = c,
+                      .keep = c->keep };
+    return true;
+}
+
+/* ---- lists --------------------------------------------------------------------- */
+
+static void put_live(json_object *o, const LiveInfo *i)
+{
+    js_str(o, "id", i->id);
+    js_str(o, "type", i->type);
+    js_str(o, "status", status_names[i->status]);
+    js_u64(o, "current-progress", i->offset);
+    js_u64(o, "total-progress", i->len);
+    if (i->status == LIVE_CONCLUDED) {
+        js_str(o, "error", i->error);
+    }
+}
+
+json_object *qmp_query_jobs(Machine *m, const Args *args, GError **errp)
+{
+    json_object *list = json_object_new_array();
+    g_autoptr(GPtrArray) live = live_list(jobs_live(m));
+
+    for (guint i = 0; i < live->len; i++) {
+        put_live(js_add(list, json_object_new_object()),
+                 live_info(live->pdata[i]));
+    }
+    for (GList *l = monitors_jobs(m)->done.head; l; l = l->next) {
+        const DoneJob *j = l->data;
+        json_object *o = js_add(list, json_object_new_object());
+
+        js_str(o, "id", j->id);
+        js_str(o, "type", j->type);
+        js_str(o, "status", "concluded");
+        js_int(o, "current-progress", 1);
+        js_int(o, "total-progress", 1);
+        js_str(o, "error", j->error);
+    }
+    return list;
+}
+
+json_object *qmp_query_block_jobs(Machine *m, const Args *args, GError **errp)
+{
+    json_object *list = json_object_new_array();
+    g_autoptr(GPtrArray) live = live_list(jobs_live(m));
+
+    for (guint k = 0; k < live->len; k++) {
+        const LiveInfo *i = live_info(live->pdata[k]);
+        json_object *o = js_add(list, json_object_new_object());
+        bool ready = i->status == LIVE_READY || i->status == LIVE_STANDBY;
+        bool paused = i->status == LIVE_PAUSED || i->status == LIVE_STANDBY;
+
+        js_bool(o, "auto-finalize", true);
+        js_bool(o, "auto-dismiss", i->status != LIVE_CONCLUDED);
+        js_str(o, "io-status", "ok");
+        js_str(o, "device", i->id);
+        js_bool(o, "busy", i->status == LIVE_RUNNING);
+        js_bool(o, "paused", paused);
+        js_bool(o, "ready", ready);
+        js_str(o, "status", status_names[i->status]);
+        js_u64(o, "len", i->len);
+        js_u64(o, "offset", i->offset);
+        js_u64(o, "speed", i->speed);
+        js_str(o, "type", i->type);
+        if (i->status == LIVE_CONCLUDED) {
+            js_str(o, "error", i->error);
+        }
+    }
+    return list;
+}
+
+/* ---- verbs ------------------------------------------------------------------------ */
+
+/* job-* say "id", block-job-* "device" and know only those on disks. */
+static LiveJob *find_job(Machine *m, const Args *args, const char *verb,
+                         GError **errp)
+{
+    const char *device = args_str(args, "device");
+    const char *id = device ? device : args_str(args, "id");
+    LiveJob *job = live_find(jobs_live(m), id);
+
+    if (!job && !device && find_done(m, id)) {
+        error_setg(errp,
+                   "Job '%s' in state 'concluded' cannot accept command verb "
+                   "'%s'",
+                   id, verb);
+    } else if (!job && device) {
+        error_set_class(errp, ERROR_CLASS_DEVICE_NOT_ACTIVE,
+                        "Block job '%s' not found", id);
+    } else if (!job) {
+        error_setg(errp, "Job not found");
+    } else if (live_info(job)->status == LIVE_CONCLUDED) {
+        error_setg(errp,
+                   "Job '%s' in state 'concluded' cannot accept command verb "
+                   "'%s'",
+                   id, verb);
+        job = NULL;
+    }
+    return job;
+}
+
+json_object *qmp_job_cancel(Machine *m, const Args *args, GError **errp)
+{
+    LiveJob *job = find_job(m, args, "cancel", errp);
+
+    if (job) { /* job-cancel always breaks off */
+        live_cancel(job,
+                    args_has(args, "id") || args_bool(args, "force", false));
+    }
+    return NULL;
+}
+
+json_object *qmp_job_complete(Machine *m, const Args *args, GError **errp)
+{
+    LiveJob *job = find_job(m, args, "complete", errp);
+
+    if (job) {
+        live_complete(job, errp);
+    }
+    return NULL;
+}
+
+json_object *qmp_job_pause(Machine *m, const Args *args, GError **errp)
+{
+    LiveJob *job = find_job(m, args, "pause", errp);
+
+    if (job) {
+        live_pause(job, errp);
+    }
+    return NULL;
+}
+
+json_object *qmp_job_resume(Machine *m, const Args *args, GError **errp)
+{
+    LiveJob *job = find_job(m, args, "resume", errp);
+
+    if (job) {
+        live_resume(job, errp);
+    }
+    return NULL;
+}
+
+/* Jobs finalize themselves: no job is ever pending for long. */
+json_object *qmp_job_finalize(Machine *m, const Args *args, GError **errp)
+{
+    LiveJob *job = find_job(m, args, "finalize", errp);
+
+    if (job) {
+        const LiveInfo *i = live_info(job);
+
+        error_setg(errp,
+                   "Job '%s' in state '%s' cannot accept command verb "
+                   "'finalize'",
+                   i->id, status_names[i->status]);
+    }
+    return NULL;
+}
+
+json_object *qmp_job_dismiss(Machine *m, const Args *args, GError **errp)
+{
+    const char *id = args_str(args, "id");
+    DoneJob *done = find_done(m, id);
+    LiveJob *job = live_find(jobs_live(m), id);
+
+    if (done) {
+        g_queue_remove(&monitors_jobs(m)->done, done);
+        emit_status(m, id, "null");
+        done_free(done);
+    } else if (!job) {
+        error_setg(errp, "Job not found");
+    } else if (live_info(job)->status != LIVE_CONCLUDED) {
+        error_setg(errp,
+                   "Job '%s' in state '%s' cannot accept command verb "
+                   "'dismiss'",
+                   id, status_names[live_info(job)->status]);
+    } else if (live_dismiss(job, errp)) {
+        emit_status(m, id, "null");
+    }
+    return NULL;
+}
+
+json_object *qmp_block_job_set_speed(Machine *m, const Args *args,
+                                     GError **errp)
+{
+    LiveJob *job = find_job(m, args, "set-speed", errp);
+    int64_t speed = args_int(args, "speed", 0);
+
+    if (job && speed < 0) {
+        error_setg(errp, "Parameter 'speed' expects a non-negative value");
+    } else if (job) {
+        live_set_speed(job, (uint64_t)speed);
+    }
+    return NULL;
+}
+
+/* ---- snapshots of the machine, as jobs ------------------------------------------------ */
+
+typedef bool SnapshotFn(Machine *m, const char *tag, const SnapshotWhere *where,
+                        GError **errp);
+
+static bool save(Machine *m, const char *tag, const SnapshotWhere *where,
+                 GError **errp)
+{
+    return snapshot_save(m, tag, false, where, errp);
+}
+
+/* Nothing but a bad job id fails the command itself: the job says the rest. */
+static void snapshot_job(Machine *m, const Args *args, const char *type,
+                         SnapshotFn *fn, GError **errp)
+{
+    const char *id = args_str(args, "job-id");
+    json_object *list = args_json(args, "devices");
+    g_autoptr(GPtrArray) devices = g_ptr_array_new();
+    g_autoptr(GError) err = NULL;
+    SnapshotWhere where = { .vmstate = args_str(args, "vmstate") };
+
+    if (!jobs_id_free(m, id, errp)) {
+        return;
+    }
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        g_ptr_array_add(devices, (char *)json_object_get_string(
+                                     json_object_array_get_idx(list, i)));
+    }
+    g_ptr_array_add(devices, NULL);
+    where.devices = (const char *const *)devices->pdata;
+    fn(m, args_str(args, "tag"), &where, &err);
+    jobs_done(m, id, type, err ? err->message : NULL);
+}
+
+json_object *qmp_snapshot_save(Machine *m, const Args *args, GError **errp)
+{
+    snapshot_job(m, args, "snapshot-save", save, errp);
+    return NULL;
+}
+
+json_object *qmp_snapshot_load(Machine *m, const Args *args, GError **errp)
+{
+    snapshot_job(m, args, "snapshot-load", snapshot_load, errp);
+    return NULL;
+}
+
+json_object *qmp_snapshot_delete(Machine *m, const Args *args, GError **errp)
+{
+    snapshot_job(m, args, "snapshot-delete", snapshot_delete, errp);
+    return NULL;
+}
+
+#endif
