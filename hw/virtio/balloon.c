@@ -453,6 +453,7 @@ static const Property balloon_device_props[] = {
 const DeviceClass virtio_balloon_device_class = {
     .name = "virtio-balloon-device",
     .desc = "Memory balloon, on virtio-mmio",
+    .category = DEVICE_MISC,
     .bus = "virtio-bus",
     .size = sizeof(VirtioBalloon),
     .props = balloon_device_props,
@@ -471,7 +472,9 @@ static const Property balloon_pci_props[] = {
 
 const DeviceClass virtio_balloon_pci_class = {
     .name = "virtio-balloon-pci",
+    .alias = "virtio-balloon",
     .desc = "Memory balloon",
+    .category = DEVICE_MISC,
     .bus = "PCI",
     .size = sizeof(VirtioBalloon),
     .props = balloon_pci_props,

@@ -735,6 +735,7 @@ static const Property vnet_device_props[] = {
 const DeviceClass virtio_net_device_class = {
     .name = "virtio-net-device",
     .desc = "Network card, on virtio-mmio",
+    .category = DEVICE_NETWORK,
     .bus = "virtio-bus",
     .size = sizeof(VirtioNet),
     .props = vnet_device_props,
@@ -753,7 +754,9 @@ static const Property vnet_pci_props[] = {
 
 const DeviceClass virtio_net_pci_class = {
     .name = "virtio-net-pci",
+    .alias = "virtio-net",
     .desc = "Network card",
+    .category = DEVICE_NETWORK,
     .bus = "PCI",
     .size = sizeof(VirtioNet),
     .props = vnet_pci_props,

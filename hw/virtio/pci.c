@@ -91,24 +91,27 @@ enum { /* 4.1.4.10: legacy registers */
        LEGACY_LEN_MSIX = 24,
 };
 
+#define ONE_EACH UINT32_MAX /* a vector for each queue, and for changes */
+
 enum {
     VENDOR = 0x1af4,
     DEVICE_MODERN = 0x1040, /* plus the virtio id */
     MODERN_SUB_DEVICE = 0x1100,
 };
 
-/* Numbers of transitional devices; other kinds have only the modern interface.
- * 4.1.2. */
+/* Numbers of transitional devices (other kinds have only the modern interface),
+ * 4.1.2; and how many vectors they have, QEMU's choice. */
 static const struct {
     uint16_t id, device;
-} transitional_ids[] = {
-    { 1, 0x1000 }, /* net */
-    { 2, 0x1001 }, /* blk */
-    { 5, 0x1002 }, /* balloon */
-    { 3, 0x1003 }, /* console */
-    { 8, 0x1004 }, /* scsi */
-    { 4, 0x1005 }, /* rng */
-    { 9, 0x1009 }, /* 9p */
+    uint32_t vectors;
+} kinds[] = {
+    { 1, 0x1000, ONE_EACH }, /* net */
+    { 2, 0x1001, ONE_EACH }, /* blk */
+    { 5, 0x1002, 0 },        /* balloon */
+    { 3, 0x1003, 2 },        /* console */
+    { 8, 0x1004, ONE_EACH }, /* scsi */
+    { 4, 0x1005, ONE_EACH }, /* rng */
+    { 9, 0x1009, 2 },        /* 9p */
 };
 
 typedef struct QueueEvent {
@@ -694,12 +697,25 @@ static void config_written(PciDevice *pd, unsigned off, unsigned size)
 
 static uint16_t transitional_device(uint16_t id)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(transitional_ids); i++) {
-        if (transitional_ids[i].id == id) {
-            return transitional_ids[i].device;
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        if (kinds[i].id == id) {
+            return kinds[i].device;
         }
     }
     return 0;
+}
+
+static uint32_t vectors_wanted(const VirtioDevice *v)
+{
+    uint32_t n = v->vectors;
+
+    for (size_t i = 0; n == UINT32_MAX && i < G_N_ELEMENTS(kinds); i++) {
+        if (kinds[i].id == v->ops->id) {
+            n = kinds[i].vectors;
+            break;
+        }
+    }
+    return n == ONE_EACH ? v->n_queues + 1 : n;
 }
 
 static bool choose_interfaces(VirtioDevice *v, GError **errp)
@@ -811,7 +827,7 @@ static void add_legacy(VirtioDevice *v)
 static bool add_parts(VirtioDevice *v, GError **errp)
 {
     VirtioPci *p = pci_of(v);
-    unsigned vectors = v->vectors == UINT32_MAX ? v->n_queues + 1 : v->vectors;
+    uint32_t vectors = vectors_wanted(v);
 
     if (p->has_modern) {
         add_modern(v);

@@ -227,6 +227,7 @@ static const Property rng_device_props[] = {
 const DeviceClass virtio_rng_device_class = {
     .name = "virtio-rng-device",
     .desc = "Entropy, on virtio-mmio",
+    .category = DEVICE_MISC,
     .bus = "virtio-bus",
     .size = sizeof(VirtioRng),
     .props = rng_device_props,
@@ -245,7 +246,9 @@ static const Property rng_pci_props[] = {
 
 const DeviceClass virtio_rng_pci_class = {
     .name = "virtio-rng-pci",
+    .alias = "virtio-rng",
     .desc = "Entropy",
+    .category = DEVICE_MISC,
     .bus = "PCI",
     .size = sizeof(VirtioRng),
     .props = rng_pci_props,
