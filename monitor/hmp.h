@@ -38,6 +38,12 @@ typedef void HmpFn(Monitor *mon, const Args *args);
 /* hmp-block.c */
 HmpFn hmp_info_block, hmp_info_blockstats, hmp_block_resize,
     hmp_block_set_io_throttle, hmp_eject, hmp_change;
+/* hmp-jobs.c */
+HmpFn hmp_commit, hmp_info_block_jobs, hmp_block_job_cancel,
+    hmp_block_job_complete, hmp_block_job_pause, hmp_block_job_resume,
+    hmp_block_job_set_speed, hmp_block_stream, hmp_drive_mirror,
+    hmp_drive_backup, hmp_snapshot_blkdev, hmp_snapshot_blkdev_internal,
+    hmp_snapshot_delete_blkdev_internal;
 /* hmp-objects.c */
 HmpFn hmp_object_add, hmp_object_del, hmp_drive_add, hmp_drive_del,
     hmp_chardev_add, hmp_chardev_remove, hmp_chardev_send_break,

@@ -1,6 +1,8 @@
 /* QMP about character devices, and descriptors that clients pass. */
 #include "util/osdep.h"
+#include <limits.h>
 #include "util/error.h"
+#include "util/fdset.h"
 #include "chardev/chardev.h"
 #include "monitor/fds.h"
 #include "monitor/qmp-cmds.h"
@@ -303,6 +305,73 @@ json_object *qmp_closefd(Machine *m, const Args *args, GError **errp)
         close(fd);
     }
     return NULL;
+}
+
+/* Sets of them: /dev/fdset/N. */
+json_object *qmp_add_fd(Machine *m, const Args *args, GError **errp)
+{
+    int fd = mon_take_fd(args_monitor(args));
+    int64_t set = args_int(args, "fdset-id", -1);
+    json_object *o;
+
+    if (fd < 0) {
+        error_setg(errp, "No file descriptor supplied via SCM_RIGHTS");
+        return NULL;
+    }
+    if (args_has(args, "fdset-id") && set < 0) {
+        error_setg(errp, "Parameter 'fdset-id' expects a non-negative value");
+        close(fd);
+        return NULL;
+    }
+    set = fdset_add(fd, set, args_str(args, "opaque"), errp);
+    if (set < 0) {
+        return NULL;
+    }
+    o = json_object_new_object();
+    js_int(o, "fd", fd);
+    js_int(o, "fdset-id", set);
+    return o;
+}
+
+json_object *qmp_remove_fd(Machine *m, const Args *args, GError **errp)
+{
+    int64_t set = args_int(args, "fdset-id", -1);
+    int64_t fd = args_int(args, "fd", -1);
+    g_autofree char *name =
+        args_has(args, "fd")
+            ? g_strdup_printf("fdset-id:%" PRId64 ", fd:%" PRId64, set, fd)
+            : g_strdup_printf("fdset-id:%" PRId64, set);
+
+    if (set < 0 || (args_has(args, "fd") && fd < 0) || fd > INT_MAX ||
+        !fdset_remove(set, (int)fd, NULL)) {
+        error_setg(errp, "File descriptor named '%s' not found", name);
+    }
+    return NULL;
+}
+
+/* The sets come in order. */
+static void list_fd(int64_t set, int fd, const char *text, void *opaque)
+{
+    json_object *list = opaque, *last, *o;
+    size_t n = json_object_array_length(list);
+
+    last = n ? json_object_array_get_idx(list, n - 1) : NULL;
+    if (!last || js_get_int(last, "fdset-id") != set) {
+        last = js_add(list, json_object_new_object());
+        js_int(last, "fdset-id", set);
+        js_put(last, "fds", json_object_new_array());
+    }
+    o = js_add(js_get(last, "fds"), json_object_new_object());
+    js_int(o, "fd", fd);
+    js_str(o, "opaque", text);
+}
+
+json_object *qmp_query_fdsets(Machine *m, const Args *args, GError **errp)
+{
+    json_object *list = json_object_new_array();
+
+    fdset_foreach(list_fd, list);
+    return list;
 }
 
 #endif

@@ -30,7 +30,8 @@ QmpFn qmp_qom_list, qmp_qom_get, qmp_qom_set, qmp_qom_list_types,
 /* qmp-chardev.c */
 QmpFn qmp_query_chardev, qmp_query_chardev_backends, qmp_chardev_add,
     qmp_chardev_remove, qmp_chardev_send_break, qmp_ringbuf_read,
-    qmp_ringbuf_write, qmp_getfd, qmp_closefd;
+    qmp_ringbuf_write, qmp_getfd, qmp_closefd, qmp_add_fd, qmp_remove_fd,
+    qmp_query_fdsets;
 
 /* qmp-jobs.c */
 QmpFn qmp_query_jobs, qmp_query_block_jobs, qmp_job_cancel, qmp_job_complete,

@@ -94,6 +94,9 @@ const QmpCommand qmp_commands[] = {
     { "getfd", "fdname:s", "",
       "names a descriptor that came along (SCM_RIGHTS)", qmp_getfd, 0 },
     { "closefd", "fdname:s", "", "closes it", qmp_closefd, 0 },
+    { "add-fd", "fdset-id?:i opaque?:s", "AddfdInfo", "puts one into a set: /dev/fdset/N is a file name", qmp_add_fd, 0 },
+    { "remove-fd", "fdset-id:i fd?:i", "", "closes one, or a set", qmp_remove_fd, 0 },
+    { "query-fdsets", "", "[DescriptorSet", "the sets", qmp_query_fdsets, 0 },
 
     { "object-add", "qom-type:s id:s *", "", "makes a back end, as -object", qmp_object_add, 0 },
     { "object-del", "id:s", "", "removes one that nobody uses", qmp_object_del, 0 },
@@ -186,7 +189,6 @@ const QmpCommand qmp_commands[] = {
     { "query-tpm", "", "[TPMInfo", "trusted platform modules: none", qmp_query_empty, 0 },
     { "query-tpm-models", "", "[s", "models of them: none", qmp_query_empty, 0 },
     { "query-tpm-types", "", "[s", "types of them: none", qmp_query_empty, 0 },
-    { "query-fdsets", "", "[DescriptorSet", "sets of descriptors: none", qmp_query_empty, 0 },
     { 0 },
 };
 /* clang-format on */

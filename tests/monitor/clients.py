@@ -498,6 +498,12 @@ def disk_jobs():
     assert q.raw('block-job-cancel', device='x')['error'] == {
         'class': 'DeviceNotActive', 'desc': "Block job 'x' not found"}
     assert q.raw('job-cancel', id='x')['error']['desc'] == 'Job not found'
+    hmp = lambda text: q.ask('human-monitor-command', command_line=text)
+    assert hmp('info block-jobs') == 'No active jobs\r\n'
+    assert hmp('snapshot_blkdev d0 ' + path('over3.qcow2')) == ''
+    assert 'over3.qcow2' in hmp('info block d0')
+    assert hmp('commit d0') == ''
+    assert hmp('block_job_cancel x').startswith('Error: Block job')
     q.ask('quit')
     finish(p)
     assert 'identical' in img('compare', raw, path('over2.qcow2'))

@@ -469,6 +469,17 @@ static void test_fds(void)
     expect_text(client_line(c, false), "{\"return\": {}}", "getfd");
     expect(c, "{'execute':'closefd','arguments':{'fdname':'s'}}",
            "{\"return\": {}}");
+    send_fd(c, "{'execute':'add-fd','arguments':{'fdset-id':7,'opaque':'o'}}",
+            pair[0]);
+    expect_text(client_line(c, false),
+                "{\"return\": {\"fd\": *, \"fdset-id\": 7}}", "add-fd");
+    expect(c, "{'execute':'query-fdsets'}",
+           "{\"return\": [{\"fdset-id\": 7, \"fds\": [{\"fd\": *, "
+           "\"opaque\": \"o\"}]}]}");
+    expect(c, "{'execute':'remove-fd','arguments':{'fdset-id':7}}",
+           "{\"return\": {}}");
+    expect(c, "{'execute':'remove-fd','arguments':{'fdset-id':7}}",
+           "*\"File descriptor named 'fdset-id:7' not found\"*");
     send_fd(c, "{'execute':'getfd','arguments':{'fdname':'left'}}", pair[0]);
     close(pair[0]);
     client_free(c);
