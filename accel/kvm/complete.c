@@ -120,6 +120,7 @@ CpuExit kvm_run_soft(KvmCpu *kc, uint64_t n)
     kc->stats.burst_insns += tcg_insn_count(c) - before;
     kc->stats.burst_ns += kvm_host_ns() - start;
     g_mutex_unlock(&kc->stats.lock);
+    kc->now = 0;
     return exit;
 }
 

@@ -81,7 +81,6 @@ static void exit_io(KvmCpu *kc)
     struct kvm_run *run = kc->run;
     uint8_t *p = (uint8_t *)run + run->io.data_offset;
     bool out = run->io.direction == KVM_EXIT_IO_OUT;
-    int64_t start = kvm_host_ns();
 
     log_mask(LOG_KVM, "kvm: exit KVM_EXIT_IO: %s port=%04x size=%u count=%u\n",
              out ? "out" : "in", run->io.port, run->io.size, run->io.count);
@@ -97,7 +96,7 @@ static void exit_io(KvmCpu *kc)
         }
     }
     kc->io_pending = true;
-    kvm_stats_place(kc, run->io.port, false, out, kvm_host_ns() - start);
+    kvm_stats_place(kc, run->io.port, false, out);
 }
 
 static bool is_apic_page(const X86Cpu *c, hwaddr addr)
@@ -142,7 +141,6 @@ static void mmio_access(X86Cpu *c, hwaddr addr, uint8_t *data, unsigned len,
 static void exit_mmio(KvmCpu *kc)
 {
     struct kvm_run *run = kc->run;
-    int64_t start = kvm_host_ns();
     unsigned len = MIN(run->mmio.len, (uint32_t)sizeof(run->mmio.data));
 
     log_mask(LOG_KVM,
@@ -152,8 +150,7 @@ static void exit_mmio(KvmCpu *kc)
     mmio_access(kvm_x86(kc), run->mmio.phys_addr, run->mmio.data, len,
                 run->mmio.is_write);
     kc->io_pending = true;
-    kvm_stats_place(kc, run->mmio.phys_addr, true, run->mmio.is_write,
-                    kvm_host_ns() - start);
+    kvm_stats_place(kc, run->mmio.phys_addr, true, run->mmio.is_write);
 }
 
 /* An MSR that the kernel does not know, or that our APIC must hear of. */
@@ -410,13 +407,13 @@ static bool kvm_enter(KvmCpu *kc, CpuExit *exit)
 {
     X86Cpu *c = kvm_x86(kc);
     uint64_t cr8 = kc->run->cr8;
-    int64_t start = kvm_host_ns(), end;
+    int64_t start = kc->now ? kc->now : kvm_host_ns(), end;
     bool more;
     int err;
 
     err = ioctl(kc->fd, KVM_RUN, 0) < 0 ? errno : 0;
     __atomic_store_n(&kc->in_kvm, false, __ATOMIC_SEQ_CST);
-    end = kvm_host_ns();
+    kc->now = end = kvm_host_ns();
     kc->stats.in_kvm_ns += end - start;
     kc->io_pending = false;
     exit_apic_changes(kc, cr8);
@@ -431,7 +428,8 @@ static bool kvm_enter(KvmCpu *kc, CpuExit *exit)
     }
     kvm_coalesced_flush(kc->kvm);
     more = kvm_handle_exit(kc, exit);
-    kvm_stats_exit(kc, kc->run->exit_reason, kvm_host_ns() - end);
+    kc->now = kvm_host_ns(); /* two looks at the clock for an exit */
+    kvm_stats_exit(kc, kc->run->exit_reason, kc->now - end);
     return more;
 }
 
@@ -492,6 +490,7 @@ static CpuExit kvm_run(X86Cpu *c)
     if (current != kc) {
         kvm_thread_init(kc);
     }
+    kc->now = 0;
     while (kvm_step(kc, &exit)) {
     }
     __atomic_store_n(&kc->in_kvm, false, __ATOMIC_SEQ_CST);

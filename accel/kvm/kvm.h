@@ -105,6 +105,8 @@ typedef struct KvmPlace {
 typedef struct KvmStats {
     GMutex lock; /* the monitor looks while the vCPU runs */
     uint64_t exits[KVM_EXITS_MAX], ns[KVM_EXITS_MAX];
+    KvmPlace place; /* of the exit being handled, if has_place */
+    bool has_place;
     GHashTable *places;    /* KvmPlace, by itself */
     GHashTable *completed; /* mnemonic -> uint64_t */
     uint64_t failures, bursts, burst_insns, burst_ns, in_kvm_ns;
@@ -129,6 +131,7 @@ struct KvmCpu {
     unsigned n_msrs;
 
     /* Completion in software. */
+    int64_t now;       /* host ns when the last exit was handled; 0: long ago */
     uint64_t burst;    /* instructions next time */
     int64_t burst_end; /* host ns; when KVM went on */
     bool turns;        /* bursts also come without a failure */
@@ -232,8 +235,8 @@ bool kvm_cpuid_set(KvmCpu *kc, GError **errp);
 void kvm_stats_init(KvmStats *st);
 void kvm_stats_fini(KvmStats *st);
 void kvm_stats_exit(KvmCpu *kc, unsigned reason, int64_t ns);
-void kvm_stats_place(KvmCpu *kc, uint64_t addr, bool mmio, bool write,
-                     int64_t ns);
+/* The exit being handled is one to this place; kvm_stats_exit() adds the time. */
+void kvm_stats_place(KvmCpu *kc, uint64_t addr, bool mmio, bool write);
 void kvm_stats_completed(KvmCpu *kc, const char *mnemonic);
 const char *kvm_exit_name(unsigned reason);
 /* The texts of the monitor; the machine's accel must be kvm. Main thread. */

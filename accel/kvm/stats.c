@@ -70,6 +70,22 @@ void kvm_stats_fini(KvmStats *st)
     g_mutex_clear(&st->lock);
 }
 
+static void stats_add_place(KvmStats *st, int64_t ns)
+{
+    enum { PLACES_MAX = 4096 }; /* a guest can touch any number */
+    KvmPlace *pl = g_hash_table_lookup(st->places, &st->place);
+
+    if (!pl && g_hash_table_size(st->places) < PLACES_MAX) {
+        pl = g_new(KvmPlace, 1);
+        *pl = st->place;
+        g_hash_table_add(st->places, pl);
+    }
+    if (pl) {
+        pl->count++;
+        pl->ns += ns;
+    }
+}
+
 void kvm_stats_exit(KvmCpu *kc, unsigned reason, int64_t ns)
 {
     KvmStats *st = &kc->stats;
@@ -78,29 +94,17 @@ void kvm_stats_exit(KvmCpu *kc, unsigned reason, int64_t ns)
     g_mutex_lock(&st->lock);
     st->exits[reason]++;
     st->ns[reason] += ns;
+    if (st->has_place) {
+        stats_add_place(st, ns);
+        st->has_place = false;
+    }
     g_mutex_unlock(&st->lock);
 }
 
-void kvm_stats_place(KvmCpu *kc, uint64_t addr, bool mmio, bool write,
-                     int64_t ns)
+void kvm_stats_place(KvmCpu *kc, uint64_t addr, bool mmio, bool write)
 {
-    enum { PLACES_MAX = 4096 }; /* a guest can touch any number */
-    KvmStats *st = &kc->stats;
-    KvmPlace key = { .addr = addr, .mmio = mmio, .write = write };
-    KvmPlace *pl;
-
-    g_mutex_lock(&st->lock);
-    pl = g_hash_table_lookup(st->places, &key);
-    if (!pl && g_hash_table_size(st->places) < PLACES_MAX) {
-        pl = g_new(KvmPlace, 1);
-        *pl = key;
-        g_hash_table_add(st->places, pl);
-    }
-    if (pl) {
-        pl->count++;
-        pl->ns += ns;
-    }
-    g_mutex_unlock(&st->lock);
+    kc->stats.place = (KvmPlace) { .addr = addr, .mmio = mmio, .write = write };
+    kc->stats.has_place = true;
 }
 
 void kvm_stats_completed(KvmCpu *kc, const char *mnemonic)

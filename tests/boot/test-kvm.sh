@@ -50,6 +50,25 @@ check_err "no such device" "there is no /nowhere/kvm: " \
     $RHEA -accel kvm,device=/nowhere/kvm $one
 check_err "another device" "/dev/null is something else than KVM" \
     $RHEA -accel kvm,device=/dev/null $one
+# As an ordinary user, with nodes of our own: /dev/kvm is others', too.
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null &&
+    mknod "$TMP/node" c 10 232 2>/dev/null && chmod 755 "$TMP"; then
+    user="setpriv --reuid=65534 --regid=65534 --clear-groups"
+    if $user test -x "$RHEA"; then
+        chmod 000 "$TMP/node"
+        check_err "chmod 000" "no permission to open $TMP/node (mode 000, group root): let group kvm have it" \
+            $user $RHEA -accel kvm,device=$TMP/node $one
+        chmod 660 "$TMP/node"
+        chown 0:12 "$TMP/node"
+        group=$(getent group 12 | cut -d: -f1)
+        check_err "not in its group" "(mode 660), which belongs to group $group: usermod -aG $group " \
+            $user $RHEA -accel kvm,device=$TMP/node $one
+        chmod 666 "$TMP/node"
+        check "opened by its mode" 0 'Hi!
+' $user $RHEA -accel kvm,device=$TMP/node $one
+    fi
+fi
+
 check "falls back, with one line and why" 0 'Hi!
 2
 ' sh -c "$RHEA -accel kvm:tcg,device=/dev/null $one 2>$TMP/e; wc -l <$TMP/e"
