@@ -6,6 +6,7 @@
 #include "util/error.h"
 #include "monitor/hmp.h"
 #include "monitor/regs.h"
+#include "monitor/symbols.h"
 
 enum { EXPR_DEPTH = 64 };
 
@@ -75,6 +76,37 @@ static bool expr_number(Expr *e, int64_t *v)
     return true;
 }
 
+static bool is_name(char c)
+{
+    return g_ascii_isalpha(c) || c == '_';
+}
+
+/* "start_kernel", when the guest's kernel says where that is. */
+static bool expr_symbol(Expr *e, int64_t *v)
+{
+    const Symbols *all = monitors_symbols(mon_machine(e->mon));
+    size_t len = 1;
+    g_autofree char *name = NULL;
+    uint64_t addr;
+
+    while (is_name(e->p[len]) || g_ascii_isdigit(e->p[len]) ||
+           e->p[len] == '.') {
+        len++;
+    }
+    name = g_strndup(e->p, len);
+    if (!symbols_find(all, name, &addr)) {
+        error_setg(e->errp, "unknown symbol '%s'%s", name,
+                   symbols_count(all)
+                       ? ""
+                       : " (the kernel has no symbols; $rip is a "
+                         "register)");
+        return false;
+    }
+    *v = (int64_t)addr;
+    e->p += len;
+    return true;
+}
+
 static bool expr_unary(Expr *e, int64_t *v)
 {
     bool ok;
@@ -122,7 +154,7 @@ static bool expr_unary(Expr *e, int64_t *v)
         ok = expr_register(e, v);
         break;
     default:
-        ok = expr_number(e, v);
+        ok = is_name(*e->p) ? expr_symbol(e, v) : expr_number(e, v);
         break;
     }
     e->depth--;

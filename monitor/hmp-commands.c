@@ -112,6 +112,7 @@ const HmpCommand hmp_info_commands[] = {
     HEADING("Processors and memory"),
     { "cpus", "", "", "the processors", hmp_info_cpus, NULL },
     { "registers", "all:-a vcpu?:i", "[-a|vcpu]", "processor registers (-a: of all)", hmp_info_registers, NULL },
+    { "symbol", "addr:a", "addr", "the kernel's name for an address\ninfo symbol $rip", hmp_info_symbol, NULL },
     { "mem", "", "", "virtual memory that is mapped", hmp_info_mem, NULL },
     { "tlb", "", "", "virtual to physical mappings, page by page", hmp_info_tlb, NULL },
     { "mtree", "flatview:-f", "[-f]", "physical memory and ports (-f: resolved)", hmp_info_mtree, NULL },

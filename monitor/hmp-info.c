@@ -9,6 +9,7 @@
 #include "hw/pci/pci.h"
 #include "accel/kvm/kvm.h"
 #include "monitor/hmp.h"
+#include "monitor/symbols.h"
 
 void hmp_info_status(Monitor *mon, const Args *args)
 {
@@ -199,5 +200,21 @@ void hmp_info_history(Monitor *mon, const Args *args)
 
     for (guint i = 0; h && i < h->len; i++) {
         mon_printf(mon, "%u: '%s'\n", i, (char *)g_ptr_array_index(h, i));
+    }
+}
+
+void hmp_info_symbol(Monitor *mon, const Args *args)
+{
+    const Symbols *all = monitors_symbols(mon_machine(mon));
+    uint64_t addr = (uint64_t)args_int(args, "addr", 0), offset;
+    const char *name = symbols_at(all, addr, &offset);
+
+    if (!name) {
+        mon_printf(mon, "No symbol at %#" PRIx64 "%s\n", addr,
+                   symbols_count(all) ? "" : ": the kernel has no symbols");
+    } else if (offset) {
+        mon_printf(mon, "%s + %#" PRIx64 "\n", name, offset);
+    } else {
+        mon_printf(mon, "%s\n", name);
     }
 }

@@ -64,6 +64,7 @@ void hmp_info_qtree(Monitor *mon, const Args *args);
 void hmp_info_pci(Monitor *mon, const Args *args);
 void hmp_info_pic(Monitor *mon, const Args *args);
 void hmp_info_lapic(Monitor *mon, const Args *args);
+void hmp_info_symbol(Monitor *mon, const Args *args);
 void hmp_info_kvm(Monitor *mon, const Args *args);
 void hmp_info_exits(Monitor *mon, const Args *args);
 void hmp_info_chardev(Monitor *mon, const Args *args);

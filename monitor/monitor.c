@@ -17,6 +17,7 @@
 #include "monitor/keys.h"
 #include "monitor/qmp.h"
 #include "monitor/readline.h"
+#include "monitor/symbols.h"
 
 enum { MON_OUT_MAX = 16 << 20, MON_CLOGGED = 1 << 20, MON_ROOM = 1024 };
 
@@ -25,6 +26,7 @@ typedef struct Monitors {
     GList *list;     /* of Monitor */
     GHashTable *fds; /* name -> int, of fds.c */
     HeldKeys keys;
+    Symbols *symbols; /* NULL: nobody asked yet */
 #if CONFIG_JSON_C
     EventQueue *events;
     Jobs *jobs;
@@ -388,6 +390,16 @@ Jobs *monitors_jobs(Machine *m)
 }
 #endif
 
+const Symbols *monitors_symbols(Machine *m)
+{
+    Monitors *all = all_monitors(m);
+
+    if (!all->symbols) {
+        all->symbols = symbols_load(m->cfg.kernel);
+    }
+    return all->symbols;
+}
+
 HeldKeys *monitors_keys(Machine *m)
 {
     return &all_monitors(m)->keys;
@@ -442,6 +454,7 @@ void monitors_close(Machine *m)
     machine_unwatch(m, on_machine_event, all);
     event_queue_free(all->events);
 #endif
+    symbols_free(all->symbols);
     keys_forget(&all->keys);
     fds_close_all(all->fds);
     g_free(all);
