@@ -33,7 +33,8 @@ static size_t iov_walk(const struct iovec *iov, int n, size_t off, IovOp op,
             memcpy(buf + done, base + off, part);
             break;
         case IOV_FROM_BUF:
-            memcpy(base + off, buf + done, part);
+            /* Both may be guest memory, of two devices on one cable. */
+            memmove(base + off, buf + done, part);
             break;
         case IOV_MEMSET:
             memset(base + off, c, part);

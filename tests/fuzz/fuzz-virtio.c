@@ -11,9 +11,12 @@
 #include "tests/lib/mem-disk.h"
 #include "tests/lib/virtio-driver.h"
 #include "hw/block/drive.h"
+#include "net/net.h"
+#include "util/iov.h"
 #include "util/log.h"
 
 extern const DeviceClass virtio_blk_device_class;
+extern const DeviceClass virtio_net_device_class;
 
 enum { RAM = 1 << 18, BASE = 0xfeb00000, DISK = 1 << 16, QUEUES = 4 };
 
@@ -22,6 +25,7 @@ typedef struct Fuzz {
     Region ram;
     Device *slot, *dev;
     MemDisk disk;
+    NetPort *peer; /* the other end of a card's cable; or NULL */
     VDriver d;
     VRing ring[QUEUES];
     const uint8_t *p, *end;
@@ -57,8 +61,24 @@ static void blk_wait(Fuzz *f)
     blk_drain(drive_find(f->m, "d0")->blk);
 }
 
+/* Everything that the card sends comes back. */
+static bool echo_frame(NetPort *port, const NetFrame *f)
+{
+    net_send_queued(port, f);
+    return true;
+}
+
+static void net_prepare(Fuzz *f)
+{
+    static const NetPortOps ops = { .type = "echo", .receive = echo_frame };
+
+    f->peer = net_port_new(sizeof(NetPort), &ops, "n0");
+    net_port_add(f->m->netdevs, f->peer);
+}
+
 static const FuzzDevice devices[] = {
     { &virtio_blk_device_class, blk_prepare, "drive", "d0", blk_wait },
+    { &virtio_net_device_class, net_prepare, "netdev", "n0", NULL },
 };
 
 /* ---- input ---------------------------------------------------------------------- */
@@ -175,6 +195,33 @@ static void op_request(Fuzz *f)
     vd_kick(&f->d, r);
 }
 
+/* A frame from the cable, with whatever it says is left to do. */
+static void op_frame(Fuzz *f)
+{
+    uint8_t bytes[256];
+    size_t repeat = 1 + take(f), n = take(f), len = repeat * n;
+    g_autofree uint8_t *buf = g_malloc(len + 1);
+    struct iovec iov = { buf, len };
+    NetFrame frame = { .iov = &iov, .n = 1, .queue = take(f) };
+
+    for (size_t i = 0; i < n; i++) {
+        bytes[i] = (uint8_t)take(f);
+    }
+    for (size_t i = 0; i < repeat; i++) {
+        memcpy(buf + i * n, bytes, n);
+    }
+    frame.off.flags = (uint8_t)take(f);
+    frame.off.gso_type = (uint8_t)take(f);
+    frame.off.hdr_len = (uint16_t)take16(f);
+    frame.off.gso_size = (uint16_t)take16(f);
+    frame.off.csum_start = (uint16_t)take(f);
+    frame.off.csum_offset = (uint16_t)take(f);
+    if (f->peer) {
+        net_set_accepts(f->peer, take(f));
+        net_send_queued(f->peer, &frame);
+    }
+}
+
 static void op_memory(Fuzz *f)
 {
     hwaddr at = take_addr(f);
@@ -223,7 +270,7 @@ static void op_state(Fuzz *f)
 static void (*const ops[])(Fuzz *f) = {
     op_write_register, op_read_register, op_negotiate, op_queue,  op_ok,
     op_desc,           op_offer,         op_request,   op_memory, op_loop,
-    op_stop,           op_machine_reset, op_state,
+    op_stop,           op_machine_reset, op_state,     op_frame,
 };
 
 /* ---- one input -------------------------------------------------------------------------- */
@@ -267,6 +314,7 @@ static void fuzz_end(Fuzz *f, const FuzzDevice *fd)
         device_free(f->m->devices->pdata[f->m->devices->len - 1]);
     }
     vd_settle();
+    net_free_all(f->m->netdevs);
     drives_free(f->m);
     if (f->disk.bytes) {
         mem_disk_clear(&f->disk);
