@@ -231,6 +231,7 @@ $(B)/tools/%: $(B)/obj/tools/%.o $(LIB)
 bench: all
 	$(Q)tests/bench/run B=$(B) $(T)
 	$(Q)tests/bench/run-block B=$(B) $(T)
+	$(Q)tests/bench/run-net B=$(B) $(T)
 
 format:
 	clang-format -i $(C_FILES)
