@@ -25,6 +25,7 @@ extern const DeviceClass virtconsole_class;
 extern const DeviceClass virtserialport_class;
 extern const DeviceClass loader_class;
 extern const DeviceClass debugexit_class;
+extern const DeviceClass pvpanic_class;
 extern const DeviceClass pc_testdev_class;
 extern const DeviceClass edu_class;
 extern const DeviceClass pci_testdev_class;
@@ -74,6 +75,7 @@ const DeviceClass *const device_classes[] = {
     &virtserialport_class,
     &loader_class,
     &debugexit_class,
+    &pvpanic_class,
     &pc_testdev_class,
     &edu_class,
     &pci_testdev_class,

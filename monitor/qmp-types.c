@@ -96,6 +96,7 @@ const QmpEvent qmp_events[] = {
     { "RESUME", "", "the processors run", 0, NULL },
     { "POWERDOWN", "", "the power button was pressed", 0, NULL },
     { "GUEST_PANICKED", "action:e(pause|poweroff|run)", "the guest's system says that it failed", 0, NULL },
+    { "GUEST_CRASHLOADED", "action:e(pause|poweroff|run)", "the guest's system fails and goes on in its crash kernel", 0, NULL },
     { "RTC_CHANGE", "offset:i qom-path:s", "the guest set its clock; offset: seconds from what it was started with", 1000, NULL },
     { "BALLOON_CHANGE", "actual:i", "the guest's memory has a new size, in bytes", 1000, NULL },
     { "VSERPORT_CHANGE", "id:s open:b", "a program in the guest opened or closed a virtio serial port", 1000, "id" },

@@ -3,7 +3,7 @@
 #include "util/mainloop.h"
 #include "hw/misc/misc.h"
 
-extern const DeviceClass debugexit_class, pc_testdev_class;
+extern const DeviceClass debugexit_class, pc_testdev_class, pvpanic_class;
 
 static unsigned resets;
 static char last_event[32];
@@ -165,6 +165,27 @@ static void test_testdev(void)
     qtest_end(&q);
 }
 
+static void test_pvpanic(void)
+{
+    QTest q;
+    Device *dev;
+
+    start(&q);
+    dev = device_new_class(q.m, &pvpanic_class, NULL);
+    qtest_realize(dev);
+    q.m->cfg.panic_action = PANIC_PAUSE;
+    g_assert_cmphex(inb(&q, 0x505), ==, 3);
+    outb(&q, 0x505, 0xf0);
+    g_assert_cmpstr(last_event, ==, "");
+    outb(&q, 0x505, 2);
+    g_assert_cmpstr(last_event, ==, "GUEST_CRASHLOADED");
+    outb(&q, 0x505, 1);
+    count_resets();
+    g_assert_cmpstr(last_event, ==, "GUEST_PANICKED");
+    g_assert_cmpint(q.m->state, ==, RUN_GUEST_PANICKED);
+    qtest_end(&q);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -173,5 +194,6 @@ int main(int argc, char **argv)
     g_test_add_func("/pc-misc/port80", test_port80);
     g_test_add_func("/pc-misc/debug-exit", test_debug_exit);
     g_test_add_func("/pc-misc/testdev", test_testdev);
+    g_test_add_func("/pc-misc/pvpanic", test_pvpanic);
     return g_test_run();
 }
