@@ -392,6 +392,32 @@ static int refcount_change(BlockNode *bn, uint64_t cluster, int delta,
     return 0;
 }
 
+int qcow2_refcount_set(BlockNode *bn, uint64_t cluster, uint64_t value)
+{
+    Qcow2State *s = bn->s;
+    uint8_t *slice;
+    uint64_t idx, now;
+    int ret = value > s->refcount_max ? -EINVAL : 0;
+
+    if (ret == 0 && value) { /* makes the block if there is none */
+        ret = qcow2_refcount(bn, cluster, false, &now);
+        if (ret == 0 && !now) {
+            ret = refcount_change(bn, cluster, 1, &now);
+        }
+    }
+    if (ret == 0) {
+        ret = refcount_slice(bn, cluster, false, &slice, &idx);
+    }
+    if (ret == 0 && slice) {
+        qcow2_refcount_put(s, slice, idx, value);
+        qcow2_cache_dirty(s->ref_cache, slice);
+        if (!value) {
+            cluster_is_free(s, cluster);
+        }
+    }
+    return ret;
+}
+
 int qcow2_refcount_add(BlockNode *bn, uint64_t off, uint64_t len, int delta)
 {
     Qcow2State *s = bn->s;

@@ -300,17 +300,9 @@ static void count_all(Check *c)
 
 /* ---- comparing --------------------------------------------------------------------------- */
 
-static void fix_count(Check *c, uint64_t cluster, uint64_t stored, bool leak)
+static void fix_count(Check *c, uint64_t cluster, bool leak)
 {
-    Qcow2State *s = c->s;
-    int64_t delta = (int64_t)c->refs[cluster] - (int64_t)stored;
-    int ret = 0;
-
-    for (; delta && ret == 0; delta -= delta < 0 ? -1 : 1) {
-        ret = qcow2_refcount_add(c->bn, cluster << s->cluster_bits, 1,
-                                 delta < 0 ? -1 : 1);
-    }
-    if (ret < 0) {
+    if (qcow2_refcount_set(c->bn, cluster, c->refs[cluster]) < 0) {
         c->res->check_errors++;
     } else if (leak) {
         c->res->leaks_fixed++;
@@ -358,7 +350,7 @@ static void compare_counts(Check *c)
             c->res->corruptions++;
         }
         if (fix) {
-            fix_count(c, i, stored, leak);
+            fix_count(c, i, leak);
         }
     }
 }

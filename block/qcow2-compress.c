@@ -5,6 +5,7 @@
  */
 #include "util/osdep.h"
 #include "block/blkdebug.h"
+#include "block/inflate.h"
 #include "block/qcow2.h"
 
 #include "util/iov.h"
@@ -24,6 +25,7 @@ struct Qcow2Codec {
     Qcow2Codec *next;
     z_stream deflate, inflate;
     bool can_deflate, can_inflate;
+    InflateTables *tables; /* made when needed */
 #if CONFIG_LIBZSTD
     ZSTD_CCtx *zstd_pack;
     ZSTD_DCtx *zstd_unpack;
@@ -70,6 +72,7 @@ static void codec_free(Qcow2Codec *c)
     ZSTD_freeCCtx(c->zstd_pack);
     ZSTD_freeDCtx(c->zstd_unpack);
 #endif
+    g_free(c->tables);
     g_free(c->packed);
     g_free(c->plain);
     g_free(c);
@@ -112,6 +115,12 @@ static int zlib_unpack(Qcow2Codec *c, void *out, size_t out_len, const void *in,
     z_stream *z = &c->inflate;
     int r;
 
+    if (!c->tables) {
+        c->tables = g_new(InflateTables, 1);
+    }
+    if (inflate_all(c->tables, out, out_len, in, len)) {
+        return 0;
+    }
     if (c->can_inflate) {
         inflateReset(z);
     } else if (inflateInit2(z, WINDOW_BITS) != Z_OK) {

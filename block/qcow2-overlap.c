@@ -12,7 +12,7 @@
 
 #include "util/error.h"
 
-enum { FILTER_BITS = 16 };
+enum { FILTER_BITS = 16, FILTER_MANY = 1 << 12 };
 
 typedef struct OverlapKind {
     const char *option, *name;
@@ -110,13 +110,25 @@ static unsigned filter_hash(uint64_t cluster)
                       (64 - FILTER_BITS));
 }
 
+/* More than there is room for: whoever asks has to search. */
+static void filter_fill(Qcow2State *s, unsigned kind)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(s->overlap->seen); i++) {
+        s->overlap->seen[i] |= (uint16_t)kind;
+    }
+}
+
 static void filter_add(Qcow2State *s, unsigned kind, uint64_t off, uint64_t len)
 {
-    uint64_t end = off + len;
+    uint64_t c = off >> s->cluster_bits;
+    uint64_t n = ((off & (s->cluster_size - 1)) + len - 1) / s->cluster_size;
 
-    for (uint64_t at = start_of_cluster(s, off); at < end;
-         at += s->cluster_size) {
-        s->overlap->seen[filter_hash(at >> s->cluster_bits)] |= (uint16_t)kind;
+    if (len && n >= FILTER_MANY) {
+        filter_fill(s, kind);
+        return;
+    }
+    for (uint64_t i = 0; len && i <= n; i++) {
+        s->overlap->seen[filter_hash(c + i)] |= (uint16_t)kind;
     }
 }
 
@@ -156,6 +168,10 @@ static void filter_make(BlockNode *bn)
         g_autofree uint64_t *l1 =
             s->overlap_mask & OVERLAP_INACTIVE_L2 ? inactive_l1(bn, sn) : NULL;
 
+        if (k >= FILTER_MANY) {
+            filter_fill(s, OVERLAP_INACTIVE_L1 | OVERLAP_INACTIVE_L2);
+            break;
+        }
         filter_add(s, OVERLAP_INACTIVE_L1, sn->l1_offset,
                    (uint64_t)sn->l1_size * 8);
         for (uint32_t i = 0; l1 && i < sn->l1_size; i++) {

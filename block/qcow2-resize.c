@@ -563,6 +563,48 @@ static bool amend_lazy(BlockNode *bn, KeyVal *opts, GError **errp)
     return ret == 0;
 }
 
+/* Another name for the data file, or the end of the promise that it is raw. */
+static bool amend_data_file(BlockNode *bn, KeyVal *opts, GError **errp)
+{
+    Qcow2State *s = bn->s;
+    const char *name = keyval_get(opts, "data_file");
+    bool was = s->h.autoclear & AUTOCLEAR_DATA_FILE_RAW, raw;
+    int ret;
+
+    if (!keyval_bool(opts, "data_file_raw", was, &raw, errp)) {
+        return false;
+    }
+    if (name && !s->data_file) {
+        error_setg(errp, "data-file can only be set for images that use an "
+                         "external data file");
+        return false;
+    }
+    if (raw && !was) {
+        error_setg(errp, "data-file-raw cannot be set on existing images");
+        return false;
+    }
+    if (!name && raw == was) {
+        return true;
+    }
+    g_mutex_lock(&s->lock);
+    if (name) {
+        g_free(s->data_file_name);
+        s->data_file_name = g_strdup(name[0] ? name : NULL);
+    }
+    if (!raw) {
+        s->h.autoclear &= ~(uint64_t)AUTOCLEAR_DATA_FILE_RAW;
+    }
+    ret = qcow2_write_header(bn);
+    if (ret == 0) {
+        ret = qcow2_fsync(bn);
+    }
+    g_mutex_unlock(&s->lock);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "Could not change the data file");
+    }
+    return ret == 0;
+}
+
 bool qcow2_amend(BlockNode *bn, KeyVal *opts, bool force, const BlockJob *job,
                  GError **errp)
 {
@@ -577,9 +619,7 @@ bool qcow2_amend(BlockNode *bn, KeyVal *opts, bool force, const BlockJob *job,
                     &bits, errp)) {
         return false;
     }
-    if (keyval_get(opts, "data_file") || keyval_get(opts, "data_file_raw")) {
-        error_setg(errp, "changing the external data file of an image is not "
-                         "supported");
+    if (!amend_data_file(bn, opts, errp)) {
         return false;
     }
     keyval_get(opts, "lazy_refcounts"); /* amend_lazy() reads it */

@@ -273,6 +273,8 @@ uint64_t qcow2_refcount_at(const Qcow2State *s, const uint8_t *block,
                            uint64_t idx);
 void qcow2_refcount_put(const Qcow2State *s, uint8_t *block, uint64_t idx,
                         uint64_t value);
+/* For repair. */
+int qcow2_refcount_set(BlockNode *bn, uint64_t cluster, uint64_t value);
 /* +1 or -1 on each cluster of a range, at once. */
 int qcow2_refcount_add(BlockNode *bn, uint64_t off, uint64_t len, int delta);
 /* @n clusters in a row, refcount 1. */
