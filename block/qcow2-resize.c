@@ -163,6 +163,15 @@ static int prealloc_data(BlockNode *data, uint64_t host, uint64_t len,
     return ret;
 }
 
+/* A link to what lies behind the end of the file would be an error. */
+static int prealloc_length(BlockNode *data, uint64_t end)
+{
+    if (!data->growable || data->size >= end || !data->drv->resize) {
+        return 0;
+    }
+    return block_resize(data, end, "off", false, NULL) ? 0 : -ENOSPC;
+}
+
 static int prealloc_slice(BlockNode *bn, uint64_t off, uint64_t end,
                           const char *mode, uint64_t *next)
 {
@@ -186,6 +195,9 @@ static int prealloc_slice(BlockNode *bn, uint64_t off, uint64_t end,
     }
     if (ret == 0) {
         ret = prealloc_data(s->data, host, n << s->cluster_bits, mode);
+    }
+    if (ret == 0 && !s->data_file) {
+        ret = prealloc_length(s->data, host + (n << s->cluster_bits));
     }
     for (unsigned i = 0; i < n && ret == 0; i++) {
         uint64_t e = l2_entry(s, slice, idx + i);

@@ -104,6 +104,16 @@ static int mem_flush(BlockNode *bn)
     return 0;
 }
 
+/* Longer alone: its last byte is written. */
+static bool mem_resize(BlockNode *bn, uint64_t size, const char *prealloc,
+                       bool shrink, GError **errp)
+{
+    uint8_t zero = 0;
+    struct iovec iov = { &zero, 1 };
+
+    return size <= bn->size || mem_write(bn, size - 1, &iov, 1, 0) == 0;
+}
+
 static void mem_close(BlockNode *bn)
 {
 }
@@ -115,6 +125,7 @@ static const BlockDriver mem_driver = {
     .read = mem_read,
     .write = mem_write,
     .flush = mem_flush,
+    .resize = mem_resize,
 };
 
 BlockNode *mem_disk_node(MemDisk *d, unsigned flags)

@@ -371,7 +371,7 @@ static void extra_op(Session *s, unsigned i, const char *opts)
         if (v3) {
             bitmaps(s, false);
         } else if (!strstr(opts, "0.10")) { /* v2: not with snapshots */
-            resize(s, "off");
+            resize(s, strstr(opts, "refcount_bits=64") ? "off" : "metadata");
         }
         break;
     case 7 * OPS / 12:
