@@ -202,7 +202,8 @@ enum {
     CPU_INIT = 1 << 3,
     CPU_SIPI = 1 << 4,
     CPU_STOP = 1 << 5,  /* leave run() so that the VM can stop, or work waits */
-    CPU_FLUSH = 1 << 6, /* accelerator's own: drop translations first */
+    CPU_FLUSH = 1 << 6, /* state or memory was replaced: drop translations */
+    CPU_REQUEST = 1 << 7, /* accelerator's own: something waits in its queues */
 };
 
 /* What a local APIC does for its processor; hw/intc/apic.c implements it.

@@ -149,7 +149,7 @@ static void tcg_queue_inval(TcgCpu *tc, const uint8_t *host, uint64_t len)
         tc->inval_n++;
     }
     pthread_mutex_unlock(&tc->inval_lock);
-    cpu_raise(&tc->cpu, CPU_FLUSH);
+    cpu_raise(&tc->cpu, CPU_REQUEST);
 }
 
 void tcg_request_inval(TcgAccel *a, const uint8_t *host, uint64_t len,
@@ -165,13 +165,9 @@ void tcg_request_inval(TcgAccel *a, const uint8_t *host, uint64_t len,
     }
 }
 
-/* true: there was something to do. */
-static bool tcg_serve_inval(TcgCpu *tc)
+static void tcg_serve_inval(TcgCpu *tc)
 {
-    bool some;
-
     pthread_mutex_lock(&tc->inval_lock);
-    some = tc->inval_n || tc->inval_all;
     if (tc->inval_all) {
         tb_flush(tc);
     }
@@ -181,22 +177,28 @@ static bool tcg_serve_inval(TcgCpu *tc)
     tc->inval_n = 0;
     tc->inval_all = false;
     pthread_mutex_unlock(&tc->inval_lock);
-    return some;
 }
 
-/* CPU_FLUSH with no request of ours: the processor was reset, memory loaded. */
-static void tcg_serve_requests(TcgCpu *tc)
+static void tcg_forget_all(TcgCpu *tc)
 {
-    bool some, map;
+    __atomic_store_n(&tc->flush_map, false, __ATOMIC_RELEASE);
+    tcg_serve_inval(tc);
+    tb_flush(tc);
+    tlb_map_changed(tc);
+    tlb_cr3_written(&tc->cpu, false);
+}
 
-    cpu_lower(&tc->cpu, CPU_FLUSH);
-    map = __atomic_exchange_n(&tc->flush_map, false, __ATOMIC_ACQ_REL);
-    some = tcg_serve_inval(tc);
-    if (map || !some) {
-        tlb_map_changed(tc);
+/* Ours may come together with CPU_FLUSH: loading a state does both. */
+static void tcg_serve_requests(TcgCpu *tc, uint32_t pending)
+{
+    cpu_lower(&tc->cpu, CPU_FLUSH | CPU_REQUEST);
+    if (pending & CPU_FLUSH) {
+        tcg_forget_all(tc);
+        return;
     }
-    if (!map && !some) {
-        tb_flush(tc);
+    tcg_serve_inval(tc);
+    if (__atomic_exchange_n(&tc->flush_map, false, __ATOMIC_ACQ_REL)) {
+        tlb_map_changed(tc);
     }
 }
 
@@ -208,7 +210,7 @@ static void tcg_map_changed(Accel *accel, const FlatMap *map)
         if (m->cpu[i]) {
             __atomic_store_n(&tcg_cpu(m->cpu[i])->flush_map, true,
                              __ATOMIC_RELEASE);
-            cpu_raise(m->cpu[i], CPU_FLUSH);
+            cpu_raise(m->cpu[i], CPU_REQUEST);
         }
     }
 }
@@ -274,8 +276,8 @@ static bool tcg_between(TcgCpu *tc, CpuExit *exit)
         tcg_sync(tc);
     }
     tc->seen = pending = cpu_pending(c);
-    if (unlikely(pending & CPU_FLUSH)) {
-        tcg_serve_requests(tc);
+    if (unlikely(pending & (CPU_FLUSH | CPU_REQUEST))) {
+        tcg_serve_requests(tc, pending);
     }
     if (pending & CPU_STOP) {
         *exit = CPU_EXIT_KICKED;
@@ -721,15 +723,6 @@ TcgAccel *tcg_embedded_open(Machine *m)
 void tcg_embedded_close(TcgAccel *a)
 {
     tcg_close(&a->accel);
-}
-
-static void tcg_forget_all(TcgCpu *tc)
-{
-    __atomic_store_n(&tc->flush_map, false, __ATOMIC_RELEASE);
-    tcg_serve_inval(tc);
-    tb_flush(tc);
-    tlb_map_changed(tc);
-    tlb_cr3_written(&tc->cpu, false);
 }
 
 CpuExit tcg_run_burst(X86Cpu *c, uint64_t n, bool stale)

@@ -184,7 +184,7 @@ struct TcgCpu {
     uint64_t dr6_hit; /* watchpoints hit by this instruction */
     bool exclusive;   /* between mem_exclusive_begin() and end() */
 
-    /* Requests from other threads, with CPU_FLUSH; lock over the queue. */
+    /* Requests from other threads, with CPU_REQUEST; lock over the queue. */
     bool flush_map; /* atomic: the memory map changed */
     bool inval_all;
     pthread_mutex_t inval_lock;

@@ -82,6 +82,26 @@ static void test_invlpg(void)
     evm_free(vm);
 }
 
+/* loadvm writes memory and then asks for a flush: the flush is not lost among
+ * the requests that the writes made. */
+static void test_state_loaded(void)
+{
+    Evm *vm = start(EVM_LONG64);
+
+    *word(vm, AT + 0x3000) = 3;
+    *word(vm, AT + 0x4000) = 4;
+    evm_map(vm, AT, (AT + 0x3000) | PTE);
+    tlb_flush(vm->c, true);
+    g_assert_cmpuint(load(vm, AT, 4), ==, 3);
+    evm_map(vm, AT, (AT + 0x4000) | PTE);
+    as_ram_written(vm->m->mem, 0, EVM_RAM);
+    cpu_raise(vm->c, CPU_FLUSH);
+    vm->c->s.halted = true;
+    tcg_accel.run(vm->c);
+    g_assert_cmpuint(load(vm, AT, 4), ==, 4);
+    evm_free(vm);
+}
+
 /* INVLPG anywhere in a large page drops all of it. */
 static void test_invlpg_large(void)
 {
@@ -534,6 +554,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/tlb/flush/invlpg", test_invlpg);
+    g_test_add_func("/tlb/flush/state-loaded", test_state_loaded);
     g_test_add_func("/tlb/flush/invlpg-large", test_invlpg_large);
     g_test_add_func("/tlb/flush/globals", test_globals);
     g_test_add_func("/tlb/flush/full-log", test_full_log);
