@@ -62,7 +62,6 @@ check_err "five serial ports" 'has 4 serial ports' "$RHEA" -serial null \
 check_err "bad date" '-rtc base=' "$RHEA" -rtc base=yesterday
 check_err "bad uuid" '-uuid 7' "$RHEA" -uuid 7
 check_err "no such image" "-hda x: Could not open 'x'" "$RHEA" -hda x
-check_err "not yet: gdb" '-s: not supported yet' "$RHEA" -s
 check_err "no such back end" "did you mean 'user'" "$RHEA" -netdev usr,id=n
 
 # What must be accepted; the guest prints Hi! and halts.

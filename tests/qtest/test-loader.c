@@ -151,7 +151,7 @@ static void test_refused(Fixture *f, gconstpointer data)
 {
     refused(MAKE(f, "addr", "0"), "give file=");
     refused(MAKE(f, "file", f->raw, "data", "1"), "not both");
-    refused(MAKE(f, "file", "/nowhere/at/all"), "could not open");
+    refused(MAKE(f, "file", "/nowhere/at/all"), "Could not open");
     refused(MAKE(f, "file", f->raw, "addr", "0xfffc"), "not in RAM");
     refused(MAKE(f, "file", f->raw, "addr", "0xfffffffffffffffc"),
             "not in RAM");
