@@ -554,8 +554,43 @@ void net_print(const GPtrArray *ports, GString *out)
     }
 }
 
+/* Cards and back ends on hub @hub. */
+static void count_hub(const GPtrArray *ports, int hub, unsigned *nics,
+                      unsigned *others)
+{
+    *nics = *others = 0;
+    for (guint i = 0; i < ports->len; i++) {
+        const NetPort *port = ports->pdata[i];
+
+        if (port->hub == hub && port->peer) {
+            ++*(port->peer->is_nic ? nics : others);
+        }
+    }
+}
+
+static void warn_hubs(const GPtrArray *ports)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+
+    for (guint i = 0; i < ports->len; i++) {
+        int hub = ((const NetPort *)ports->pdata[i])->hub;
+        unsigned nics, others;
+
+        if (hub < 0 || !g_hash_table_add(seen, GINT_TO_POINTER(hub))) {
+            continue;
+        }
+        count_hub(ports, hub, &nics, &others);
+        if (nics && !others) {
+            warn_report("hub %d is not connected to host network", hub);
+        } else if (others && !nics) {
+            warn_report("hub %d with no nics", hub);
+        }
+    }
+}
+
 void net_warn_unconnected(const GPtrArray *ports)
 {
+    warn_hubs(ports);
     for (guint i = 0; i < ports->len; i++) {
         const NetPort *port = ports->pdata[i];
 

@@ -96,6 +96,10 @@ sum=$(sha256sum <"$TMP/data" | cut -c1-64)
 # ---- user mode -----------------------------------------------------------------
 
 cat >"$TMP/script" <<'EOF'
+driver=/sys/bus/virtio/drivers/virtio_net
+for n in $(seq 20); do
+    echo virtio0 >$driver/unbind; echo virtio0 >$driver/bind; ip link set eth0 up
+done
 dhcp
 ping -c 2 10.0.7.2 | grep packets
 cat /etc/resolv.conf
@@ -159,7 +163,7 @@ wait_for "$TMP/user.log" "listening 8000" && transfer "$in" /dev/null "$TMP/data
 wait_for "$TMP/user.log" "listening 8001" && transfer "$out" "$TMP/back"
 wait "$pid"
 status=$?
-verdict "user: DHCP" "$TMP/user.log" "lease 10.0.7.15 router 10.0.7.2 dns 10.0.7.3"
+verdict "user: DHCP, after the driver came and went 20 times" "$TMP/user.log" "lease 10.0.7.15 router 10.0.7.2 dns 10.0.7.3"
 verdict "user: name server and search list" "$TMP/user.log" "^nameserver 10.0.7.3"
 verdict "user: boot file" "$TMP/user.log" "^boot.img"
 verdict "user: ping" "$TMP/user.log" "2 packets transmitted, 2 packets received"

@@ -211,6 +211,20 @@ static void test_nearest(void)
     g_assert_null(nearest_name(huge, names));
 }
 
+static void test_all(void)
+{
+    g_autoptr(KeyVal) kv = keyval_parse("user,f=1,g=x,f=2,f=1", "type", NULL);
+    g_autoptr(GPtrArray) f = keyval_all(kv, "f"), none = keyval_all(kv, "h");
+
+    g_assert_cmpuint(f->len, ==, 3);
+    g_assert_cmpstr(f->pdata[0], ==, "1");
+    g_assert_cmpstr(f->pdata[1], ==, "2");
+    g_assert_cmpstr(f->pdata[2], ==, "1");
+    g_assert_cmpuint(none->len, ==, 0);
+    g_assert_cmpstr(keyval_get(kv, "f"), ==, "1");
+    g_assert_cmpstr(keyval_unused(kv), ==, "type");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -222,5 +236,6 @@ int main(int argc, char **argv)
     g_test_add_func("/keyval/sizes", test_sizes);
     g_test_add_func("/keyval/numbers", test_numbers);
     g_test_add_func("/keyval/nearest", test_nearest);
+    g_test_add_func("/keyval/all", test_all);
     return g_test_run();
 }
