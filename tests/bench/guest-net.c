@@ -58,5 +58,7 @@ int main(int argc, char **argv)
     if (argv[1][0] == 'r') { /* tell that all is here */
         return write(fd, "done", 4) == 4 ? 0 : 1;
     }
-    return 0;
+    /* Until all is there: the guest may be switched off next. */
+    shutdown(fd, SHUT_WR);
+    return read(fd, buf, 1) == 0 ? 0 : 1;
 }
