@@ -31,6 +31,8 @@ const QmpCommand qmp_commands[] = {
     { "query-uuid", "", "UuidInfo", "-uuid", qmp_query_uuid, CMD_OOB },
     { "query-target", "", "TargetInfo", "the guest's architecture", qmp_query_target, 0 },
     { "query-kvm", "", "KvmInfo", "whether KVM executes the guest", qmp_query_kvm, 0 },
+    { "x-query-kvm-exits", "", "KvmExits",
+      "what KVM came back for, how often, and what it cost; of -accel kvm", qmp_query_kvm_exits, 0 },
     { "query-machines", "", "[MachineInfo", "machines for -machine", qmp_query_machines, 0 },
     { "query-current-machine", "", "CurrentMachineParams",
       "what this machine can do", qmp_query_current_machine, 0 },

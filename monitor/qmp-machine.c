@@ -42,6 +42,47 @@ json_object *qmp_query_kvm(Machine *m, const Args *args, GError **errp)
     return o;
 }
 
+/* The lists of x-query-kvm-exits, by KvmStatKind. */
+typedef struct ExitLists {
+    json_object *list[KVM_STAT_ENGINE + 1];
+} ExitLists;
+
+static void exits_add(KvmStatKind kind, const char *name, uint64_t addr,
+                      uint64_t count, uint64_t ns, void *opaque)
+{
+    static const char *const key[] = {
+        [KVM_STAT_EXIT] = "reason",
+        [KVM_STAT_PLACE] = "access",
+        [KVM_STAT_COMPLETED] = "instruction",
+        [KVM_STAT_ENGINE] = "engine",
+    };
+    ExitLists *l = opaque;
+    json_object *o = js_add(l->list[kind], json_object_new_object());
+
+    js_str(o, key[kind], name);
+    if (kind == KVM_STAT_PLACE) {
+        js_u64(o, "address", addr);
+    }
+    js_u64(o, "count", count);
+    if (kind != KVM_STAT_COMPLETED) {
+        js_u64(o, "ns", ns);
+    }
+}
+
+json_object *qmp_query_kvm_exits(Machine *m, const Args *args, GError **errp)
+{
+    static const char *const name[] = { "exits", "places", "completed",
+                                        "engines" };
+    json_object *o = json_object_new_object();
+    ExitLists l;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(name); i++) {
+        l.list[i] = js_put(o, name[i], json_object_new_array());
+    }
+    kvm_stats_foreach(m, exits_add, &l);
+    return o;
+}
+
 json_object *qmp_query_status(Machine *m, const Args *args, GError **errp)
 {
     json_object *o = json_object_new_object();

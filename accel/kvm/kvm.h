@@ -242,10 +242,21 @@ const char *kvm_exit_name(unsigned reason);
 /* The texts of the monitor; the machine's accel must be kvm. Main thread. */
 void kvm_info(Machine *m, GString *out);
 void kvm_info_exits(Machine *m, GString *out);
-/* The same numbers, one call per line, in no order: for QMP. */
-typedef void KvmExitFn(const char *what, uint64_t addr, uint64_t count,
-                       uint64_t ns, void *opaque);
-void kvm_exits_foreach(Machine *m, KvmExitFn *fn, void *opaque);
+/*
+ * The same numbers for programs, one call for each line. Main thread; nothing
+ * if the machine's accelerator is another. @name: reason of an exit, kind of an
+ * access ("in", "out", "mmio-read", "mmio-write"), mnemonic, "kvm" or
+ * "software"; @addr: port or address; @ns: the handling's, or the engine's.
+ */
+typedef enum KvmStatKind {
+    KVM_STAT_EXIT,
+    KVM_STAT_PLACE,
+    KVM_STAT_COMPLETED, /* in software, by instruction */
+    KVM_STAT_ENGINE,    /* @count: of bursts' instructions */
+} KvmStatKind;
+typedef void KvmStatFn(KvmStatKind kind, const char *name, uint64_t addr,
+                       uint64_t count, uint64_t ns, void *opaque);
+void kvm_stats_foreach(Machine *m, KvmStatFn *fn, void *opaque);
 /* The machine runs on kvm. */
 bool kvm_enabled(const Machine *m);
 

@@ -250,14 +250,15 @@ void kvm_info(Machine *m, GString *out)
     sum_free(&sum);
 }
 
-static void foreach_place(const KvmPlace *p, KvmExitFn *fn, void *opaque)
+static void foreach_place(const KvmPlace *p, KvmStatFn *fn, void *opaque)
 {
-    fn(p->mmio ? (p->write ? "mmio write" : "mmio read")
-               : (p->write ? "out" : "in"),
-       p->addr, p->count, p->ns, opaque);
+    const char *name = p->mmio ? (p->write ? "mmio-write" : "mmio-read")
+                               : (p->write ? "out" : "in");
+
+    fn(KVM_STAT_PLACE, name, p->addr, p->count, p->ns, opaque);
 }
 
-void kvm_exits_foreach(Machine *m, KvmExitFn *fn, void *opaque)
+void kvm_stats_foreach(Machine *m, KvmStatFn *fn, void *opaque)
 {
     KvmSum sum;
 
@@ -267,12 +268,20 @@ void kvm_exits_foreach(Machine *m, KvmExitFn *fn, void *opaque)
     sum_machine(&sum, m);
     for (unsigned i = 0; i < KVM_EXITS_MAX; i++) {
         if (sum.all.exits[i]) {
-            fn(kvm_exit_name(i), i, sum.all.exits[i], sum.all.ns[i], opaque);
+            fn(KVM_STAT_EXIT, kvm_exit_name(i), 0, sum.all.exits[i],
+               sum.all.ns[i], opaque);
         }
     }
     for (guint i = 0; i < sum.places->len; i++) {
         foreach_place(&g_array_index(sum.places, KvmPlace, i), fn, opaque);
     }
+    for (guint i = 0; i < sum.names->len; i++) {
+        fn(KVM_STAT_COMPLETED, g_ptr_array_index(sum.names, i), 0,
+           g_array_index(sum.name_hits, uint64_t, i), 0, opaque);
+    }
+    fn(KVM_STAT_ENGINE, "kvm", 0, 0, sum.all.in_kvm_ns, opaque);
+    fn(KVM_STAT_ENGINE, "software", 0, sum.all.burst_insns, sum.all.burst_ns,
+       opaque);
     sum_free(&sum);
 }
 

@@ -35,6 +35,33 @@ for chips in on split; do
     done
 done
 
+# A spinning guest, stopped, reset and continued: the same under both engines.
+session()
+{
+    printf '\353\376' >"$TMP/spin.bin"
+    {
+        sleep 1
+        for c in "info status" stop "info status" "info registers" cont \
+            "info status" stop system_reset "info registers" cont \
+            "info status" quit; do
+            echo "$c"
+            sleep 0.1
+        done
+    } | timeout 30 "$RHEA" -accel "$1" -display none -serial none \
+        -monitor stdio -flat "file=$TMP/spin.bin,addr=0x1000,mode=real,limit=60" \
+        2>/dev/null | grep -aoE 'VM status: [a-z]*|EIP=[0-9a-f]*'
+}
+test_no=$((test_no + 1))
+session tcg >"$TMP/tcg"
+session kvm >"$TMP/kvm"
+if cmp -s "$TMP/tcg" "$TMP/kvm" && [ "$(grep -c running "$TMP/kvm")" = 3 ]; then
+    echo "ok $test_no stop, cont, system_reset"
+else
+    echo "not ok $test_no stop, cont, system_reset"
+    diff "$TMP/tcg" "$TMP/kvm" | sed 's/^/#   /'
+    failed=$((failed + 1))
+fi
+
 one="-display none -flat file=$G/hi16.bin,addr=0x1000,mode=real"
 check "-enable-kvm" 0 'Hi!
 ' $RHEA -enable-kvm $one
