@@ -781,6 +781,7 @@ static bool apply_ram(SnapImage *img, GError **errp)
             as_ram_written(m->mem, map->range[i].base, map->range[i].size);
         }
     }
+    accel_forget_translations(m);
     return true;
 }
 

@@ -13,6 +13,7 @@ Scenes, each a boot of its own on a fresh overlay of build/debian/disk.qcow2
     kill      kill -9 while files are written: what was synced is there
     rebind    the disk's driver is unbound and bound again, --times
     reboot    the guest reboots, --times
+    snapshot  savevm, changes, loadvm with disk and network busy, --times
 
 The machine is chosen with --disk, --transport, --smp, --machine. One line for
 each scene in TAP; exit status 1 if one failed. The log of each guest's console
@@ -361,6 +362,54 @@ def scene_reboot(g):
         tty = g.login()
         tty.send('systemctl reboot\n')
     g.login()
+    g.power_off()
+    g.check()
+
+
+def hmp(g, line):
+    """A line of the human monitor, which must not complain."""
+    out = g.monitor('human-monitor-command', **{'command-line': line})
+    if 'Error' in out:
+        raise Failed('%s: %s' % (line, out.strip()))
+    return out
+
+
+def keep_busy(g, tty):
+    """Disk and network work in the background."""
+    tty.run('(while :; do dd if=/dev/urandom of=/var/tmp/busy bs=64k count=64 '
+            'conv=fsync; done) >/dev/null 2>&1 & :')
+    tty.run('(while :; do ping -q -c 20 -i 0.2 10.0.2.2; done) '
+            '>/dev/null 2>&1 & :')
+    tty.run('mkdir -p /run/mem /root/files; mount -t tmpfs none /run/mem')
+
+
+def scene_snapshot(g):
+    tty = g.login()
+    keep_busy(g, tty)
+    for i in range(g.args.times):
+        before = tty.run('echo %d >/root/files/n; echo %d >/run/mem/n; sync; '
+                         'date +%%s.%%N' % (i, i))
+        hmp(g, 'stop')
+        hmp(g, 'savevm a')
+        hmp(g, 'cont')
+        tty.run('echo wrong >/root/files/n; echo wrong >/run/mem/n; '
+                'head -c 3000000 /dev/urandom >/root/files/more; sync')
+        hmp(g, 'loadvm a')
+        # What is typed now comes to the machine of the past.
+        tty.send('\n')
+        tty.expect(PROMPT, 60)
+        got = tty.run('cat /root/files/n /run/mem/n; ls /root/files')
+        if got.split() != [str(i), str(i), 'n']:
+            raise Failed('round %d: the guest has %r' % (i, got))
+        after = tty.run('date +%s.%N')
+        if not 0 <= float(after) - float(before) < 30:
+            raise Failed('round %d: the clock went from %s to %s' %
+                         (i, before, after))
+        hmp(g, 'stop')
+        subprocess.run([g.args.img, 'check', '-U', '-q', g.disk], check=True)
+        hmp(g, 'cont')
+    tty.run('kill $(jobs -p); wait; true')
+    hmp(g, 'delvm a')
     g.power_off()
     g.check()
 
