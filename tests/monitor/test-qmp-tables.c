@@ -5,6 +5,8 @@
  */
 #include "util/osdep.h"
 #include "tests/lib/monitor-vm.h"
+#include "chardev/chardev.h"
+#include "hw/block/drive.h"
 #include "monitor/qmp.h"
 
 #if CONFIG_JSON_C
@@ -162,12 +164,24 @@ static void walk_command(Machine *m, const QmpCommand *c, RunState state)
     client_settle(m);
 }
 
+/* A disk and a character device called "x", as plain arguments have it. */
+static void add_backends(Machine *m)
+{
+    g_autoptr(KeyVal) kv = keyval_new();
+
+    keyval_set(kv, "size", "1M");
+    g_assert_true(block_create("disk.qcow2", "qcow2", kv, 0, NULL));
+    g_assert_true(drive_add(m, "if=none,id=x,file=disk.qcow2", NULL));
+    g_assert_nonnull(chardev_new(m->chardevs, "ringbuf,id=x", NULL));
+}
+
 static void test_commands(void)
 {
     Machine *m = mvm_new();
     Client *client = client_new(m, true);
 
     mvm_enter_dir();
+    add_backends(m);
     for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
         for (const QmpCommand *c = qmp_commands; c->name; c++) {
             walk_command(m, c, states[i]);
