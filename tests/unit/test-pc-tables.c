@@ -428,6 +428,61 @@ static void test_mptable(void)
     g_assert_cmpuint(seen[4], ==, 2);
 }
 
+static unsigned pci_irq(unsigned slot, unsigned pin)
+{
+    return (slot + pin) % 4 < 2 ? 10 : 11;
+}
+
+/* With PCI: bus 0 is PCI, ISA is bus 1 and loses what PCI takes. */
+static void test_mptable_pci(void)
+{
+    static const uint8_t len_of[] = { 20, 8, 8, 8, 8 };
+    uint32_t id = 0;
+    MpConfig cfg = { .apic_ids = &id, .n_cpus = 1, .pci_irq = pci_irq };
+    g_autoptr(GByteArray) mp = mptable_build(&cfg, 0xf2000);
+    const uint8_t *p = mp->data + 16 + 44;
+    unsigned pci = 0, isa = 0;
+
+    for (unsigned i = 0; i < ld_le16(mp->data + 16 + 34); i++) {
+        if (p[0] == 1) {
+            g_assert_cmpmem(p + 2, 6, p[1] ? "ISA   " : "PCI   ", 6);
+        } else if (p[0] == 3 && p[4] == 0) {
+            g_assert_cmphex(p[2], ==, 1); /* active high */
+            g_assert_cmpuint(p[7], ==, pci_irq(p[5] >> 2, p[5] & 3));
+            pci++;
+        } else if (p[0] == 3) {
+            g_assert_true(p[5] != 10 && p[5] != 11);
+            isa++;
+        }
+        p += len_of[p[0]];
+    }
+    g_assert_cmpuint(pci, ==, 128);
+    g_assert_cmpuint(isa, ==, 13);
+}
+
+/* An expression and two resources, by hand from the grammar. */
+static void test_aml_pci(void)
+{
+    static const uint8_t want[] = {
+        0x70, 0x68, 0x5c, 0x2f, 0x03, '_',  'S',  'B',  '_',
+        'P',  'C',  'I',  '0',  'I',  'S',  'A',  '_', /* Store(Arg0, path) */
+        0x89, 0x0a, 0x00, 0x09, 0x02, 0x05, 0x00, 0x00, 0x00,
+        0x0b, 0x00, 0x00, 0x00, /* interrupt 5 or 11 */
+        0x88, 0x0d, 0x00, 0x01, 0x0c, 0x03, 0x00, 0x00, 0x00,
+        0x0d, 0xff, 0xff, 0x00, 0x00, 0x00, 0xf3, /* I/O D00-FFFF */
+    };
+    static const uint32_t irqs[] = { 5, 11 };
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    Aml a = { .out = out };
+
+    aml_op(&a, AML_STORE);
+    aml_arg(&a, 0);
+    aml_ref(&a, "\\_SB.PCI0.ISA");
+    aml_res_irqs(&a, irqs, 2);
+    aml_res_io_range(&a, 0xd00, 0xffff);
+    g_assert_cmpmem(out->data, out->len, want, sizeof(want));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -439,6 +494,8 @@ int main(int argc, char **argv)
     g_test_add_func("/pc-tables/smbios/structures", test_smbios);
     g_test_add_func("/pc-tables/smbios/bad", test_smbios_bad);
     g_test_add_func("/pc-tables/mptable", test_mptable);
+    g_test_add_func("/pc-tables/mptable/pci", test_mptable_pci);
+    g_test_add_func("/pc-tables/aml/pci", test_aml_pci);
     if (g_getenv("ACPI_DUMP")) { /* a directory: DSDT and FADT for iasl -d */
         uint32_t ids[2] = { 0, 1 };
         AcpiConfig cfg = acpi_config(ids, 2);
