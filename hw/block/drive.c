@@ -25,10 +25,35 @@ const char *drive_if_name(DriveIf iface)
     return if_names[iface];
 }
 
+static void flush_all(Machine *m)
+{
+    for (guint i = 0; i < m->drives->len; i++) {
+        Drive *d = m->drives->pdata[i];
+        BlockNode *bn = blk_node(d->blk);
+        int ret = bn && !blk_read_only(d->blk) ? block_flush(bn) : 0;
+
+        if (ret < 0) {
+            warn_report("drive '%s': flush: %s", d->id, g_strerror(-ret));
+        }
+    }
+}
+
+/* A machine that stands has its disks in their files: other programs may look
+ * at them. */
+static void on_machine_event(Machine *m, const char *event,
+                             const EventValue *values, void *opaque)
+{
+    if (strcmp(event, "STOP") == 0) {
+        drives_drain(m);
+        flush_all(m);
+    }
+}
+
 GPtrArray *machine_drives(Machine *m)
 {
     if (!m->drives) {
         m->drives = g_ptr_array_new();
+        machine_watch(m, on_machine_event, NULL);
     }
     return m->drives;
 }
@@ -310,6 +335,9 @@ void drives_free(Machine *m)
 
         g_ptr_array_set_size(m->blockdevs, (int)m->blockdevs->len - 1);
         block_close(bn, NULL);
+    }
+    if (m->drives) {
+        machine_unwatch(m, on_machine_event, NULL);
     }
     g_clear_pointer(&m->drives, g_ptr_array_unref);
     g_clear_pointer(&m->blockdevs, g_ptr_array_unref);
