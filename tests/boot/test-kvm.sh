@@ -77,6 +77,15 @@ check_err "no such device" "there is no /nowhere/kvm: " \
     $RHEA -accel kvm,device=/nowhere/kvm $one
 check_err "another device" "/dev/null is something else than KVM" \
     $RHEA -accel kvm,device=/dev/null $one
+# The distribution's kernel as it is: no clearcpuid=, no internal error.
+if [ -s build/guest/vmlinuz ] && [ -s build/guest/initrd.gz ]; then
+    CHECK_TIMEOUT=400 check "Linux to user space" 0 'result 42
+' sh -c "$RHEA -accel kvm -m 256 -kernel build/guest/vmlinuz \
+        -initrd build/guest/initrd.gz -no-reboot -display none -serial stdio \
+        -append 'console=ttyS0 panic=-1 rhea.exec=echo,result,\$((6*7))' |
+        tr -d '\r' | grep -a '^result'"
+fi
+
 # As an ordinary user, with nodes of our own: /dev/kvm is others', too.
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null &&
     mknod "$TMP/node" c 10 232 2>/dev/null && chmod 755 "$TMP"; then
