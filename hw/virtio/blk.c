@@ -12,10 +12,12 @@
  * Not modelled: SCSI commands (legacy), lifetime, secure erase, zones.
  */
 #include "util/osdep.h"
+#include <sys/timerfd.h>
 #include "util/bits.h"
 #include "util/error.h"
 #include "util/iov.h"
 #include "util/log.h"
+#include "util/mainloop.h"
 #include "hw/block/drive.h"
 #include "hw/virtio/virtio.h"
 
@@ -77,6 +79,14 @@ enum {
     QUEUES_AUTO = 0xffff,
 };
 
+/* See blk_notify(). */
+enum {
+    HOLD_WINDOW_NS = 150000,
+    HOLD_WINDOWS = 4,
+    HOLD_REQUESTS = 16,
+    HOLD_PAUSE_MAX = 256,
+};
+
 typedef enum ErrorAction {
     ON_ERROR_REPORT,
     ON_ERROR_STOP,
@@ -93,6 +103,12 @@ typedef struct VirtioBlk {
     ErrorAction on_write_error, on_read_error;
     bool writeback;
     bool saved_writeback; /* at power-on */
+    /* Interrupts that are held back, see blk_notify(). */
+    int hold_fd; /* timer; -1: there is none */
+    unsigned hold_watch;
+    unsigned held, windows;  /* requests; windows since the first of them */
+    unsigned pause, pausing; /* so many requests are not held back; still */
+    uint64_t started, started_before; /* requests, until the window began */
 
     char *drive_prop; /* properties */
     char *serial, *write_cache, *werror, *rerror;
@@ -135,13 +151,104 @@ static void request_end(BlkRequest *r, uint8_t status)
     virtq_push(r->vq, &r->elem, written);
 }
 
+/* ---- interrupts -------------------------------------------------------------------------- */
+
+/*
+ * A guest with many requests gives them to us one by one, and a disk in the page
+ * cache is quick: the first would be done, and interrupt the guest, before it
+ * has come to the second. So the interrupt waits for a moment. If more requests
+ * come in that time it was worth it, and the guest takes care of all of them at
+ * once; if not, as many of the next requests as did not need it are not held
+ * back, twice as many each time: a guest that waits for each of its requests
+ * loses nothing.
+ */
+static void hold_arm(VirtioBlk *s, bool on)
+{
+    const struct itimerspec t = { .it_value = { .tv_nsec =
+                                                    on ? HOLD_WINDOW_NS : 0 } };
+
+    timerfd_settime(s->hold_fd, 0, &t, NULL);
+    s->started_before = s->started;
+}
+
+static void hold_end(VirtioBlk *s)
+{
+    if (!s->held) {
+        return;
+    }
+    s->held = s->windows = 0;
+    hold_arm(s, false);
+    for (unsigned i = 0; i < s->v.n_queues; i++) {
+        virtq_notify(s->v.queue[i]);
+    }
+}
+
+static bool hold_expired(int fd, GIOCondition cond, void *opaque)
+{
+    VirtioBlk *s = opaque;
+    uint64_t n;
+
+    if (read(fd, &n, sizeof(n)) != sizeof(n) || !s->held) {
+        return true;
+    }
+    if (s->started == s->started_before) {
+        s->pause = MIN(MAX(2 * s->pause, 4), HOLD_PAUSE_MAX);
+        s->pausing = s->pause;
+        hold_end(s);
+    } else if (++s->windows == HOLD_WINDOWS) {
+        s->pause = 0;
+        hold_end(s);
+    } else {
+        hold_arm(s, true);
+    }
+    return true;
+}
+
+static void blk_notify(VirtioBlk *s, VirtQueue *vq)
+{
+    if (s->hold_fd < 0 || s->v.pci.dev.machine->state != RUN_RUNNING) {
+        virtq_notify(vq);
+        return;
+    }
+    if (s->pausing) {
+        s->pausing--;
+        virtq_notify(vq);
+        return;
+    }
+    if (!s->held++) {
+        hold_arm(s, true);
+    } else if (s->held == HOLD_REQUESTS) {
+        s->pause = 0;
+        hold_end(s);
+    }
+}
+
+static void hold_init(VirtioBlk *s)
+{
+    s->hold_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (s->hold_fd >= 0) {
+        s->hold_watch = mainloop_add_fd(s->hold_fd, G_IO_IN, hold_expired, s);
+    }
+}
+
+static void hold_fini(VirtioBlk *s)
+{
+    if (s->hold_fd >= 0) {
+        mainloop_remove(s->hold_watch);
+        close(s->hold_fd);
+    }
+}
+
 static void request_end_now(BlkRequest *r, uint8_t status)
 {
+    VirtioBlk *s = r->s;
     VirtQueue *vq = r->vq;
 
     request_end(r, status);
-    virtq_notify(vq);
+    blk_notify(s, vq);
 }
+
+/* ---- errors ------------------------------------------------------------------------------ */
 
 static const char *const action_names[] = {
     [ON_ERROR_REPORT] = "report",
@@ -347,7 +454,8 @@ static void request_get_id(BlkRequest *r)
     request_end(r, S_OK);
 }
 
-static void request_start(BlkRequest *r)
+/* True: it has ended already. */
+static bool request_start(BlkRequest *r)
 {
     uint64_t sector;
     uint8_t status;
@@ -355,11 +463,11 @@ static void request_start(BlkRequest *r)
     r->flags = 0;
     if (!request_parse(r, &sector)) {
         virtq_forget(r->vq, &r->elem);
-        return;
+        return false;
     }
     if (r->type == T_GET_ID) {
         request_get_id(r);
-        return;
+        return true;
     }
     status = request_decide(r, sector);
     if (status == S_OK) {
@@ -367,11 +475,13 @@ static void request_start(BlkRequest *r)
     } else {
         request_end(r, status);
     }
+    return status != S_OK;
 }
 
 static void blk_handle(VirtioDevice *v, VirtQueue *vq)
 {
     VirtioBlk *s = blk_of(v);
+    bool ended = false;
     BlkRequest *r;
 
     blk_plug(s->blk);
@@ -380,11 +490,14 @@ static void blk_handle(VirtioDevice *v, VirtQueue *vq)
         while ((r = virtq_pop(vq, sizeof(*r)))) {
             r->s = s;
             r->vq = vq;
-            request_start(r);
+            s->started++;
+            ended |= request_start(r);
         }
     } while (virtq_want_notify(vq, true));
     blk_unplug(s->blk);
-    virtq_notify(vq);
+    if (ended) {
+        virtq_notify(vq);
+    }
 }
 
 /* ---- configuration ------------------------------------------------------------------------- */
@@ -504,6 +617,9 @@ static void blk_machine_event(Machine *m, const char *event,
     VirtioBlk *s = opaque;
     BlkRequest *next;
 
+    if (strcmp(event, "STOP") == 0) {
+        hold_end(s); /* nobody must miss it in the state that is saved now */
+    }
     if (strcmp(event, "RESUME") != 0) {
         return;
     }
@@ -534,6 +650,7 @@ static void blk_reset(VirtioDevice *v)
 
     blk_drain(s->blk);
     forget_stopped(s);
+    s->held = s->windows = s->pause = s->pausing = 0;
     blk_set_writeback(s, s->saved_writeback);
 }
 
@@ -731,6 +848,7 @@ static bool blk_realize(Device *dev, GError **errp)
         return false;
     }
     s->drive->resized = blk_resized;
+    hold_init(s);
     machine_watch(dev->machine, blk_machine_event, s);
     return true;
 }
@@ -742,6 +860,7 @@ static void blk_unrealize(Device *dev)
     blk_drain(s->blk);
     forget_stopped(s);
     machine_unwatch(dev->machine, blk_machine_event, s);
+    hold_fini(s);
     virtio_unrealize(&s->v);
     drive_release(s->drive);
 }

@@ -12,3 +12,10 @@ $(B)/tests/bench/net-initrd.gz: tests/bench/guest-net.c build/guest/initrd-virti
 	$(Q)$(CC) -O2 -static -o $(@D)/net-fs/bin/guest-net $<
 	$(Q)cd $(@D)/net-fs && { cat $(CURDIR)/build/guest/initrd-virtio.gz; \
 	    find . | cpio -o -H newc --quiet | gzip -9n; } >../net-initrd.gz
+
+# The same for "make bench T=disk".
+$(B)/tests/bench/io-initrd.gz: tests/bench/guest-io.c build/guest/initrd-virtio.gz
+	@mkdir -p $(@D)/io-fs/bin
+	$(Q)$(CC) -O2 -static -o $(@D)/io-fs/bin/guest-io $<
+	$(Q)cd $(@D)/io-fs && { cat $(CURDIR)/build/guest/initrd-virtio.gz; \
+	    find . | cpio -o -H newc --quiet | gzip -9n; } >../io-initrd.gz
