@@ -623,6 +623,37 @@ static void test_stop_and_move(void)
     rig_end(&b);
 }
 
+/* Held back or not, an interrupt comes; and at once when the machine stops. */
+static void test_interrupts(void)
+{
+    Rig g;
+
+    rig_file(&g, "");
+    start(&g, "");
+    g_assert_true(machine_start(g.q.m, NULL));
+    for (int i = 0; i < 40; i++) {
+        for (int n = 0; n <= i % 20; n++) {
+            offer(&g, IN, 0, 0x400000, 512, 0);
+        }
+        vd_kick(&g.d, &g.r);
+        for (int n = 0; n <= i % 20; n++) {
+            vd_wait(&g.d, &g.r);
+        }
+        if (i % 10 == 9) {
+            machine_stop(g.q.m, RUN_PAUSED);
+            g_assert_cmpint(g.q.level[16], ==, 1);
+            g_assert_true(machine_start(g.q.m, NULL));
+        }
+        while (!g.q.level[16]) {
+            mainloop_iterate(true);
+        }
+        vd_write(&g.d, VD_ACK, 3);
+        /* the driver has seen all up to here */
+        as_store(g.q.m->mem, g.r.avail + 4 + 2 * 64, g.r.last_used, 2);
+    }
+    rig_end(&g);
+}
+
 /* ---- in the middle ----------------------------------------------------------------------------- */
 
 /* What was on its way is done before the reset is, and nobody hears of it. */
@@ -717,6 +748,7 @@ int main(int argc, char **argv)
         { "error/ignore", test_ignore },
         { "error/stop", test_stop },
         { "error/stop-and-move", test_stop_and_move },
+        { "interrupts", test_interrupts },
         { "reset-in-flight", test_reset_in_flight },
         { "state-in-the-middle", test_state_in_the_middle },
     };
