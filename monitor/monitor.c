@@ -438,6 +438,23 @@ bool monitor_open(Machine *m, Chardev *c, unsigned flags, GError **errp)
     return true;
 }
 
+/* What was said last reaches who reads it; nobody who does not delays the end
+ * for more than a second. */
+static void last_words(Monitors *all)
+{
+    int64_t end = g_get_monotonic_time() + 1000000;
+
+    for (GList *l = all->list; l; l = l->next) {
+        Monitor *mon = l->data;
+
+        mon_flush(mon);
+        while (mon->out->len && g_get_monotonic_time() < end) {
+            g_usleep(1000);
+            mon_flush(mon);
+        }
+    }
+}
+
 void monitors_close(Machine *m)
 {
     Monitors *all = m->monitors;
@@ -448,6 +465,7 @@ void monitors_close(Machine *m)
 #if CONFIG_JSON_C
     jobs_free(all->jobs);
 #endif
+    last_words(all);
     m->monitors = NULL;
     g_list_free_full(all->list, (GDestroyNotify)(void *)mon_free);
 #if CONFIG_JSON_C

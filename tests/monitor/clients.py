@@ -162,6 +162,20 @@ def probe_without_waiting():
     assert p.returncode == 0
 
 
+def last_words():
+    """More than a pipe holds, then quit: all of it comes."""
+    p = start(*QUIET, '-M', 'none', '-qmp', 'stdio', '-S')
+    p.stdin.write(b'{"execute":"qmp_capabilities"}'
+                  b'{"execute":"query-qmp-schema"}{"execute":"quit"}')
+    p.stdin.flush()
+    time.sleep(0.3)
+    out, _ = p.communicate(None, 20)
+    lines = [json.loads(x) for x in out.split(b'\r\n') if x]
+    assert any(len(x.get('return') or []) > 200 for x in lines)
+    assert lines[-1].get('event') == 'SHUTDOWN', lines[-1]
+    assert p.returncode == 0
+
+
 def unix_client():
     sock = path('q')
     p = start(*QUIET, '-M', 'pc', '-m', '16', '-S', '-qmp',
@@ -541,7 +555,8 @@ def snapshot_jobs():
     finish(p)
 
 
-CASES = [probe, probe_without_waiting, unix_client, tcp_and_telnet, on_a_pty,
+CASES = [probe, probe_without_waiting, last_words, unix_client,
+         tcp_and_telnet, on_a_pty,
          many_at_once, hmp_person, expect_script, hmp_by_pipe, libvirt, disks,
          disk_jobs, snapshot_jobs]
 
