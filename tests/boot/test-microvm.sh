@@ -34,6 +34,12 @@ interrupt seen
     check "machine information, disk of version 2" 0 "$list$seen" \
         $(rhea) -M microvm -m 64 -kernel "$minfo" $disk \
         -global virtio-mmio.force-legacy=off
+    check "random numbers from virtio-rng, found by its id" 0 'random
+interrupt seen
+' sh -c "$(rhea) -M microvm -kernel $minfo $disk -device virtio-rng-device |
+        tr -d '\r' | sed -n 's/^random [0-9a-f]\{32\}\$/random/p; /^interrupt/p'"
+    check "machine information of the PC" 0 'port   00000cf8 pci
+' sh -c "$(rhea) -M pc -kernel $minfo | tr -d '\r' | grep pci"
     check "machine information without what is turned off" 0 \
         "$(printf '%s' "$list" | sed 's/0003f0/0001f0/
             / pic$/d; / pit$/d; / rtc$/d; /virtio-mmio$/d; / device$/d')
