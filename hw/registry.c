@@ -15,6 +15,10 @@ extern const DeviceClass isa_serial_class;
 extern const DeviceClass isa_debugcon_class;
 extern const DeviceClass virtio_blk_pci_class;
 extern const DeviceClass virtio_blk_device_class;
+extern const DeviceClass virtio_scsi_pci_class;
+extern const DeviceClass virtio_scsi_device_class;
+extern const DeviceClass scsi_hd_class;
+extern const DeviceClass scsi_cd_class;
 extern const DeviceClass virtio_rng_pci_class;
 extern const DeviceClass virtio_rng_device_class;
 extern const DeviceClass virtio_balloon_pci_class;
@@ -65,6 +69,10 @@ const DeviceClass *const device_classes[] = {
     &isa_debugcon_class,
     &virtio_blk_pci_class,
     &virtio_blk_device_class,
+    &virtio_scsi_pci_class,
+    &virtio_scsi_device_class,
+    &scsi_hd_class,
+    &scsi_cd_class,
     &virtio_rng_pci_class,
     &virtio_rng_device_class,
     &virtio_balloon_pci_class,

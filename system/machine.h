@@ -119,9 +119,10 @@ struct Machine {
     GPtrArray *drives;    /* these three: of hw/block/drive.c */
     GPtrArray *blockdevs;
     BlockGraph *block_graph;
-    GPtrArray *netdevs;   /* -netdev; of NetPort * */
-    GPtrArray *pci_buses; /* of hw/pci/bus.c */
-    void *monitors;       /* of monitor/monitor.c */
+    GPtrArray *netdevs;    /* -netdev; of NetPort * */
+    GPtrArray *pci_buses;  /* of hw/pci/bus.c */
+    GPtrArray *scsi_buses; /* of hw/scsi/scsi.c */
+    void *monitors;        /* of monitor/monitor.c */
     RunState state;
     int exit_code;
     ResetCause reset_cause; /* of the last reset */

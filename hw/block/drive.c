@@ -10,6 +10,7 @@
 #include "hw/block/drive.h"
 
 #include "hw/block/drive-opts.h"
+#include "hw/scsi/scsi.h"
 #include "util/error.h"
 #include "util/keyval.h"
 #include "util/log.h"
@@ -346,6 +347,17 @@ void drives_free(Machine *m)
 
 /* ---- devices for drives ------------------------------------------------------ */
 
+static bool connect_device(Drive *d, Device *dev, GError **errp)
+{
+    d->connected = true;
+    if (!device_set(dev, "drive", d->id, errp) || !device_realize(dev, errp)) {
+        device_free(dev);
+        d->connected = false;
+        return false;
+    }
+    return true;
+}
+
 static bool connect_virtio(Drive *d, GError **errp)
 {
     const char *cls = strcmp(d->machine->cls->virtio_bus, "PCI") == 0
@@ -356,13 +368,49 @@ static bool connect_virtio(Drive *d, GError **errp)
     if (!dev) {
         return false;
     }
-    d->connected = true;
-    if (!device_set(dev, "drive", d->id, errp) || !device_realize(dev, errp)) {
-        device_free(dev);
-        d->connected = false;
+    return connect_device(d, dev, errp);
+}
+
+/* The board of bus=@n: as many are made as are missing. */
+static ScsiBus *scsi_board(Machine *m, int n, GError **errp)
+{
+    const char *cls = strcmp(m->cls->virtio_bus, "PCI") == 0
+                          ? "virtio-scsi-pci"
+                          : "virtio-scsi-device";
+    ScsiBus *bus;
+
+    while (!(bus = scsi_bus_at(m, (unsigned)n))) {
+        Device *dev = device_new(m, cls, NULL, errp);
+
+        if (!dev || !device_realize(dev, errp)) {
+            if (dev) {
+                device_free(dev);
+            }
+            return NULL;
+        }
+        info_report("if=scsi: the controller is a %s", cls);
+    }
+    return bus;
+}
+
+static bool connect_scsi(Drive *d, GError **errp)
+{
+    ScsiBus *bus = scsi_board(d->machine, d->bus, errp);
+    g_autofree char *unit = g_strdup_printf("%d", d->unit);
+    Device *dev;
+
+    dev = bus ? device_new(d->machine, d->cdrom ? "scsi-cd" : "scsi-hd", NULL,
+                           errp)
+              : NULL;
+    if (!dev) {
         return false;
     }
-    return true;
+    if (!device_set(dev, "bus", bus->name, errp) ||
+        !device_set(dev, "scsi-id", unit, errp)) {
+        device_free(dev);
+        return false;
+    }
+    return connect_device(d, dev, errp);
 }
 
 static bool connect_one(Drive *d, GString *moved, GError **errp)
@@ -387,12 +435,10 @@ static bool connect_one(Drive *d, GString *moved, GError **errp)
         }
         break;
     case IF_SCSI:
-        error_setg(errp,
-                   "machine type does not support if=scsi,bus=%d,unit=%d; "
-                   "give it if=none and add -device virtio-scsi-pci -device "
-                   "scsi-%s,drive=%s",
-                   d->bus, d->unit, d->cdrom ? "cd" : "hd", d->id);
-        return false;
+        if (bus) {
+            return connect_scsi(d, errp);
+        }
+        break;
     default:
         break;
     }

@@ -18,7 +18,7 @@
 #include "util/iov.h"
 #include "util/log.h"
 #include "util/mainloop.h"
-#include "hw/block/drive.h"
+#include "hw/block/errors.h"
 #include "hw/virtio/virtio.h"
 
 extern const DeviceClass virtio_blk_device_class, virtio_blk_pci_class;
@@ -87,20 +87,13 @@ enum {
     HOLD_PAUSE_MAX = 256,
 };
 
-typedef enum ErrorAction {
-    ON_ERROR_REPORT,
-    ON_ERROR_STOP,
-    ON_ERROR_IGNORE,
-    ON_ERROR_ENOSPC
-} ErrorAction;
-
 typedef struct VirtioBlk {
     VirtioDevice v;
     Drive *drive;
     Blk *blk;
     unsigned in_flight;
     struct BlkRequest *stopped, **stopped_end; /* until the machine goes on */
-    ErrorAction on_write_error, on_read_error;
+    DriveErrors on_error;
     bool writeback;
     bool saved_writeback; /* at power-on */
     /* Interrupts that are held back, see blk_notify(). */
@@ -250,22 +243,6 @@ static void request_end_now(BlkRequest *r, uint8_t status)
 
 /* ---- errors ------------------------------------------------------------------------------ */
 
-static const char *const action_names[] = {
-    [ON_ERROR_REPORT] = "report",
-    [ON_ERROR_STOP] = "stop",
-    [ON_ERROR_IGNORE] = "ignore",
-};
-
-static ErrorAction error_action(const VirtioBlk *s, bool read, int err)
-{
-    ErrorAction a = read ? s->on_read_error : s->on_write_error;
-
-    if (a == ON_ERROR_ENOSPC) {
-        return err == ENOSPC ? ON_ERROR_STOP : ON_ERROR_REPORT;
-    }
-    return a;
-}
-
 static void request_stop(BlkRequest *r)
 {
     VirtioBlk *s = r->s;
@@ -279,16 +256,9 @@ static void request_stop(BlkRequest *r)
 static void request_failed(BlkRequest *r, int err)
 {
     VirtioBlk *s = r->s;
-    bool read = r->op == BLK_READ;
-    ErrorAction action = error_action(s, read, err);
 
-    machine_emit(s->v.pci.dev.machine, "BLOCK_IO_ERROR",
-                 EVENT_STR("device", blk_name(s->blk)),
-                 EVENT_STR("operation", read ? "read" : "write"),
-                 EVENT_STR("action", action_names[action]),
-                 EVENT_BOOL("nospace", err == ENOSPC),
-                 EVENT_STR("reason", g_strerror(err)));
-    switch (action) {
+    switch (drive_error(&s->on_error, s->v.pci.dev.machine, s->blk,
+                        r->op == BLK_READ, err)) {
     case ON_ERROR_STOP:
         request_stop(r);
         break;
@@ -750,41 +720,6 @@ static bool check_queues(VirtioBlk *s, GError **errp)
     return true;
 }
 
-/* "stop" and the like; @names has those that are possible, NULL behind. */
-static bool check_action(const char *prop, const char *text,
-                         ErrorAction standard, ErrorAction *out, GError **errp)
-{
-    bool write = prop[0] == 'w';
-
-    if (!text || strcmp(text, "auto") == 0) {
-        *out = standard;
-        return true;
-    }
-    for (size_t i = 0; i < G_N_ELEMENTS(action_names); i++) {
-        if (strcmp(text, action_names[i]) == 0) {
-            *out = (ErrorAction)i;
-            return true;
-        }
-    }
-    if (write && strcmp(text, "enospc") == 0) {
-        *out = ON_ERROR_ENOSPC;
-        return true;
-    }
-    error_setg(errp, "%s must be report, stop, ignore%s or auto, not '%s'",
-               prop, write ? ", enospc" : "", text);
-    return false;
-}
-
-static bool check_errors(VirtioBlk *s, GError **errp)
-{
-    const Drive *d = s->drive;
-
-    return check_action("werror", s->werror ? s->werror : d->werror,
-                        ON_ERROR_ENOSPC, &s->on_write_error, errp) &&
-           check_action("rerror", s->rerror ? s->rerror : d->rerror,
-                        ON_ERROR_REPORT, &s->on_read_error, errp);
-}
-
 static bool check_cache(VirtioBlk *s, GError **errp)
 {
     bool on = !(blk_node(s->blk)->flags & BLOCK_WRITETHROUGH);
@@ -822,7 +757,9 @@ static bool check_medium(VirtioBlk *s, GError **errp)
 static bool blk_check(VirtioBlk *s, GError **errp)
 {
     return check_medium(s, errp) && check_topology(s, errp) &&
-           check_queues(s, errp) && check_errors(s, errp) &&
+           check_queues(s, errp) &&
+           drive_errors_parse(&s->on_error, s->drive, s->werror, s->rerror,
+                              errp) &&
            check_cache(s, errp);
 }
 
