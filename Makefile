@@ -232,6 +232,7 @@ bench: all
 	$(Q)tests/bench/run B=$(B) $(T)
 	$(Q)tests/bench/run-block B=$(B) $(T)
 	$(Q)tests/bench/run-net B=$(B) $(T)
+	$(Q)tests/bench/run-snapshot B=$(B) $(T)
 
 format:
 	clang-format -i $(C_FILES)

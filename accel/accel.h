@@ -30,6 +30,9 @@ typedef struct CpuWatch {
 
 enum { CPU_WATCH_MAX = 16 };
 
+/* Takes a number of "info stats". */
+typedef void CpuStatFn(const char *name, uint64_t value, void *opaque);
+
 typedef struct AccelOps {
     const char *name;
     const char *desc;
@@ -63,6 +66,8 @@ typedef struct AccelOps {
     bool (*set_watch)(X86Cpu *cpu, const CpuWatch *watch, unsigned n);
     /* Guest-linear to guest-physical for debuggers; no side effects. */
     bool (*translate)(X86Cpu *cpu, uint64_t lin, hwaddr *phys);
+    /* Calls @fn for each number that tells what the vCPU did; paused. */
+    void (*stats)(X86Cpu *cpu, CpuStatFn *fn, void *opaque);
 } AccelOps;
 
 struct Accel { /* first member of KvmAccel, TcgAccel */

@@ -23,6 +23,7 @@
  */
 #include "util/osdep.h"
 #include "accel/cpus.h"
+#include "accel/triple.h"
 #include "target-x86/cpuid.h"
 
 #include <pthread.h>
@@ -236,7 +237,7 @@ static void cpu_handle_exit(X86Cpu *cpu, CpuExit exit)
         machine_request_stop(m, RUN_DEBUG);
         break;
     case CPU_EXIT_TRIPLE_FAULT:
-        log_mask(LOG_RESET, "CPU %u: triple fault, resetting\n", cpu->index);
+        cpu_report_triple(cpu);
         machine_request_reset(m, RESET_TRIPLE_FAULT);
         break;
     case CPU_EXIT_FAILED:

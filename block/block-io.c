@@ -7,6 +7,7 @@
 
 #include "util/error.h"
 #include "util/iov.h"
+#include "util/trace.h"
 
 enum { ZERO_BUF = 1 << 20 };
 
@@ -128,6 +129,7 @@ int block_preadv(BlockNode *bn, uint64_t off, const struct iovec *iov, int n)
 {
     size_t len = iov_size(iov, n);
 
+    trace(blk_co_preadv, (void *)bn, off, n);
     if (outside(bn, off, len)) {
         return -EIO;
     }
@@ -185,6 +187,7 @@ int block_pwritev(BlockNode *bn, uint64_t off, const struct iovec *iov, int n,
     size_t len = iov_size(iov, n);
     int ret = write_checks(bn, off, len);
 
+    trace(blk_co_pwritev, (void *)bn, off, n);
     if (ret < 0 || !len) {
         return ret;
     }

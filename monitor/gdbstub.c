@@ -13,6 +13,7 @@
 #include "util/bits.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/trace.h"
 #include "accel/accel.h"
 #include "chardev/chardev.h"
 #include "monitor/gdbstub.h"
@@ -762,6 +763,7 @@ static const Command commands[] = {
 
 static void packet(GdbStub *g)
 {
+    trace(gdbstub_io_command, g->in->str);
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
         const Command *c = &commands[i];
 

@@ -97,6 +97,7 @@ const HmpCommand hmp_commands[] = {
 
     HEADING("Logging"),
     { "log", "items:L", "item1[,...]", "choose what is logged (log help lists it; none)\nlog int,guest_errors", hmp_log, NULL },
+    { "trace-event", "name:s option:b", "name on|off", "switch a trace event, or those that fit a pattern (info trace-events lists them)\ntrace-event virtio_* on", hmp_trace_event, NULL },
     { "logfile", "filename:F", "filename", "write the log to a file", hmp_logfile, NULL },
     { 0 },
 };
@@ -122,6 +123,8 @@ const HmpCommand hmp_info_commands[] = {
 #endif
     { "kvm", "", "", "KVM, and what was completed in software", hmp_info_kvm, NULL },
     { "exits", "", "", "exits of KVM by reason, port and address", hmp_info_exits, NULL },
+    { "stats", "", "", "what the processors and devices have done so far", hmp_info_stats, NULL },
+    { "trace-events", "name?:s", "[pattern]", "trace events, and which are on", hmp_info_trace_events, NULL },
 
     HEADING("Devices"),
     { "qtree", "", "", "the devices", hmp_info_qtree, NULL },

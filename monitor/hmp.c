@@ -3,6 +3,7 @@
 #include "util/error.h"
 #include "hw/block/drive.h"
 #include "monitor/hmp.h"
+#include "util/trace.h"
 
 /* "quit|q": whether @word is one of the names. */
 static bool name_matches(const char *names, const char *word)
@@ -106,6 +107,7 @@ void hmp_run(Monitor *mon, const char *line)
     if (!line[strspn(line, " ")]) {
         return;
     }
+    trace(handle_hmp_command, (void *)mon, line);
     c = parse_command(mon, line, &rest);
     if (!c) {
         return;

@@ -125,6 +125,9 @@ void hmp_info_migrate(Monitor *mon, const Args *args);
 void hmp_balloon(Monitor *mon, const Args *args);
 void hmp_info_balloon(Monitor *mon, const Args *args);
 
+/* hmp-see.c */
+HmpFn hmp_info_stats, hmp_info_trace_events, hmp_trace_event;
+
 /* hmp-gdb.c */
 void hmp_gdbserver(Monitor *mon, const Args *args);
 

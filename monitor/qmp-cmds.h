@@ -54,6 +54,8 @@ QmpFn qmp_query_pci, qmp_migrate, qmp_migrate_cancel, qmp_migrate_incoming,
     qmp_migrate_set_capabilities;
 /* qmp-balloon.c */
 QmpFn qmp_balloon, qmp_query_balloon;
+/* qmp-see.c */
+QmpFn qmp_trace_event_get_state, qmp_trace_event_set_state, qmp_x_query_stats;
 /* qmp-block.c */
 QmpFn qmp_query_block, qmp_query_named_block_nodes, qmp_query_blockstats,
     qmp_blockdev_add, qmp_blockdev_del, qmp_block_resize,

@@ -49,6 +49,13 @@ const QmpCommand qmp_commands[] = {
     { "set-action", "reboot?:e(reset|shutdown) shutdown?:e(poweroff|pause) panic?:e(pause|shutdown|exit-failure|none)", "",
       "what reset, power-off and panic lead to", qmp_set_action, 0 },
 
+    { "trace-event-get-state", "name:s vcpu?:i", "[TraceEventInfo",
+      "trace events that fit a name or pattern, and whether they are on", qmp_trace_event_get_state, 0 },
+    { "trace-event-set-state", "name:s enable:b ignore-unavailable?:b vcpu?:i", "",
+      "switches trace events", qmp_trace_event_set_state, 0 },
+    { "x-query-stats", "", "HumanReadableText",
+      "what the processors and devices have done so far, as info stats prints it", qmp_x_query_stats, 0 },
+
     /* processors */
     { "query-cpus-fast", "", "[CpuInfoFast", "the processors", qmp_query_cpus_fast, 0 },
     { "query-hotpluggable-cpus", "", "[HotpluggableCpu",

@@ -45,6 +45,9 @@ const QmpType qmp_types[] = {
     { "SchemaInfo", "name:s meta-type:e(builtin|enum|array|object|alternate|command|event) *" },
     /* objects */
     { "ObjectPropertyInfo", "name:s type:s description?:s default-value?:q" },
+    { "TraceEventState", "=e(unavailable|disabled|enabled)" },
+    { "TraceEventInfo", "name:s state:TraceEventState vcpu:b" },
+    { "HumanReadableText", "human-readable-text:s" },
     { "ObjectTypeInfo", "name:s abstract?:b parent?:s" },
     /* character devices */
     { "ChardevInfo", "label:s filename:s frontend-open:b" },

@@ -10,6 +10,7 @@
  * has QUEUE_MAX requests waiting, takes no more input.
  */
 #include "util/osdep.h"
+#include "util/trace.h"
 #include "util/error.h"
 #include "monitor/qmp.h"
 #include "monitor/qmp-input.h"
@@ -212,6 +213,7 @@ static json_object *execute(Qmp *q, json_object *req, GError **errp)
     }
     has_command(req, &key);
     name = js_get_str(req, key);
+    trace(handle_qmp_command, (void *)q->mon, name);
     c = qmp_command_find(name);
     if (!may_run(q, name, c, !strcmp(key, "exec-oob"), errp)) {
         return NULL;

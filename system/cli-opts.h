@@ -32,6 +32,8 @@ void cli_print_props(Cli *cli, const DeviceClass *dc);
 bool cli_refuse_unused(KeyVal *kv, const char *option, const char *const *known,
                        GError **errp);
 
+/* --stats-on-exit; vCPUs paused. */
+void cli_print_stats(Machine *m);
 CliProcess *cli_process_new(void);
 void cli_process_free(CliProcess *p);
 bool cli_daemonizes(const Cli *cli);

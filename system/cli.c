@@ -983,6 +983,7 @@ void cli_teardown(Machine *m)
     machine_lock(m);
     if (m->cpu) {
         cpus_pause(m);
+        cli_print_stats(m);
     }
     monitors_close(m);
     gdbstub_close(m);

@@ -80,9 +80,10 @@ typedef struct MachineConfig {
     char *kernel, *initrd, *append, *firmware, *dtb;
     char *name;
     char *uuid;
-    bool no_reboot;    /* -no-reboot, -action reboot=shutdown */
-    bool no_shutdown;  /* -no-shutdown, -action shutdown=pause */
-    bool start_paused; /* -S */
+    bool no_reboot;     /* -no-reboot, -action reboot=shutdown */
+    bool no_shutdown;   /* -no-shutdown, -action shutdown=pause */
+    bool start_paused;  /* -S */
+    bool stats_on_exit; /* --stats-on-exit */
     PanicAction panic_action;
     bool no_acpi, no_hpet;
     int64_t rtc_offset_sec; /* -rtc base=: guest clock minus host UTC */

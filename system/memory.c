@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include "util/bits.h"
 #include "util/error.h"
+#include "util/trace.h"
 
 enum {
     ALIAS_DEPTH_MAX = 8, /* an alias of an alias of ...; cycles end here */
@@ -539,11 +540,12 @@ static unsigned piece_size(hwaddr offset, unsigned len, unsigned max)
 }
 
 /* @len is 1 to 8. */
-static uint64_t io_read(const Region *r, hwaddr offset, unsigned len)
+static uint64_t io_read(Region *r, hwaddr offset, unsigned len)
 {
     unsigned min = ops_min(r->ops), max = ops_max(r->ops), n;
     uint64_t value = 0;
 
+    r->n_reads++;
     for (unsigned done = 0; done < len; done += n) {
         hwaddr at = offset + done;
         unsigned skip = 0;
@@ -557,15 +559,19 @@ static uint64_t io_read(const Region *r, hwaddr offset, unsigned len)
         v = r->ops->read(r->dev, at - skip, MAX(n, min)) >> (8 * skip);
         value |= (v & bits_mask(8 * n)) << (8 * done);
     }
+    trace(memory_region_ops_read, (void *)r, r->base + offset, value, len,
+          r->name);
     return value;
 }
 
 /* Bytes that a write was widened by are zero. */
-static void io_write(const Region *r, hwaddr offset, uint64_t value,
-                     unsigned len)
+static void io_write(Region *r, hwaddr offset, uint64_t value, unsigned len)
 {
     unsigned min = ops_min(r->ops), max = ops_max(r->ops), n;
 
+    r->n_writes++;
+    trace(memory_region_ops_write, (void *)r, r->base + offset, value, len,
+          r->name);
     for (unsigned done = 0; done < len; done += n) {
         hwaddr at = offset + done;
         unsigned skip = 0;

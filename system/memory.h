@@ -56,9 +56,10 @@ struct Region {       /* embedded in the device that owns it */
     bool ram_owned;
     Region *target; /* REGION_ALIAS */
     hwaddr target_offset;
-    GArray *events; /* of RegionEvent; NULL: none */
-    bool coalesced; /* see region_set_coalesced() */
-    bool in_kernel; /* the host's kernel answers; ops only for us */
+    GArray *events;             /* of RegionEvent; NULL: none */
+    bool coalesced;             /* see region_set_coalesced() */
+    bool in_kernel;             /* the host's kernel answers; ops only for us */
+    uint64_t n_reads, n_writes; /* calls of ops, for "info stats" */
 
     AddressSpace *as; /* these three belong to as_map() */
     hwaddr base;

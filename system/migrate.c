@@ -17,6 +17,7 @@
 #include "util/error.h"
 #include "util/keyval.h"
 #include "util/log.h"
+#include "util/trace.h"
 #include "util/mainloop.h"
 #include "util/worker.h"
 #include "hw/block/drive.h"
@@ -225,6 +226,7 @@ static bool begin(Migration *g, const char *uri, bool incoming, GError **errp)
 
 static void set_status(Migration *g, MigrateStatus status)
 {
+    trace(migrate_set_state, migrate_status_name(status));
     g->status = status;
     if (status != MIGRATE_ACTIVE) {
         g->ended_us = g_get_monotonic_time();

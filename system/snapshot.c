@@ -16,6 +16,7 @@
 #include "util/osdep.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/trace.h"
 #include "util/keyval.h"
 #include "block/snapshot-text.h"
 #include "block/vmstream.h"
@@ -255,6 +256,7 @@ bool snapshot_save(Machine *m, const char *tag, bool overwrite,
     SnapshotInfo info;
     bool running, ok;
 
+    trace(savevm_state_begin, tag ? tag : "");
     if (!disks) {
         return false;
     }
@@ -415,6 +417,7 @@ bool snapshot_load(Machine *m, const char *tag, const SnapshotWhere *where,
     g_autoptr(GPtrArray) disks = disks_of(m, where, errp);
     bool running, ok;
 
+    trace(loadvm_state_setup, tag);
     if (!disks) {
         return false;
     }

@@ -100,6 +100,8 @@ void x86_reset(X86Cpu *cpu)
     s->mxcsr = 0x1f80;
     cpu->lazy.op = FLAGS_EXACT;
     cpu->insn = NULL;
+    cpu->n_recent = 0;
+    cpu->chain_len = 0;
     x86_update_mode(cpu);
 }
 

@@ -251,6 +251,22 @@ typedef struct X86Fault {
     uint64_t dr6; /* bits to set in DR6 for a #DB */
 } X86Fault;
 
+/* An exception that the guest's handler got, for the report of a triple fault:
+ * mostly the first of them is the one that went wrong. */
+typedef struct X86Delivered {
+    X86Fault fault;
+    uint16_t cs;
+    uint64_t rip;
+} X86Delivered;
+
+/* One that came while another was being delivered. */
+typedef struct X86Link {
+    X86Fault fault;
+    int during; /* the other's vector, or -1: the first */
+} X86Link;
+
+enum { X86_RECENT = 8, X86_CHAIN = 9 };
+
 typedef struct LazyFlags { /* see flags.h */
     uint64_t res, src;
     uint32_t op;
@@ -275,8 +291,15 @@ struct X86Cpu { /* first member of the accelerator's own struct */
     uint32_t host_mxcsr; /* scratch of sem-vec.h; a local would be an escaping
                           * one, and clang makes no tail calls then */
     sigjmp_buf unwind;   /* x86_raise() and x86_restart() end here: UNWIND_* */
-    X86Fault chain[3];   /* what led to the last triple fault, oldest first */
-    uint32_t int_count;  /* deliveries: the first column of -d int */
+    X86Link chain[X86_CHAIN]; /* what led to the last triple fault, oldest
+                               * first */
+    unsigned chain_len;       /* 0: nothing is known of it */
+    uint32_t int_count;       /* deliveries: the first column of -d int */
+    /* Exceptions delivered since the reset, a ring; n_recent counts on. */
+    X86Delivered recent[X86_RECENT];
+    unsigned n_recent;
+    unsigned n_triple;     /* triple faults reported; see accel/triple.c */
+    uint64_t vectors[256]; /* deliveries by vector: info stats */
 
     bool state_in_accel; /* true: s is stale, pull before reading */
     uint32_t pending;    /* atomic */

@@ -429,6 +429,8 @@ void x86_interrupt(X86Cpu *c, int vector, IntKind kind, bool has_error,
         .rip = c->insn ? insn_next_rip(c, c->insn) : c->s.rip,
     };
 
+    X86Delivered was = { .cs = c->s.seg[S_CS].sel, .rip = c->s.rip };
+
     e.flags = flags_get(c) | 2;
     if (excp_sets_rf(c, &e)) {
         e.flags |= FL_RF;
@@ -442,6 +444,11 @@ void x86_interrupt(X86Cpu *c, int vector, IntKind kind, bool has_error,
         excp_long(c, &e);
     } else {
         excp_protected(c, &e);
+    }
+    c->vectors[vector & 0xff]++;
+    if (kind == INT_EXCEPTION) {
+        was.fault = c->fault;
+        c->recent[c->n_recent++ % X86_RECENT] = was;
     }
     c->s.irq_shadow = false;
     c->s.ss_shadow = false;
@@ -499,80 +506,43 @@ Escalation x86_escalate(int first, int second)
     return ESCALATE_NONE;
 }
 
-void x86_triple_report(X86Cpu *c, GString *out)
+static void excp_chain(X86Cpu *c, unsigned n, int during)
 {
-    static const char *const names[] = {
-        "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "9",
-        "#TS", "#NP", "#SS", "#GP", "#PF", "15",  "#MF", "#AC", "#MC", "#XM",
-    };
-
-    g_string_append_printf(out, "Triple fault at %04x:%016" PRIx64 ":",
-                           c->s.seg[S_CS].sel, c->s.rip);
-    for (unsigned i = 0; i < G_N_ELEMENTS(c->chain); i++) {
-        const X86Fault *f = &c->chain[i];
-        bool known = (unsigned)f->vector < G_N_ELEMENTS(names);
-
-        g_string_append_printf(out, "%s %s", i ? ", then" : "",
-                               known ? names[f->vector] : "?");
-        if (f->has_error) {
-            g_string_append_printf(out, "(%04x)", f->error);
-        }
-        if (f->vector == EXC_PF) {
-            g_string_append_printf(out, " at %016" PRIx64, f->cr2);
-        }
-    }
-    g_string_append_printf(out,
-                           "; IDT %016" PRIx64 " limit %x, GDT %016" PRIx64
-                           " limit %x, CR3 %016" PRIx64 "\n",
-                           c->s.idt_base, c->s.idt_limit, c->s.gdt_base,
-                           c->s.gdt_limit, c->s.cr3);
-}
-
-static bool excp_triple(X86Cpu *c)
-{
-    if (log_enabled(LOG_INT | LOG_RESET)) {
-        g_autoptr(GString) text = g_string_new(NULL);
-
-        x86_triple_report(c, text);
-        x86_dump(c, text, false);
-        log_write("%s", text->str);
-    }
-    return false;
+    c->chain[n] = (X86Link) { .fault = c->fault, .during = during };
+    c->chain_len = n + 1;
 }
 
 static bool excp_deliver(X86Cpu *c)
 {
     /* Serial faults cannot go on for ever on a sane machine; a guest whose
      * handler for #AC is itself misaligned at CPL 3 would try. */
-    enum { SERIAL_MAX = 8 };
+    enum { SERIAL_MAX = X86_CHAIN - 1 };
 
-    memset(c->chain, 0, sizeof(c->chain));
-    c->chain[0] = c->fault;
+    excp_chain(c, 0, -1);
     for (unsigned i = 0; i < SERIAL_MAX; i++) {
         int first = c->fault.vector;
 
         if (excp_try(c)) {
+            c->chain_len = 0;
             return true;
         }
         log_mask(LOG_INT, "check_exception old: 0x%x new 0x%x\n",
                  (unsigned)first, (unsigned)c->fault.vector);
+        excp_chain(c, i + 1, first);
         switch (x86_escalate(first, c->fault.vector)) {
         case ESCALATE_NONE:
-            c->chain[0] = c->fault;
             break;
         case ESCALATE_DOUBLE:
-            c->chain[1] = c->fault;
             if (c->fault.vector == EXC_PF) {
                 c->s.cr2 = c->fault.cr2;
             }
             c->fault = (X86Fault) { .vector = EXC_DF, .has_error = true };
             break;
         case ESCALATE_TRIPLE:
-            c->chain[2] = c->fault;
-            return excp_triple(c);
+            return false;
         }
     }
-    return excp_triple(c);
+    return false;
 }
 
 bool x86_deliver_fault(X86Cpu *c)

@@ -123,8 +123,11 @@ bool x86_canonical_max(const X86Cpu *c, uint64_t lin);
  * @osz bytes, VM excluded. */
 uint32_t x86_flags_writable(const X86Cpu *c, unsigned osz);
 
-/* The last triple fault in words: vectors, error codes, CR2, where. */
-void x86_triple_report(X86Cpu *c, GString *out);
+/* The last triple fault in words, a line for each exception, oldest first:
+ * vector, error code, CR2, where; and those delivered before. triple.c */
+void x86_triple_report(const X86Cpu *c, GString *out);
+/* "#PF"; NULL: no exception. */
+const char *x86_vector_name(unsigned vector);
 
 /* ---- for the files of this layer ---------------------------------------- */
 

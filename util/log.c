@@ -7,6 +7,7 @@
  */
 #include "util/osdep.h"
 #include "util/log.h"
+#include "util/trace.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -21,8 +22,8 @@ static char *progname;
 
 typedef struct LogItem {
     const char *name;
-    int mask; /* 0: known to QEMU, nothing to show here */
-    const char *help;
+    int mask;         /* 0: known to QEMU, nothing to show here */
+    const char *help; /* mask 0: why not */
 } LogItem;
 
 /* In the order of -d help. */
@@ -40,17 +41,16 @@ static const LogItem log_items[] = {
       "log when the guest OS does something invalid" },
     { "nochain", LOG_NOCHAIN, "do not chain blocks: 'exec' shows every one" },
     { "kvm", LOG_KVM, "show KVM ioctls and exits" },
-    { "out_asm", 0, NULL },
-    { "op", 0, NULL },
-    { "op_opt", 0, NULL },
-    { "op_ind", 0, NULL },
-    { "op_plugin", 0, NULL },
-    { "fpu", 0, NULL },
-    { "page", 0, NULL },
-    { "tid", 0, NULL },
-    { "plugin", 0, NULL },
-    { "strace", 0, NULL },
-    { "vpu", 0, NULL },
+    /* QEMU's that have nothing to show here: an interpreter makes no code. */
+    { "out_asm", 0, "there is no code generator" },
+    { "op", 0, "there is no code generator" },
+    { "op_opt", 0, "there is no code generator" },
+    { "op_ind", 0, "there is no code generator" },
+    { "fpu", 0, "info registers shows the x87 and SSE registers" },
+    { "page", 0, "info mtree shows the memory map" },
+    { "tid", 0, "the log is one file" },
+    { "strace", 0, "there is no user mode" },
+    { "vpu", 0, "x86 has none" },
     { .name = NULL },
 };
 
@@ -114,13 +114,21 @@ bool log_parse(const char *names, int *mask, GError **errp)
             }
             continue;
         }
+        if (g_str_has_prefix(*w, "trace:")) {
+            trace_enable(*w + strlen("trace:"));
+            continue;
+        }
+        if (!strcmp(*w, "plugin") || !strcmp(*w, "op_plugin")) {
+            error_setg(errp, "'%s': there are no plugins here", *w);
+            return false;
+        }
         item = log_item_find(*w);
         if (!item) {
             log_bad_item(*w, errp);
             return false;
         }
         if (!item->mask) {
-            warn_report("-d %s: nothing to show in this emulator", *w);
+            warn_report("-d %s: nothing to show: %s", *w, item->help);
         }
         *mask |= item->mask;
     }
@@ -136,6 +144,72 @@ void log_print_help(FILE *f)
         }
     }
     fprintf(f, "%-15s %s\n", "all", "everything above but nochain");
+    fprintf(f, "%-15s %s\n", "trace:PATTERN",
+            "trace events (-trace help lists them)");
+}
+
+/* ---- -dfilter ---------------------------------------------------------------- */
+
+typedef struct LogRange {
+    uint64_t first, last;
+} LogRange;
+
+static GArray *log_ranges; /* NULL: everything */
+
+/* "A..B", "A+N", "A-N" (N bytes that end with A). */
+static bool log_range_parse(const char *text, LogRange *r, GError **errp)
+{
+    const char *op = strpbrk(text, "+-.");
+    g_autofree char *left = op ? g_strndup(text, op - text) : NULL;
+    uint64_t a, b;
+    bool dots = op && g_str_has_prefix(op, "..");
+
+    if (!op || (*op == '.' && !dots) || !parse_u64(left, &a, NULL) ||
+        !parse_u64(op + (dots ? 2 : 1), &b, NULL)) {
+        error_setg(errp,
+                   "bad range '%s': must be start..end, start+size or "
+                   "end-size",
+                   text);
+        return false;
+    }
+    r->first = *op == '-' ? a - (b - 1) : a;
+    r->last = dots ? b : *op == '+' ? a + (b - 1) : a;
+    if ((!dots && !b) || r->last < r->first) {
+        error_setg(errp, "range '%s' is empty or runs past the last address",
+                   text);
+        return false;
+    }
+    return true;
+}
+
+bool log_set_ranges(const char *text, GError **errp)
+{
+    g_auto(GStrv) words = text ? g_strsplit(text, ",", -1) : NULL;
+    g_autoptr(GArray) ranges = g_array_new(false, false, sizeof(LogRange));
+
+    for (char **w = words; w && *w; w++) {
+        LogRange r;
+
+        if (!log_range_parse(*w, &r, errp)) {
+            return false;
+        }
+        g_array_append_val(ranges, r);
+    }
+    g_clear_pointer(&log_ranges, g_array_unref);
+    log_ranges = text ? g_steal_pointer(&ranges) : NULL;
+    return true;
+}
+
+bool log_in_range(uint64_t addr)
+{
+    for (guint i = 0; log_ranges && i < log_ranges->len; i++) {
+        const LogRange *r = &g_array_index(log_ranges, LogRange, i);
+
+        if (addr >= r->first && addr <= r->last) {
+            return true;
+        }
+    }
+    return !log_ranges;
 }
 
 /* As QEMU: one "%d" in the name is the process id. */
@@ -182,6 +256,16 @@ bool log_set_file(const char *path, GError **errp)
         fclose(old);
     }
     return true;
+}
+
+bool log_to_stderr(void)
+{
+    bool yes;
+
+    pthread_mutex_lock(&log_lock);
+    yes = !log_file;
+    pthread_mutex_unlock(&log_lock);
+    return yes;
 }
 
 void log_set_progname(const char *name)

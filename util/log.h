@@ -45,6 +45,14 @@ void log_print_help(FILE *f);
 /* NULL: stderr. */
 bool log_set_file(const char *path, GError **errp);
 
+/* -dfilter "start..end,start+size,start-size": blocks outside are logged
+ * neither by in_asm nor by exec and cpu. NULL: all are. Before there are
+ * vCPUs. */
+bool log_set_ranges(const char *text, GError **errp);
+bool log_in_range(uint64_t addr);
+
+bool log_to_stderr(void); /* no file was chosen */
+
 /* The name before messages, "qemu-system-x86_64" to QEMU's readers: argv[0]. */
 void log_set_progname(const char *name);
 const char *log_progname(void);

@@ -23,6 +23,7 @@
 #include "util/error.h"
 #include "util/keyval.h"
 #include "util/log.h"
+#include "util/trace.h"
 
 #define KVM_SIGNAL   SIGUSR1
 #define TSS_ADDR     0xfffbd000u /* three pages below the firmware */
@@ -427,6 +428,8 @@ static bool kvm_enter(KvmCpu *kc, CpuExit *exit)
         return false;
     }
     kvm_coalesced_flush(kc->kvm);
+    trace(kvm_run_exit, c->index, kc->run->exit_reason,
+          kvm_exit_name(kc->run->exit_reason));
     more = kvm_handle_exit(kc, exit);
     kc->now = kvm_host_ns(); /* two looks at the clock for an exit */
     kvm_stats_exit(kc, kc->run->exit_reason, kc->now - end);
@@ -784,4 +787,5 @@ const AccelOps kvm_accel = {
     .set_debug = kvm_set_debug,
     .set_watch = kvm_set_watch,
     .translate = kvm_translate,
+    .stats = kvm_stats,
 };

@@ -233,6 +233,8 @@ bool kvm_cpuid_set(KvmCpu *kc, GError **errp);
 /* ---- stats.c: info kvm, info exits -------------------------------------------- */
 
 void kvm_stats_init(KvmStats *st);
+/* AccelOps.stats */
+void kvm_stats(X86Cpu *c, CpuStatFn *fn, void *opaque);
 void kvm_stats_fini(KvmStats *st);
 void kvm_stats_exit(KvmCpu *kc, unsigned reason, int64_t ns);
 /* The exit being handled is one to this place; kvm_stats_exit() adds the time. */

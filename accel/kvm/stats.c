@@ -285,6 +285,22 @@ void kvm_stats_foreach(Machine *m, KvmStatFn *fn, void *opaque)
     sum_free(&sum);
 }
 
+void kvm_stats(X86Cpu *c, CpuStatFn *fn, void *opaque)
+{
+    KvmStats *st = &kvm_cpu(c)->stats;
+
+    g_mutex_lock(&st->lock);
+    for (unsigned i = 0; i < KVM_EXITS_MAX; i++) {
+        g_autofree char *name = g_strdup_printf("exits %s", kvm_exit_name(i));
+
+        if (st->exits[i]) {
+            fn(name, st->exits[i], opaque);
+        }
+    }
+    fn("instructions completed in software", st->burst_insns, opaque);
+    g_mutex_unlock(&st->lock);
+}
+
 static void exits_reasons(const KvmSum *sum, GString *out)
 {
     g_string_append(out, "exit                      count   handled in us  ns "

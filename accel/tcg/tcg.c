@@ -314,10 +314,13 @@ static bool tcg_between(TcgCpu *tc, CpuExit *exit)
 
 void tcg_log_block(TcgCpu *tc, const Tb *tb, uint64_t lin)
 {
-    g_autoptr(GString) text = g_string_new(NULL);
+    g_autoptr(GString) text = NULL;
     const uint8_t *bytes = (const uint8_t *)&tb->op[tb->cap];
 
-    g_string_append_printf(text, "----------------\nIN: \n");
+    if (!log_in_range(lin)) {
+        return;
+    }
+    text = g_string_new("----------------\nIN: \n");
     x86_disas(text, bytes, tb->size, lin, tc->cpu.mode.code_bits, 0);
     log_write("%s\n", text->str);
 }
@@ -326,6 +329,9 @@ static void tcg_log_exec(TcgCpu *tc, const Tb *tb)
 {
     X86Cpu *c = &tc->cpu;
 
+    if (!log_in_range(c->s.rip + (c->mode.code64 ? 0 : c->s.seg[S_CS].base))) {
+        return;
+    }
     log_mask(LOG_EXEC, "Trace %u: %p [%016" PRIx64 "/%08x]\n", c->index,
              (const void *)tb, c->s.rip, tb->key);
     if (log_enabled(LOG_CPU)) {
@@ -638,6 +644,16 @@ static bool tcg_translate(X86Cpu *c, uint64_t lin, hwaddr *phys)
     return true;
 }
 
+static void tcg_stats(X86Cpu *c, CpuStatFn *fn, void *opaque)
+{
+    TcgCpu *tc = tcg_cpu(c);
+
+    fn("instructions", tcg_insn_count(c), opaque);
+    fn("blocks decoded", tc->n_blocks, opaque);
+    fn("all blocks dropped", tc->flushes, opaque);
+    fn("TLB misses", tc->n_fills, opaque);
+}
+
 /* ---- life --------------------------------------------------------------------------------------- */
 
 static Accel *tcg_open(Machine *m, KeyVal *options, GError **errp)
@@ -807,4 +823,5 @@ const AccelOps tcg_accel = {
     .set_debug = tcg_set_debug,
     .set_watch = tcg_set_watch,
     .translate = tcg_translate,
+    .stats = tcg_stats,
 };

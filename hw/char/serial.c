@@ -13,6 +13,7 @@
 #include "util/osdep.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/trace.h"
 #include "chardev/chardev.h"
 #include "hw/char/serial.h"
 
@@ -317,6 +318,7 @@ void serial_write(Serial *s, unsigned reg, uint8_t value)
 {
     bool dlab = s->lcr & LCR_DLAB;
 
+    trace(serial_write, reg, value);
     switch (reg) {
     case REG_DATA:
         if (dlab) {
@@ -426,6 +428,7 @@ uint8_t serial_read(Serial *s, unsigned reg)
         break;
     }
     serial_update(s);
+    trace(serial_read, reg, value);
     return value;
 }
 

@@ -10,6 +10,7 @@
 #include "util/osdep.h"
 #include "util/error.h"
 #include "hw/input/ps2.h"
+#include "util/trace.h"
 
 enum {
     KBD_SET_LEDS = 0xed,
@@ -219,6 +220,7 @@ static void kbd_command(Ps2Kbd *k, uint8_t byte)
 
 void ps2_kbd_write(Ps2Kbd *k, uint8_t byte)
 {
+    trace(ps2_write_keyboard, (void *)k, byte);
     if (k->command && byte < KBD_SET_LEDS) {
         kbd_argument(k, byte);
     } else {

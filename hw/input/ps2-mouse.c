@@ -12,6 +12,7 @@
 #include "util/osdep.h"
 #include "util/error.h"
 #include "hw/input/ps2.h"
+#include "util/trace.h"
 
 enum {
     MOUSE_SCALING_1 = 0xe6,
@@ -214,6 +215,7 @@ static void mouse_command(Ps2Mouse *m, uint8_t byte)
 
 void ps2_mouse_write(Ps2Mouse *m, uint8_t byte)
 {
+    trace(ps2_write_mouse, (void *)m, byte);
     if (m->wrap && byte != MOUSE_RESET && byte != MOUSE_WRAP_OFF) {
         mouse_answer(m, byte);
     } else if (m->command) {

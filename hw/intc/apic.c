@@ -26,6 +26,7 @@
 #include "util/error.h"
 #include "util/bits.h"
 #include "util/log.h"
+#include "util/trace.h"
 #include "hw/intc/apic.h"
 #include "system/host-kernel.h"
 #include "target-x86/cpuid.h"
@@ -337,6 +338,7 @@ static void apic_local(Apic *a, int entry)
     if (entry == LVT_TIMER || entry == LVT_ERROR) {
         mode = APIC_DM_FIXED; /* they have no mode field */
     }
+    trace(apic_local_deliver, entry, mode);
     switch (mode) {
     case APIC_DM_FIXED:
         apic_accept(a, lvt & LVT_VECTOR, false);
@@ -485,6 +487,8 @@ static void apic_broadcast(Machine *m, const ApicMessage *msg, Apic *except)
 {
     Apic *best = NULL;
 
+    trace(apic_deliver_irq, msg->dest, msg->logical, msg->mode, msg->vector,
+          msg->level);
     for (unsigned i = 0; i < m->ncpus; i++) {
         Apic *a = m->cpu[i] ? apic_of(m->cpu[i]) : NULL;
 
@@ -947,6 +951,7 @@ static uint64_t apic_mmio_read(X86Cpu *cpu, hwaddr offset, unsigned size)
         log_mask(LOG_GUEST_ERROR, "apic: no register at %" PRIx64 "\n", offset);
         apic_error(a, ESR_BAD_REGISTER);
     }
+    trace(apic_mem_readl, cpu->index, offset, (uint64_t)value);
     return value >> (offset % 16 * 8);
 }
 
@@ -956,6 +961,7 @@ static void apic_mmio_write(X86Cpu *cpu, hwaddr offset, uint64_t value,
     Apic *a = apic_of(cpu);
     uint32_t old;
 
+    trace(apic_mem_writel, cpu->index, offset, value);
     cpu->apic_changed = true;
     if (!apic_on(a) || apic_x2(a)) {
         return;

@@ -15,6 +15,7 @@
  */
 #include "util/osdep.h"
 #include "util/log.h"
+#include "util/trace.h"
 #include "hw/intc/i8259.h"
 #include "system/host-kernel.h"
 
@@ -237,6 +238,7 @@ int i8259_ack(void *opaque)
     /* INT falls during INTA: the next request of the slave is a new edge. */
     pic_set_ir(master, CASCADE_IR, 0);
     pic_update(s);
+    trace(pic_interrupt, ir, vector);
     return vector;
 }
 
@@ -437,6 +439,7 @@ static void pic_input(void *opaque, int n, int level)
 {
     PicPair *s = opaque;
 
+    trace(pic_set_irq, n < 8, n & 7, level);
     if (host_set_gsi(s->dev.machine, (unsigned)n, level)) {
         return;
     }

@@ -17,6 +17,7 @@
 #include "util/osdep.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/trace.h"
 #include "hw/intc/apic.h"
 #include "hw/intc/ioapic.h"
 #include "system/host-kernel.h"
@@ -128,6 +129,7 @@ static void ioapic_pin(void *opaque, int pin, int level)
     uint32_t bit = UINT32_C(1) << pin;
     bool rose = level && !(s->line & bit);
 
+    trace(ioapic_set_irq, pin, level);
     if (host_has_irqchip(s->dev.machine)) {
         if (pin != 0) { /* GSI 0 is wired to pin 2 */
             host_set_gsi(s->dev.machine, pin == 2 ? 0 : (unsigned)pin, level);
@@ -208,16 +210,16 @@ static void ioapic_write_reg(IoApic *s, uint32_t value)
 static uint64_t ioapic_read(void *opaque, hwaddr offset, unsigned size)
 {
     IoApic *s = opaque;
+    uint64_t value = 0;
 
     ioapic_fetch(s);
-    switch (offset) {
-    case MEM_SELECT:
-        return s->select;
-    case MEM_WINDOW:
-        return size == 4 ? ioapic_read_reg(s) : 0;
-    default:
-        return 0;
+    if (offset == MEM_SELECT) {
+        value = s->select;
+    } else if (offset == MEM_WINDOW && size == 4) {
+        value = ioapic_read_reg(s);
     }
+    trace(ioapic_mem_read, offset, size, value);
+    return value;
 }
 
 static void ioapic_write(void *opaque, hwaddr offset, uint64_t value,
@@ -225,6 +227,7 @@ static void ioapic_write(void *opaque, hwaddr offset, uint64_t value,
 {
     IoApic *s = opaque;
 
+    trace(ioapic_mem_write, offset, size, value);
     ioapic_fetch(s);
     switch (offset) {
     case MEM_SELECT:

@@ -19,6 +19,7 @@
 #include "util/fdset.h"
 #include "util/keyval.h"
 #include "util/log.h"
+#include "util/trace.h"
 #include "hw/nvram/fw_cfg.h"
 
 enum {
@@ -63,6 +64,7 @@ static uint16_t fw_cfg_key(uint32_t key)
 
 static void fw_cfg_select(FwCfg *s, uint16_t key)
 {
+    trace(fw_cfg_select, (void *)s, key);
     s->key = fw_cfg_key(key);
     s->offset = 0;
 }
@@ -95,6 +97,7 @@ static uint8_t fw_cfg_read_byte(FwCfg *s)
     size_t len;
     const uint8_t *data = fw_cfg_rest(s, &len);
 
+    trace(fw_cfg_read, (void *)s, len ? data[0] : 0u);
     fw_cfg_skip(s, 1);
     return len ? data[0] : 0;
 }
@@ -302,6 +305,7 @@ bool fw_cfg_add_file(Device *dev, const char *name, const void *data,
     FwCfg *s = container_of(dev, FwCfg, dev);
     unsigned i;
 
+    trace(fw_cfg_add_file, (void *)s, name, len);
     if (strlen(name) >= NAME_SIZE) {
         error_setg(errp, "fw_cfg name '%s' is too long (max. %d char)", name,
                    NAME_SIZE - 1);

@@ -20,6 +20,7 @@
 #include "hw/intc/apic.h"
 #include "hw/pci/pci-regs.h"
 #include "hw/pci/pci.h"
+#include "util/trace.h"
 
 enum {
     MEM_PRIORITY = -1,
@@ -204,6 +205,7 @@ uint32_t pci_config_read(PciDevice *pd, unsigned off, unsigned size)
     for (unsigned i = 0; i < size; i++) {
         value |= (uint32_t)pd->config[off + i] << (8 * i);
     }
+    trace(pci_cfg_read, pd->dev.cls->name, off, value);
     return value;
 }
 
@@ -213,6 +215,7 @@ void pci_config_write(PciDevice *pd, unsigned off, uint32_t value,
     if (size > 4 || off > PCI_CONFIG_SIZE - size) {
         return;
     }
+    trace(pci_cfg_write, pd->dev.cls->name, off, value);
     for (unsigned i = 0; i < size; i++) {
         uint8_t v = value >> (8 * i), *byte = &pd->config[off + i];
 

@@ -14,6 +14,7 @@
 #include "util/osdep.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/trace.h"
 #include "hw/timer/hpet.h"
 #include "system/host-kernel.h"
 
@@ -403,6 +404,7 @@ static void hpet_write_reg(Hpet *s, hwaddr reg, uint64_t value, uint64_t part)
 
 static uint64_t hpet_read(void *opaque, hwaddr offset, unsigned size)
 {
+    trace(hpet_ram_read, offset, size);
     return hpet_read_reg(opaque, offset & ~UINT64_C(7)) >> (offset & 4) * 8;
 }
 
@@ -411,6 +413,7 @@ static void hpet_write(void *opaque, hwaddr offset, uint64_t value,
 {
     hwaddr reg = offset & ~UINT64_C(7);
 
+    trace(hpet_ram_write, offset, value, size);
     if (size == 8) {
         hpet_write_reg(opaque, reg, value, UINT64_MAX);
     } else if (offset & 4) {

@@ -18,6 +18,7 @@
 #include "util/iov.h"
 #include "util/log.h"
 #include "util/mainloop.h"
+#include "util/trace.h"
 #include "hw/block/errors.h"
 #include "hw/virtio/virtio.h"
 
@@ -139,6 +140,7 @@ static void request_end(BlkRequest *r, uint8_t status)
 {
     size_t written = r->elem.in_len;
 
+    trace(virtio_blk_req_complete, (void *)r->s, (void *)r, status);
     *r->status = status;
     r->elem.in[r->elem.n_in - 1].iov_len++; /* see request_parse() */
     virtq_push(r->vq, &r->elem, written);
@@ -355,6 +357,13 @@ static uint8_t request_transfer(BlkRequest *r, uint64_t sector)
 {
     r->op = r->type == T_IN ? BLK_READ : BLK_WRITE;
     r->off = sector * SECTOR;
+    if (r->op == BLK_READ) {
+        trace(virtio_blk_handle_read, (void *)r->s, (void *)r, sector,
+              (uint64_t)r->len / SECTOR);
+    } else {
+        trace(virtio_blk_handle_write, (void *)r->s, (void *)r, sector,
+              (uint64_t)r->len / SECTOR);
+    }
     if (!range_is_ok(r->s, sector, r->len)) {
         log_mask(LOG_GUEST_ERROR,
                  "virtio-blk: %" PRIu64 " bytes at sector %" PRIu64

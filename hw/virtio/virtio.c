@@ -14,6 +14,7 @@
 #include "util/osdep.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/trace.h"
 #include "util/mainloop.h"
 #include "hw/virtio/queue.h"
 #include "system/machine.h"
@@ -112,6 +113,7 @@ void virtio_notified(VirtioDevice *v, unsigned queue)
     if (queue >= v->n_queues || !v->queue[queue]->s.enabled || v->broken) {
         return;
     }
+    trace(virtio_queue_notify, (void *)v, queue);
     if (!(w->waiting[queue / 64] & bit)) {
         w->waiting[queue / 64] |= bit;
         w->n_waiting++;
@@ -256,6 +258,7 @@ static bool virtio_accept_features(VirtioDevice *v)
 
 void virtio_set_status(VirtioDevice *v, uint8_t status)
 {
+    trace(virtio_set_status, (void *)v, status);
     uint8_t old = v->status;
 
     if (!status) {

@@ -1091,8 +1091,14 @@ static void test_triple_fault(void)
     g_assert_false(deliver(&b, EXC_PF, 2));
     g_assert_cmpmem(&before, sizeof(before), &b.c->unwind, sizeof(before));
     x86_triple_report(b.c, text);
-    g_assert_nonnull(strstr(text->str, "#PF(0002) at 0000000000000bad, then "
-                                       "#GP(0073), then #GP(0043);"));
+    g_assert_nonnull(strstr(
+        text->str,
+        "  1: #PF page fault, error 0002 (write, not present, supervisor), "
+        "CR2=0000000000000bad\n"
+        "  2: #GP general protection, error 0073 (IDT entry 0x0e), delivering "
+        "#PF\n"
+        "  3: #GP general protection, error 0043 (IDT entry 0x08), delivering "
+        "#DF\n"));
     g_assert_cmphex(b.c->s.rip, ==, 0x7777);
     bench_free(&b);
 }

@@ -36,6 +36,17 @@ static const Case cases[] = {
       "\"running\": false}}" },
     { "{\"execute\": \"query-name\", \"id\": {\"a\": [1, \"x\"]}}",
       "{\"return\": {}, \"id\": {\"a\": [1, \"x\"]}}" },
+    { "{'execute':'trace-event-set-state','arguments':"
+      "{'name':'serial_*','enable':true}}",
+      "{\"return\": {}}" },
+    { "{'execute':'trace-event-get-state','arguments':{'name':'serial_read'}}",
+      "{\"return\": [{\"name\": \"serial_read\", \"state\": \"enabled\", "
+      "\"vcpu\": false}]}" },
+    { "{'execute':'trace-event-set-state','arguments':"
+      "{'name':'*','enable':false}}",
+      "{\"return\": {}}" },
+    { "{'execute':'trace-event-get-state','arguments':{'name':'nosuch'}}",
+      "*unknown event \\\"nosuch\\\"*" },
     { "{\"execute\":\"nosuch\",\"id\":1}",
       "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command "
       "nosuch has not been found\"}, \"id\": 1}" },
