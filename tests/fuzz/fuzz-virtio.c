@@ -15,6 +15,8 @@
 #include "util/iov.h"
 #include "util/log.h"
 
+extern const DeviceClass virtio_scsi_device_class;
+extern const DeviceClass scsi_hd_class, scsi_cd_class;
 extern const DeviceClass virtio_blk_device_class;
 extern const DeviceClass virtio_net_device_class;
 
@@ -35,6 +37,7 @@ typedef struct FuzzDevice {
     const DeviceClass *cls;
     void (*prepare)(Fuzz *f); /* before f->dev exists; may be NULL */
     const char *prop, *value; /* one that it needs; may be NULL */
+    void (*plug)(Fuzz *f);    /* what sits in it; may be NULL */
     void (*drain)(Fuzz *f);   /* waits for what is on its way; may be NULL */
 } FuzzDevice;
 
@@ -61,6 +64,17 @@ static void blk_wait(Fuzz *f)
     blk_drain(drive_find(f->m, "d0")->blk);
 }
 
+/* A disk at 0:0 and an empty CD-ROM drive at 1:0. */
+static void scsi_plug(Fuzz *f)
+{
+    Device *hd = device_new_class(f->m, &scsi_hd_class, NULL);
+    Device *cd = device_new_class(f->m, &scsi_cd_class, NULL);
+
+    device_set(hd, "drive", "d0", NULL);
+    g_assert_true(device_realize(hd, NULL));
+    g_assert_true(device_realize(cd, NULL));
+}
+
 /* Everything that the card sends comes back. */
 static bool echo_frame(NetPort *port, const NetFrame *f)
 {
@@ -77,8 +91,9 @@ static void net_prepare(Fuzz *f)
 }
 
 static const FuzzDevice devices[] = {
-    { &virtio_blk_device_class, blk_prepare, "drive", "d0", blk_wait },
-    { &virtio_net_device_class, net_prepare, "netdev", "n0", NULL },
+    { &virtio_blk_device_class, blk_prepare, "drive", "d0", NULL, blk_wait },
+    { &virtio_net_device_class, net_prepare, "netdev", "n0", NULL, NULL },
+    { &virtio_scsi_device_class, blk_prepare, NULL, NULL, scsi_plug, blk_wait },
 };
 
 /* ---- input ---------------------------------------------------------------------- */
@@ -222,6 +237,38 @@ static void op_frame(Fuzz *f)
     }
 }
 
+/* A SCSI command, its response and data; or a task management request. */
+static void op_scsi(Fuzz *f)
+{
+    unsigned queue = take(f) % QUEUES, where = take(f), head;
+    unsigned in = take16(f), out = take16(f);
+    hwaddr at = 0x20000 + (where >> 1) * 256;
+    VRing *r = &f->ring[queue];
+
+    if (!r->size) {
+        return;
+    }
+    as_store(f->m->mem, at, 1 | (where & 1) << 8, 8);
+    for (unsigned n = queue ? 16 : 0; queue && n; n--) {
+        as_store(f->m->mem, at + 19 + 16 - n, take(f), 1);
+    }
+    if (!queue) {
+        as_store(f->m->mem, at, 0, 4);
+        as_store(f->m->mem, at + 4, take(f) % 9, 4);
+        as_store(f->m->mem, at + 8, 1 | (where & 1) << 8, 8);
+    }
+    head = vd_add(&f->d, r, at, queue ? 51 : 24, 0, true);
+    if (out && queue) {
+        vd_add(&f->d, r, at + 51, out, 0, true);
+    }
+    vd_add(&f->d, r, at + 0x1000, 108, VD_WRITE, in > 0);
+    if (in) {
+        vd_add(&f->d, r, at + 0x2000, in, VD_WRITE, false);
+    }
+    vd_offer(&f->d, r, head);
+    vd_kick(&f->d, r);
+}
+
 static void op_memory(Fuzz *f)
 {
     hwaddr at = take_addr(f);
@@ -270,7 +317,7 @@ static void op_state(Fuzz *f)
 static void (*const ops[])(Fuzz *f) = {
     op_write_register, op_read_register, op_negotiate, op_queue,  op_ok,
     op_desc,           op_offer,         op_request,   op_memory, op_loop,
-    op_stop,           op_machine_reset, op_state,     op_frame,
+    op_stop,           op_machine_reset, op_state,     op_frame,  op_scsi,
 };
 
 /* ---- one input -------------------------------------------------------------------------- */
@@ -300,6 +347,9 @@ static void fuzz_start(Fuzz *f, const FuzzDevice *fd, bool legacy)
         device_set(f->dev, fd->prop, fd->value, NULL);
     }
     g_assert_true(device_realize(f->dev, NULL));
+    if (fd->plug) {
+        fd->plug(f);
+    }
     f->dev->cls->reset(f->dev);
     f->d = (VDriver) { .m = f->m, .base = BASE, .legacy = legacy };
 }
