@@ -4,6 +4,7 @@
  */
 #include "util/osdep.h"
 #include "accel/cpus.h"
+#include "accel/triple.h"
 #include "target-x86/seg.h"
 #include "util/error.h"
 #include "util/mainloop.h"
@@ -34,6 +35,11 @@ void x86_reset(X86Cpu *cpu)
     fake(cpu)->resets++;
     cpu->s.halted = false;
     cpu->s.mp_state = cpu->index ? MP_WAIT_SIPI : MP_RUNNABLE;
+}
+
+/* The report wants a whole processor. */
+void cpu_report_triple(X86Cpu *cpu)
+{
 }
 
 bool x86_has_work(const X86Cpu *cpu)
