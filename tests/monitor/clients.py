@@ -272,7 +272,7 @@ def hmp_person():
     line.expect('(qemu) ')
     for typed, answer in [('info status', 'VM status: paused (prelaunch)'),
                           ('cont', '(qemu) '),
-                          ('info sta\t', 'VM status: running'),
+                          ('info statu\t', 'VM status: running'),
                           ('nosuch', "unknown command: 'nosuch'"),
                           ('xp/2xw 0', '0000000000000000: 0x'),
                           ('print 1+2*3', '0x7')]:
