@@ -259,9 +259,9 @@ static void transfer(void)
     ++*avail_idx;
     __sync_synchronize();
     mmio[0x50 / 4] = 0;
-    while (*used_idx == before) {
+    do { /* at least once: the ring may be quicker than the interrupt */
         __asm__ volatile("sti; hlt; cli" : : : "memory");
-    }
+    } while (*used_idx == before);
 }
 
 /* ---- what it does -------------------------------------------------------------------- */

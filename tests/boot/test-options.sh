@@ -35,8 +35,9 @@ check_err "drive: twice the file" "it is open in this process" \
 check_err "drive: the same id" "Duplicate ID 'x' for drive" \
     $r -drive $a,if=none,id=x -drive driver=null-co,if=none,id=x
 check_err "drive: on machine none" "does not support if=ide" $r -M none -drive $a
-check_err "drive: scsi" "lun already used by 'scsi-hd'" $r -drive $a,if=scsi,unit=3 \
-    -device virtio-scsi-pci -drive driver=null-co,if=none,id=n -device scsi-hd,drive=n,scsi-id=3
+check_err "scsi-hd: the same place" "lun already used by 'scsi-hd'" \
+    $r -device virtio-scsi-pci -drive $a,if=none,id=x -drive driver=null-co,if=none,id=n \
+    -device scsi-hd,drive=x,scsi-id=3,lun=0 -device scsi-hd,drive=n,scsi-id=3,lun=0
 check_err "scsi-hd: no board" "virtio-scsi-pci before it" \
     $r -drive driver=null-co,if=none,id=n -device scsi-hd,drive=n
 check_err "drive: sd" "does not support if=sd" $r -drive $a,if=sd
