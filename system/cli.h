@@ -17,7 +17,7 @@ struct Cli {
     GString *accels;     /* "kvm:tcg", in the order given */
     char *accel_options; /* of the last -accel that had any */
     GPtrArray *chardevs, *devices, *objects, *blockdevs; /* of char * */
-    GPtrArray *netdevs;            /* of char * */
+    GPtrArray *netdevs;                                  /* of char * */
     GPtrArray *nics;               /* of cli-net.c; may be NULL */
     GPtrArray *drives;             /* of cli-drive.c; may be NULL */
     GPtrArray *serials, *monitors; /* of CliPort */
@@ -28,7 +28,7 @@ struct Cli {
     bool mem_prealloc;
     MachineConfig cfg;
     int echr;
-    bool snapshot; /* of all drives */
+    bool snapshot;  /* of all drives */
     bool net_given; /* -netdev, -nic or -net */
     bool nographic, display_given, nodefaults, serial_given, monitor_given;
     GString *print; /* text asked for (-version, -device help): print, exit 0 */
