@@ -12,7 +12,7 @@
 
 typedef enum OptKind {
     OPT_ANY,  /* any text, no effect */
-    OPT_BOOL, /* on or off, no effect */
+    OPT_BOOL, /* on or off; no effect, or read where it has one */
     OPT_AUTO, /* on, off or auto, no effect */
     OPT_OFF,  /* off and auto are what we do; on is refused */
     OPT_NONE, /* refused */
@@ -35,6 +35,7 @@ static const MachineOpt machine_opts[] = {
     { "pit", OPT_USED, NULL },
     { "max-ram-below-4g", OPT_USED, NULL },
     { "smbios-entry-point-type", OPT_USED, NULL },
+    { "x-snapshot-zstd", OPT_BOOL, NULL },
     { "x-oem-id", OPT_USED, NULL },
     { "x-oem-table-id", OPT_USED, NULL },
     { "kernel", OPT_USED, NULL },

@@ -401,6 +401,39 @@ static void test_disks(void)
     cvm_free(m);
 }
 
+#if CONFIG_LIBZSTD
+/* Pages of one byte: a tenth is far more than they need when packed. */
+static void test_compressed(void)
+{
+    g_autofree char *line = NULL;
+    g_autofree char *a = image("a.img", "qcow2");
+    uint64_t size[2];
+
+    line = g_strdup_printf("-machine x-snapshot-zstd=on "
+                           "-drive if=none,id=a,format=qcow2,file=%s",
+                           a);
+    for (int i = 0; i < 2; i++) {
+        Machine *m = busy_machine(i ? line : strstr(line, "-drive"));
+        g_autoptr(GError) err = NULL;
+        SnapshotInfo info;
+
+        for (unsigned at = 0x10000; at < 0x90000; at += 4) {
+            as_store(m->mem, at, 0x5a5a5a5a, 4);
+        }
+        g_assert_true(snapshot_save(m, "one", true, NULL, &err));
+        g_assert_true(block_snapshot_find(blk_node(drive_find(m, "a")->blk),
+                                          "one", &info, &err));
+        size[i] = info.vm_state_size;
+        as_store(m->mem, 0x20000, 0, 4);
+        g_assert_true(snapshot_load(m, "one", NULL, &err));
+        g_assert_cmpuint(as_load(m->mem, 0x20000, 4), ==, 0x5a5a5a5a);
+        cvm_free(m);
+    }
+    g_assert_cmpuint(size[0], >, 0x80000);
+    g_assert_cmpuint(size[1], <, size[0] - 0x80000 + 0x80000 / 10);
+}
+#endif
+
 static void test_refused(void)
 {
     Machine *m = machine_with_disks("raw");
@@ -496,6 +529,9 @@ int main(int argc, char **argv)
     g_test_add_func("/stream/cut", test_cut);
     g_test_add_func("/stream/damage", test_damage);
     g_test_add_func("/savevm/disks", test_disks);
+#if CONFIG_LIBZSTD
+    g_test_add_func("/savevm/compressed", test_compressed);
+#endif
     g_test_add_func("/savevm/refused", test_refused);
     g_test_add_func("/savevm/failed-load", test_failed_load);
     g_test_add_func("/migrate/file", test_migrate);
