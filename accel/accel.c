@@ -150,10 +150,3 @@ void accel_close(Machine *m)
         accel->ops->close(accel);
     }
 }
-
-void accel_forget_translations(Machine *m)
-{
-    if (m->accel && m->accel->ops->map_changed) {
-        m->accel->ops->map_changed(m->accel, as_flat(m->mem));
-    }
-}

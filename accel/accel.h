@@ -84,8 +84,5 @@ const AccelOps *accel_find(const char *name); /* NULL: no such */
  */
 bool accel_open(Machine *m, const char *names, KeyVal *options, GError **errp);
 void accel_close(Machine *m);
-/* Memory or control registers changed from outside, with nothing that tells the
- * CPUs to look at their page tables again: a snapshot was loaded. Paused. */
-void accel_forget_translations(Machine *m);
 
 #endif

@@ -662,6 +662,18 @@ static bool read_chunk_body(Reader *r, uint32_t *type, GError **errp)
            bad(r, errp, "a checksum is wrong");
 }
 
+/* The image, or NULL when it did not go well. */
+static SnapImage *reader_end(Reader *r, bool ok)
+{
+    g_byte_array_unref(r->body);
+    g_free(r->packed);
+    if (!ok) {
+        snap_free(r->img);
+        return NULL;
+    }
+    return r->img;
+}
+
 static bool read_chunk(Reader *r, GError **errp)
 {
     static bool (*const readers[CHUNK_TYPES])(Reader *, GError **) = {
@@ -681,33 +693,35 @@ static bool read_chunk(Reader *r, GError **errp)
     return readers[type](r, errp);
 }
 
+static bool read_magic(Reader *r, GError **errp)
+{
+    char magic[sizeof(MAGIC)];
+
+    if (!fetch(r, magic, sizeof(magic), errp)) {
+        return false;
+    }
+    if (memcmp(magic, MAGIC, sizeof(magic)) != 0) {
+        error_setg(errp,
+                   "snapshot '%s' was not made by this program: the state in "
+                   "it is of another format (QEMU's?)",
+                   r->img->name);
+        return false;
+    }
+    return true;
+}
+
 SnapImage *snap_read(Machine *m, const SnapSource *src, const char *name,
                      GError **errp)
 {
     Reader r = { .src = src, .img = image_new(m, name) };
-    char magic[sizeof(MAGIC)];
     bool ok;
 
     r.body = g_byte_array_new();
-    ok = fetch(&r, magic, sizeof(magic), errp);
-    if (ok && memcmp(magic, MAGIC, sizeof(magic)) != 0) {
-        error_setg(
-            errp,
-            "snapshot '%s' was not made by this program: the state in it "
-            "is of another format (QEMU's?)",
-            name);
-        ok = false;
-    }
+    ok = read_magic(&r, errp);
     while (ok && !r.ended) {
         ok = read_chunk(&r, errp);
     }
-    g_byte_array_unref(r.body);
-    g_free(r.packed);
-    if (!ok) {
-        snap_free(r.img);
-        return NULL;
-    }
-    return r.img;
+    return reader_end(&r, ok);
 }
 
 /* ---- applying ---------------------------------------------------------------------- */
@@ -740,9 +754,6 @@ static bool load_states(const GArray *list, GError **errp)
     return true;
 }
 
-/* Reads what snap_take_state() wrote of this very machine. */
-static SnapImage *own_state(Machine *m, GError **errp);
-
 static void apply_pending(const SnapImage *img)
 {
     for (guint i = 0; i < img->cpus->len; i++) {
@@ -766,7 +777,6 @@ static bool apply_states(SnapImage *img, GError **errp)
 static bool apply_ram(SnapImage *img, GError **errp)
 {
     Machine *m = img->m;
-    const FlatMap *map;
 
     for (guint i = 0; i < img->ram->len; i++) {
         SnapRam *s = img->ram->pdata[i];
@@ -775,13 +785,6 @@ static bool apply_ram(SnapImage *img, GError **errp)
             return false;
         }
     }
-    map = as_flat(m->mem);
-    for (unsigned i = 0; i < map->n; i++) {
-        if (map->range[i].region->kind == REGION_RAM) {
-            as_ram_written(m->mem, map->range[i].base, map->range[i].size);
-        }
-    }
-    accel_forget_translations(m);
     return true;
 }
 
@@ -816,6 +819,7 @@ static int memory_read(void *opaque, void *buf, size_t len)
     return 0;
 }
 
+/* What snap_take_state() says of this very machine. */
 static SnapImage *own_state(Machine *m, GError **errp)
 {
     g_autoptr(GByteArray) state = snap_take_state(m, errp);
@@ -828,12 +832,7 @@ static SnapImage *own_state(Machine *m, GError **errp)
     while (ok && mem.at < state->len) {
         ok = read_chunk(&r, errp);
     }
-    g_byte_array_unref(r.body);
-    if (!ok) {
-        snap_free(r.img);
-        return NULL;
-    }
-    return r.img;
+    return reader_end(&r, ok);
 }
 
 SnapImage *snap_try(Machine *m, SnapImage *img, GError **errp)

@@ -179,7 +179,7 @@ static void test_page_tables(void)
     g_assert_cmpuint(run_on(m, 0x8000), ==, 1);
     a = save(m, false);
     as_store(m->mem, 0x11000 + 4 * 5, 0x6003, 4);
-    accel_forget_translations(m);
+    cpu_raise(m->cpu[0], CPU_FLUSH);
     g_assert_cmpuint(run_on(m, 0x8000), ==, 2);
     g_assert_true(load(m, a, &err));
     as_store(m->mem, 0x8000, 0, 4);
