@@ -21,6 +21,7 @@
 #include "util/error.h"
 #include "util/iov.h"
 #include "util/log.h"
+#include "util/nearest.h"
 
 #include <limits.h>
 
@@ -75,13 +76,12 @@ static bool rule_event(KeyVal *kv, Rule *r, GError **errp)
     int i = name ? name_index(event_names, name) : -1;
 
     if (i < 0) {
-        const char *near = name ? nearest_name(name, event_names) : NULL;
+        g_autofree char *hint = did_you_mean(name, event_names, " (");
 
         error_setg(errp,
-                   name ? "Unknown event '%s'%s%s%s"
-                        : "a blkdebug rule needs an event%s%s%s%s",
-                   name ? name : "", near ? " (did you mean '" : "",
-                   near ? near : "", near ? "'?)" : "");
+                   name ? "Unknown event '%s'%s"
+                        : "a blkdebug rule needs an event%s%s",
+                   name ? name : "", hint);
         return false;
     }
     if (!event_here[i]) {

@@ -3,6 +3,7 @@
 #include "block/block.h"
 
 #include "util/error.h"
+#include "util/nearest.h"
 
 /* ---- create ------------------------------------------------------------------------ */
 
@@ -57,22 +58,17 @@ static bool size_from_backing(const char *filename, KeyVal *opts,
 static bool options_known(const BlockDriver *drv, KeyVal *opts, GError **errp)
 {
     const char *key = keyval_unused(opts);
-    const char *names[64];
-    unsigned n = 0;
-    const char *near;
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autofree char *hint = NULL;
 
     if (!key) {
         return true;
     }
-    for (const CreateOpt *o = drv->create_opts;
-         o->kind != OPT_END && n < G_N_ELEMENTS(names) - 1; o++) {
-        names[n++] = o->name;
+    for (const CreateOpt *o = drv->create_opts; o->kind != OPT_END; o++) {
+        g_ptr_array_add(names, (char *)o->name);
     }
-    names[n] = NULL;
-    near = nearest_name(key, names);
-    error_setg(errp, "Invalid parameter '%s'%s%s%s", key,
-               near ? " (did you mean '" : "", near ? near : "",
-               near ? "'?)" : "");
+    hint = did_you_mean(key, names_end(names), " (");
+    error_setg(errp, "Invalid parameter '%s'%s", key, hint);
     return false;
 }
 

@@ -7,6 +7,7 @@
 #include "util/error.h"
 #include "util/fdset.h"
 #include "util/log.h"
+#include "util/nearest.h"
 #include "chardev/chardev.h"
 #include "chardev/internal.h"
 
@@ -125,7 +126,7 @@ int chardev_take_fd(Chardev *c)
 static const CharBackend *backend_find(const char *name, GError **errp)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const char *near;
+    g_autofree char *hint = NULL;
 
     for (int i = 0; char_backends[i]; i++) {
         if (!strcmp(name, char_backends[i]->name)) {
@@ -133,11 +134,8 @@ static const CharBackend *backend_find(const char *name, GError **errp)
         }
         g_ptr_array_add(names, (char *)char_backends[i]->name);
     }
-    g_ptr_array_add(names, NULL);
-    near = nearest_name(name, (const char *const *)names->pdata);
-    error_setg(errp, "'%s' is not a valid char driver name%s%s%s", name,
-               near ? " (did you mean '" : "", near ? near : "",
-               near ? "'?)" : "");
+    hint = did_you_mean(name, names_end(names), " (");
+    error_setg(errp, "'%s' is not a valid char driver name%s", name, hint);
     return NULL;
 }
 

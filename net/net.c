@@ -14,6 +14,7 @@
 #include "util/error.h"
 #include "util/iov.h"
 #include "util/log.h"
+#include "util/nearest.h"
 
 typedef struct Waiting {
     unsigned queue;
@@ -379,7 +380,7 @@ bool net_set_link(GPtrArray *ports, const char *id, bool up, GError **errp)
 const NetBackend *net_backend_find(const char *name, GError **errp)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const char *near;
+    g_autofree char *hint = NULL;
 
     for (int i = 0; net_backends[i]; i++) {
         if (!strcmp(name, net_backends[i]->name)) {
@@ -387,12 +388,10 @@ const NetBackend *net_backend_find(const char *name, GError **errp)
         }
         g_ptr_array_add(names, (char *)net_backends[i]->name);
     }
-    g_ptr_array_add(names, NULL);
-    near = nearest_name(name, (const char *const *)names->pdata);
+    hint = did_you_mean(name, names_end(names), "; ");
     error_setg(errp,
-               "'%s' is not a network back end%s%s%s (-netdev help lists them)",
-               name, near ? "; did you mean '" : "", near ? near : "",
-               near ? "'?" : "");
+               "'%s' is not a network back end%s (-netdev help lists them)",
+               name, hint);
     return NULL;
 }
 

@@ -9,6 +9,7 @@
 #include "system/cli-opts.h"
 
 #include "util/error.h"
+#include "util/nearest.h"
 #include "util/fdset.h"
 
 /* Groups whose name is not that of the option. */
@@ -35,7 +36,8 @@ static const char *const group_names[] = {
 
 static const OptionDef *group_option(const char *group, GError **errp)
 {
-    const char *name = group, *near;
+    g_autofree char *hint = NULL;
+    const char *name = group;
 
     for (size_t i = 0; i < G_N_ELEMENTS(groups); i++) {
         if (strcmp(group, groups[i].group) == 0) {
@@ -48,10 +50,8 @@ static const OptionDef *group_option(const char *group, GError **errp)
             return d;
         }
     }
-    near = nearest_name(group, group_names);
-    error_setg(errp, "There is no option group '%s'%s%s%s", group,
-               near ? " (did you mean '" : "", near ? near : "",
-               near ? "'?)" : "");
+    hint = did_you_mean(group, group_names, " (");
+    error_setg(errp, "There is no option group '%s'%s", group, hint);
     return NULL;
 }
 

@@ -13,6 +13,7 @@
 #include "util/error.h"
 #include "util/keyval.h"
 #include "util/log.h"
+#include "util/nearest.h"
 #include "monitor/gdbstub.h"
 #include "system/migrate.h"
 #include "system/snapshot.h"
@@ -60,17 +61,12 @@ bool cli_refuse_unused(KeyVal *kv, const char *option, const char *const *known,
                        GError **errp)
 {
     const char *key = keyval_unused(kv);
-    const char *near = key ? nearest_name(key, known) : NULL;
+    g_autofree char *hint = did_you_mean(key, known, " (");
 
     if (!key) {
         return true;
     }
-    if (near) {
-        error_setg(errp, "-%s: unknown parameter '%s' (did you mean '%s'?)",
-                   option, key, near);
-    } else {
-        error_setg(errp, "-%s: unknown parameter '%s'", option, key);
-    }
+    error_setg(errp, "-%s: unknown parameter '%s'%s", option, key, hint);
     return false;
 }
 
@@ -675,7 +671,7 @@ char **cli_find_option(Cli *cli, const char *group, const char *id)
 static const MachineClass *find_machine(const char *name, GError **errp)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const char *near;
+    g_autofree char *hint = NULL;
 
     if (!name) {
         return machine_classes[0];
@@ -690,13 +686,11 @@ static const MachineClass *find_machine(const char *name, GError **errp)
         }
         g_ptr_array_add(names, (char *)mc->name);
     }
-    g_ptr_array_add(names, NULL);
-    near = nearest_name(name, (const char *const *)names->pdata);
+    hint = did_you_mean(name, names_end(names), " (");
     error_setg(errp,
-               "unsupported machine type '%s'%s%s%s (use -machine help "
+               "unsupported machine type '%s'%s (use -machine help "
                "to list supported machines)",
-               name, near ? " (did you mean '" : "", near ? near : "",
-               near ? "'?)" : "");
+               name, hint);
     return NULL;
 }
 

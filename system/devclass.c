@@ -5,6 +5,7 @@
 
 #include "util/error.h"
 #include "util/keyval.h"
+#include "util/nearest.h"
 
 const DeviceClass *device_class_find(const char *name)
 {
@@ -28,8 +29,7 @@ static void no_such_class(const char *name, GError **errp)
             g_ptr_array_add(names, (char *)device_classes[i]->name);
         }
     }
-    g_ptr_array_add(names, NULL);
-    near = nearest_name(name, (const char *const *)names->pdata);
+    near = nearest_name(name, names_end(names));
     if (near) {
         error_setg(errp,
                    "'%s' is not a valid device model name; "

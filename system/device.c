@@ -10,6 +10,7 @@
 #include "system/machine.h"
 #include "util/error.h"
 #include "util/keyval.h"
+#include "util/nearest.h"
 
 static const Property no_props[] = { { .kind = PROP_END } };
 
@@ -162,8 +163,7 @@ static void no_such_prop(const DeviceClass *cls, const char *name,
     for (const Property *p = device_props(cls); p->kind != PROP_END; p++) {
         g_ptr_array_add(names, (char *)p->name);
     }
-    g_ptr_array_add(names, NULL);
-    near = nearest_name(name, (const char *const *)names->pdata);
+    near = nearest_name(name, names_end(names));
     if (near) {
         error_setg(errp, "Property '%s.%s' not found; did you mean '%s'?",
                    cls->name, name, near);

@@ -9,6 +9,7 @@
 
 #include "util/error.h"
 #include "util/keyval.h"
+#include "util/nearest.h"
 
 /* QEMU 7.2's other kinds. */
 static const char *const other_kinds[] = {
@@ -91,7 +92,7 @@ static void no_such_object(Machine *m, const char *id, const char *cls,
                            GError **errp)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const char *near;
+    g_autofree char *hint = NULL;
 
     for (guint i = 0; m->objects && i < m->objects->len; i++) {
         Device *obj = m->objects->pdata[i];
@@ -100,11 +101,8 @@ static void no_such_object(Machine *m, const char *id, const char *cls,
             g_ptr_array_add(names, obj->id);
         }
     }
-    g_ptr_array_add(names, NULL);
-    near = nearest_name(id, (const char *const *)names->pdata);
-    error_setg(errp, "object '%s' not found%s%s%s", id,
-               near ? " (did you mean '" : "", near ? near : "",
-               near ? "'?)" : "");
+    hint = did_you_mean(id, names_end(names), " (");
+    error_setg(errp, "object '%s' not found%s", id, hint);
 }
 
 Device *object_find(Machine *m, const char *id, const char *cls, GError **errp)
@@ -143,7 +141,7 @@ static const DeviceClass *find_class(const char *type, GError **errp)
 {
     const DeviceClass *dc = device_class_find(type);
     g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const char *near;
+    g_autofree char *hint = NULL;
 
     if (dc && object_class_is(dc)) {
         return dc;
@@ -162,11 +160,9 @@ static const DeviceClass *find_class(const char *type, GError **errp)
             g_ptr_array_add(names, (char *)device_classes[i]->name);
         }
     }
-    g_ptr_array_add(names, NULL);
-    near = nearest_name(type, (const char *const *)names->pdata);
-    error_setg(errp, "Parameter 'qom-type' does not accept value '%s'%s%s%s",
-               type, near ? " (did you mean '" : "", near ? near : "",
-               near ? "'?)" : "");
+    hint = did_you_mean(type, names_end(names), " (");
+    error_setg(errp, "Parameter 'qom-type' does not accept value '%s'%s", type,
+               hint);
     return NULL;
 }
 

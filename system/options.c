@@ -2,6 +2,7 @@
 #include "util/osdep.h"
 #include "util/error.h"
 #include "util/keyval.h"
+#include "util/nearest.h"
 #include "system/options.h"
 
 static const OptionDef *option_find(const OptionDef *defs, const char *name)
@@ -25,8 +26,7 @@ static void option_unknown(const OptionDef *defs, const char *word,
             g_ptr_array_add(names, (char *)d->name);
         }
     }
-    g_ptr_array_add(names, NULL);
-    near = nearest_name(name, (const char *const *)names->pdata);
+    near = nearest_name(name, names_end(names));
     if (near) {
         error_setg(errp, "%s: invalid option (did you mean -%s?)", word, near);
     } else {

@@ -7,6 +7,7 @@
 #include "util/error.h"
 #include "util/keyval.h"
 #include "util/log.h"
+#include "util/nearest.h"
 #include "target-x86/cpuid.h"
 
 /* ---- the table ------------------------------------------------------------------ */
@@ -375,17 +376,16 @@ static bool prop_ignored(const char *name)
 
 static bool prop_unknown(const Making *mk, const char *name, GError **errp)
 {
+    g_autofree char *hint = NULL;
     const char *names[FEAT_COUNT];
-    const char *near;
 
     for (unsigned f = 1; f < FEAT_COUNT; f++) {
         names[f - 1] = feature_rows[f].name;
     }
     names[FEAT_COUNT - 1] = NULL;
-    near = nearest_name(name, names);
-    error_setg(errp, "Property '%s-x86_64-cpu.%s' not found%s%s%s",
-               mk->cm->name, name, near ? "; did you mean '" : "",
-               near ? near : "", near ? "'?" : "");
+    hint = did_you_mean(name, names, "; ");
+    error_setg(errp, "Property '%s-x86_64-cpu.%s' not found%s", mk->cm->name,
+               name, hint);
     return false;
 }
 
@@ -564,13 +564,10 @@ static bool making_report(Making *mk, GError **errp)
 
 static bool model_unknown(const char *name, GError **errp)
 {
-    const char **names = cpu_model_names();
-    const char *near = nearest_name(name, names);
+    g_autofree const char **names = cpu_model_names();
+    g_autofree char *hint = did_you_mean(name, names, "; ");
 
-    error_setg(errp, "unable to find CPU model '%s'%s%s%s", name,
-               near ? "; did you mean '" : "", near ? near : "",
-               near ? "'?" : "");
-    g_free(names);
+    error_setg(errp, "unable to find CPU model '%s'%s", name, hint);
     return false;
 }
 

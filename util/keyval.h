@@ -46,7 +46,5 @@ bool parse_u64(const char *text, uint64_t *out, GError **errp);
 bool parse_size(const char *text, uint64_t unit, uint64_t *out, GError **errp);
 /* A letter, then letters, digits, '-', '.' and '_': what id= may be. */
 bool id_wellformed(const char *id);
-/* The one of @names (NULL-terminated) most like @text, or NULL: a typing aid. */
-const char *nearest_name(const char *text, const char *const *names);
 
 #endif

@@ -6,6 +6,7 @@
 #include "util/error.h"
 #include "util/keyval.h"
 #include "util/log.h"
+#include "util/nearest.h"
 
 bool trace_on[TRACE_COUNT];
 
@@ -65,15 +66,13 @@ void trace_enable(const char *pattern)
 {
     bool on = *pattern != '-';
     const char *name = on ? pattern : pattern + 1;
-    const char *near;
+    g_autofree char *hint = NULL;
 
     if (trace_set(name, on) || strpbrk(name, "*?")) {
         return;
     }
-    near = nearest_name(name, trace_names);
-    warn_report(near ? "trace event '%s' does not exist (did you mean '%s'?)"
-                     : "trace event '%s' does not exist",
-                name, near);
+    hint = did_you_mean(name, trace_names, " (");
+    warn_report("trace event '%s' does not exist%s", name, hint);
 }
 
 bool trace_load_events(const char *path, GError **errp)

@@ -10,6 +10,7 @@
 
 #include "util/error.h"
 #include "util/keyval.h"
+#include "util/nearest.h"
 
 /* An entry that ends with a dot stands for all keys that begin with it. */
 static const char *const drive_keys[] = {
@@ -580,16 +581,14 @@ BlockNode *blockdev_open(BlockGraph *g, KeyVal *options, GError **errp)
     }
     if (!block_find_driver(driver)) {
         g_autoptr(GPtrArray) names = g_ptr_array_new();
-        const char *near;
+        g_autofree char *hint = NULL;
 
         for (unsigned i = 0; block_drivers[i]; i++) {
             g_ptr_array_add(names, (char *)block_drivers[i]->name);
         }
-        g_ptr_array_add(names, NULL);
-        near = nearest_name(driver, (const char *const *)names->pdata);
-        error_setg(errp, "Parameter 'driver' does not accept value '%s'%s%s%s",
-                   driver, near ? " (did you mean '" : "", near ? near : "",
-                   near ? "'?)" : "");
+        hint = did_you_mean(driver, names_end(names), " (");
+        error_setg(errp, "Parameter 'driver' does not accept value '%s'%s",
+                   driver, hint);
         return NULL;
     }
     if (!keyval_get(options, "node-name")) {

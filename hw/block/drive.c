@@ -14,6 +14,7 @@
 #include "util/error.h"
 #include "util/keyval.h"
 #include "util/log.h"
+#include "util/nearest.h"
 
 static const char *const if_names[IF_COUNT] = {
     [IF_NONE] = "none",     [IF_IDE] = "ide",       [IF_SCSI] = "scsi",
@@ -154,7 +155,7 @@ static void no_such_drive(Machine *m, const char *id, const Device *dev,
 {
     g_autoptr(GPtrArray) nodes = block_graph_nodes(machine_block_graph(m));
     g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const char *near;
+    g_autofree char *hint = NULL;
 
     for (guint i = 0; i < machine_drives(m)->len; i++) {
         g_ptr_array_add(names, ((Drive *)m->drives->pdata[i])->id);
@@ -166,11 +167,9 @@ static void no_such_drive(Machine *m, const char *id, const Device *dev,
             g_ptr_array_add(names, bn->name);
         }
     }
-    g_ptr_array_add(names, NULL);
-    near = nearest_name(id, (const char *const *)names->pdata);
-    error_setg(errp, "Property '%s.drive' can't find value '%s'%s%s%s",
-               dev->cls->name, id, near ? " (did you mean '" : "",
-               near ? near : "", near ? "'?)" : "");
+    hint = did_you_mean(id, names_end(names), " (");
+    error_setg(errp, "Property '%s.drive' can't find value '%s'%s",
+               dev->cls->name, id, hint);
 }
 
 static Drive *drive_of_node(Machine *m, BlockNode *bn, GError **errp)

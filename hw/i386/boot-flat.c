@@ -16,6 +16,7 @@
 #include "util/error.h"
 #include "util/keyval.h"
 #include "util/log.h"
+#include "util/nearest.h"
 #include "hw/i386/boot.h"
 #include "hw/i386/boot-elf.h"
 
@@ -251,11 +252,9 @@ static bool flat_register(FlatBoot *f, const char *key, const char *value,
         static const char *const known[] = { "file",   "addr",  "mode",
                                              "entry",  "limit", "expect",
                                              "rflags", NULL };
-        const char *near = nearest_name(key, known);
+        g_autofree char *hint = did_you_mean(key, known, ": ");
 
-        error_setg(errp, "-flat: unknown option '%s'%s%s%s", key,
-                   near ? ": did you mean '" : "", near ? near : "",
-                   near ? "'?" : "");
+        error_setg(errp, "-flat: unknown option '%s'%s", key, hint);
         return false;
     }
     if (!flat_number(value, reg.bits, &v, errp)) {

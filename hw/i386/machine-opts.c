@@ -8,6 +8,7 @@
 #include "util/osdep.h"
 #include "util/error.h"
 #include "util/keyval.h"
+#include "util/nearest.h"
 #include "hw/i386/machine-opts.h"
 
 typedef enum OptKind {
@@ -91,19 +92,17 @@ static bool machine_has_option(const Machine *m, const MachineOpt *o)
 
 static void machine_unknown_option(OptWalk *w, const char *key)
 {
-    const char *names[G_N_ELEMENTS(machine_opts)] = { NULL };
-    const char *near;
-    size_t n = 0;
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autofree char *hint = NULL;
 
     for (const MachineOpt *o = machine_opts; o->name; o++) {
         if (machine_has_option(w->m, o)) {
-            names[n++] = o->name;
+            g_ptr_array_add(names, (char *)o->name);
         }
     }
-    near = nearest_name(key, names);
-    error_setg(&w->err, "unknown option '%s' of machine '%s'%s%s%s", key,
-               w->m->cls->name, near ? ": did you mean '" : "",
-               near ? near : "", near ? "'?" : "");
+    hint = did_you_mean(key, names_end(names), ": ");
+    error_setg(&w->err, "unknown option '%s' of machine '%s'%s", key,
+               w->m->cls->name, hint);
 }
 
 static void machine_check_option(const char *key, const char *value,

@@ -2,6 +2,7 @@
 #include "util/osdep.h"
 #include "tests/lib/fuzz.h"
 #include "util/keyval.h"
+#include "util/nearest.h"
 
 static void read_value(const char *key, const char *value, void *opaque)
 {

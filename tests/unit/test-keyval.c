@@ -1,6 +1,7 @@
 /* Option strings, sizes and typing aids. */
 #include "util/osdep.h"
 #include "util/keyval.h"
+#include "util/nearest.h"
 
 static void append_pair(const char *key, const char *value, void *opaque)
 {
