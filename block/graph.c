@@ -3,6 +3,7 @@
 #include "block/graph.h"
 
 #include "util/error.h"
+#include "util/keyval.h"
 
 enum { NAME_MAX_LEN = 31 }; /* as QEMU's */
 
@@ -47,24 +48,10 @@ GPtrArray *block_graph_nodes(BlockGraph *g)
     return g_ptr_array_copy(g->nodes, NULL, NULL);
 }
 
-/* A letter, then letters, digits, '-', '.' and '_'. */
-static bool name_valid(const char *name)
-{
-    if (!g_ascii_isalpha(name[0])) {
-        return false;
-    }
-    for (const char *p = name; *p; p++) {
-        if (!g_ascii_isalnum(*p) && !strchr("-._", *p)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 bool block_graph_add(BlockGraph *g, BlockNode *bn, const char *name,
                      GError **errp)
 {
-    if (name && !name_valid(name)) {
+    if (name && !id_wellformed(name)) {
         error_setg(errp, "Invalid node-name: '%s'", name);
         return false;
     }

@@ -13,6 +13,7 @@
 #include "net/offload.h"
 #include "util/error.h"
 #include "util/iov.h"
+#include "util/keyval.h"
 #include "util/log.h"
 #include "util/nearest.h"
 
@@ -395,19 +396,6 @@ const NetBackend *net_backend_find(const char *name, GError **errp)
     return NULL;
 }
 
-static bool id_is_valid(const char *id)
-{
-    if (!g_ascii_isalpha(*id)) {
-        return false;
-    }
-    for (; *id; id++) {
-        if (!g_ascii_isalnum(*id) && !strchr("-._", *id)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool check_id(const NetEnv *env, const char *id, GError **errp)
 {
     if (!id) {
@@ -415,7 +403,7 @@ static bool check_id(const NetEnv *env, const char *id, GError **errp)
         return false;
     }
     /* "#net0" is a name we gave. */
-    if (!id_is_valid(id[0] == '#' ? id + 1 : id)) {
+    if (!id_wellformed(id[0] == '#' ? id + 1 : id)) {
         error_setg(errp,
                    "Parameter 'id' expects an identifier: letters, digits, "
                    "'-', '.', '_', a letter first, not '%s'",
