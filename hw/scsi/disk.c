@@ -10,6 +10,7 @@
  */
 #include "util/osdep.h"
 #include "hw/scsi/disk.h"
+#include "hw/block/disk-props.h"
 #include "util/bits.h"
 #include "util/error.h"
 #include "util/iov.h"
@@ -474,34 +475,17 @@ static void disk_media_changed(Device *dev, bool loaded)
 
 /* ---- properties --------------------------------------------------------------------------- */
 
-static bool check_block(const char *name, uint32_t size, GError **errp)
-{
-    if (!is_pow2(size) || size < 512 || size > 2 * MIB) {
-        error_setg(errp,
-                   "%s must be a power of two between 512 and 2097152, not %u",
-                   name, size);
-        return false;
-    }
-    return true;
-}
-
 static bool check_topology(ScsiDisk *s, GError **errp)
 {
     uint32_t standard = s->is_cd ? CD_BLOCK : 512;
 
     s->logical = s->logical ? s->logical : standard;
     s->physical = s->physical ? s->physical : s->logical;
-    if (!check_block("logical_block_size", s->logical, errp) ||
-        !check_block("physical_block_size", s->physical, errp)) {
+    if (!disk_check_block_sizes(s->logical, s->physical, errp)) {
         return false;
     }
     if (s->is_cd && s->logical != CD_BLOCK) {
         error_setg(errp, "logical_block_size of a scsi-cd must be 2048");
-        return false;
-    }
-    if (s->logical > s->physical) {
-        error_setg(errp,
-                   "logical_block_size > physical_block_size not supported");
         return false;
     }
     if (s->discard_granularity == UINT32_MAX) {
@@ -551,13 +535,9 @@ static bool check_texts(ScsiDisk *s, GError **errp)
 
 static bool check_cache(ScsiDisk *s, GError **errp)
 {
-    const BlockNode *bn = blk_node(s->blk);
-    bool on = !bn || !(bn->flags & BLOCK_WRITETHROUGH);
+    bool on;
 
-    if (s->write_cache && strcmp(s->write_cache, "auto") != 0 &&
-        !parse_bool(s->write_cache, &on, NULL)) {
-        error_setg(errp, "write-cache must be on, off or auto, not '%s'",
-                   s->write_cache);
+    if (!disk_write_cache(s->write_cache, blk_node(s->blk), &on, errp)) {
         return false;
     }
     s->saved_writeback = on;

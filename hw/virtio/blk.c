@@ -19,6 +19,7 @@
 #include "util/log.h"
 #include "util/mainloop.h"
 #include "util/trace.h"
+#include "hw/block/disk-props.h"
 #include "hw/block/errors.h"
 #include "hw/virtio/virtio.h"
 
@@ -648,17 +649,6 @@ static const VirtioOps virtio_blk_ops = {
 
 /* ---- properties -------------------------------------------------------------------------------- */
 
-static bool check_block_size(const char *name, uint32_t size, GError **errp)
-{
-    if (!is_pow2(size) || size < SECTOR || size > 2 * MIB) {
-        error_setg(errp,
-                   "%s must be a power of two between 512 and 2097152, not %u",
-                   name, size);
-        return false;
-    }
-    return true;
-}
-
 static bool check_io_size(const VirtioBlk *s, const char *name, uint32_t size,
                           GError **errp)
 {
@@ -674,17 +664,11 @@ static bool check_topology(VirtioBlk *s, GError **errp)
 {
     s->logical = s->logical ? s->logical : SECTOR;
     s->physical = s->physical ? s->physical : MAX(s->logical, SECTOR);
-    if (!check_block_size("logical_block_size", s->logical, errp) ||
-        !check_block_size("physical_block_size", s->physical, errp) ||
+    if (!disk_check_block_sizes(s->logical, s->physical, errp) ||
         !check_io_size(s, "min_io_size", s->min_io, errp) ||
         !check_io_size(s, "opt_io_size", s->opt_io, errp) ||
         !check_io_size(s, "discard_granularity", s->discard_granularity,
                        errp)) {
-        return false;
-    }
-    if (s->logical > s->physical) {
-        error_setg(errp, "logical_block_size > physical_block_size not "
-                         "supported");
         return false;
     }
     if (s->min_io / s->logical > UINT16_MAX) {
@@ -731,12 +715,9 @@ static bool check_queues(VirtioBlk *s, GError **errp)
 
 static bool check_cache(VirtioBlk *s, GError **errp)
 {
-    bool on = !(blk_node(s->blk)->flags & BLOCK_WRITETHROUGH);
+    bool on;
 
-    if (s->write_cache && strcmp(s->write_cache, "auto") != 0 &&
-        !parse_bool(s->write_cache, &on, NULL)) {
-        error_setg(errp, "write-cache must be on, off or auto, not '%s'",
-                   s->write_cache);
+    if (!disk_write_cache(s->write_cache, blk_node(s->blk), &on, errp)) {
         return false;
     }
     s->saved_writeback = on;
