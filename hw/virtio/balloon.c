@@ -401,33 +401,10 @@ static bool balloon_post_load(void *obj, int version, GError **errp)
     return true;
 }
 
-/* clang-format off */
-#define BALLOON_FIELDS(transport) \
-    (const VMField[]) { \
-        VM_SUB(VirtioBalloon, v, transport), \
-        VM_U32(VirtioBalloon, num_pages), \
-        VM_U32(VirtioBalloon, actual), \
-        VM_U32(VirtioBalloon, poison), \
-        VM_TIMER_FIELD(VirtioBalloon, poll), \
-        VM_FIELDS_END, \
-    }
-/* clang-format on */
-
-static const VMState vmstate_balloon_device = {
-    .name = "virtio-balloon",
-    .version = 1,
-    .min_version = 1,
-    .post_load = balloon_post_load,
-    .fields = BALLOON_FIELDS(vmstate_virtio),
-};
-
-static const VMState vmstate_balloon_pci = {
-    .name = "virtio-balloon",
-    .version = 1,
-    .min_version = 1,
-    .post_load = balloon_post_load,
-    .fields = BALLOON_FIELDS(vmstate_virtio_pci),
-};
+VIRTIO_VMSTATES(balloon, "virtio-balloon", VirtioBalloon, balloon_post_load,
+                VM_U32(VirtioBalloon, num_pages), VM_U32(VirtioBalloon, actual),
+                VM_U32(VirtioBalloon, poison),
+                VM_TIMER_FIELD(VirtioBalloon, poll))
 
 /* clang-format off */
 #define BALLOON_PROPS \

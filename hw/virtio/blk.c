@@ -806,31 +806,8 @@ static bool blk_post_load(void *obj, int version, GError **errp)
     return true;
 }
 
-static const VMState vmstate_virtio_blk_device = {
-    .name = "virtio-blk",
-    .version = 1,
-    .min_version = 1,
-    .post_load = blk_post_load,
-    .fields =
-        (const VMField[]) {
-            VM_SUB(VirtioBlk, v, vmstate_virtio),
-            VM_BOOL(VirtioBlk, writeback),
-            VM_FIELDS_END,
-        },
-};
-
-static const VMState vmstate_virtio_blk_pci = {
-    .name = "virtio-blk",
-    .version = 1,
-    .min_version = 1,
-    .post_load = blk_post_load,
-    .fields =
-        (const VMField[]) {
-            VM_SUB(VirtioBlk, v, vmstate_virtio_pci),
-            VM_BOOL(VirtioBlk, writeback),
-            VM_FIELDS_END,
-        },
-};
+VIRTIO_VMSTATES(virtio_blk, "virtio-blk", VirtioBlk, blk_post_load,
+                VM_BOOL(VirtioBlk, writeback))
 
 /* clang-format off */
 #define PROP(name, kind, field, defval, help) \

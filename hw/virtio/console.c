@@ -466,27 +466,7 @@ static void serial_reset(Device *dev)
 
 /* Messages that wait are not saved: the guest asks for none twice. What a port
  * told the guest is in the port's own table. */
-static const VMState vmstate_serial_device = {
-    .name = "virtio-serial",
-    .version = 1,
-    .min_version = 1,
-    .fields =
-        (const VMField[]) {
-            VM_SUB(VirtioSerial, v, vmstate_virtio),
-            VM_FIELDS_END,
-        },
-};
-
-static const VMState vmstate_serial_pci = {
-    .name = "virtio-serial",
-    .version = 1,
-    .min_version = 1,
-    .fields =
-        (const VMField[]) {
-            VM_SUB(VirtioSerial, v, vmstate_virtio_pci),
-            VM_FIELDS_END,
-        },
-};
+VIRTIO_VMSTATES(serial, "virtio-serial", VirtioSerial, NULL)
 
 /* clang-format off */
 #define SERIAL_PROPS \

@@ -646,42 +646,17 @@ static bool vnet_post_load(void *obj, int version, GError **errp)
     return true;
 }
 
-#define VNET_FIELDS \
-    VM_U8_ARRAY(VirtioNet, mac, 6), VM_U16(VirtioNet, status), \
-        VM_U64(VirtioNet, guest_offloads), VM_U16(VirtioNet, pairs), \
-        VM_BOOL(VirtioNet, promisc), VM_BOOL(VirtioNet, allmulti), \
-        VM_BOOL(VirtioNet, alluni), VM_BOOL(VirtioNet, nomulti), \
-        VM_BOOL(VirtioNet, nouni), VM_BOOL(VirtioNet, nobcast), \
-        VM_U16(VirtioNet, n_macs), VM_U16(VirtioNet, first_multi), \
-        VM_BOOL(VirtioNet, uni_overflow), VM_BOOL(VirtioNet, multi_overflow), \
-        VM_U8_ARRAY(VirtioNet, macs, VNET_MACS * 6), \
-        VM_U32_ARRAY(VirtioNet, vlans, VNET_VLANS / 32)
-
-static const VMState vmstate_vnet_device = {
-    .name = "virtio-net",
-    .version = 1,
-    .min_version = 1,
-    .post_load = vnet_post_load,
-    .fields =
-        (const VMField[]) {
-            VM_SUB(VirtioNet, v, vmstate_virtio),
-            VNET_FIELDS,
-            VM_FIELDS_END,
-        },
-};
-
-static const VMState vmstate_vnet_pci = {
-    .name = "virtio-net",
-    .version = 1,
-    .min_version = 1,
-    .post_load = vnet_post_load,
-    .fields =
-        (const VMField[]) {
-            VM_SUB(VirtioNet, v, vmstate_virtio_pci),
-            VNET_FIELDS,
-            VM_FIELDS_END,
-        },
-};
+VIRTIO_VMSTATES(vnet, "virtio-net", VirtioNet, vnet_post_load,
+                VM_U8_ARRAY(VirtioNet, mac, 6), VM_U16(VirtioNet, status),
+                VM_U64(VirtioNet, guest_offloads), VM_U16(VirtioNet, pairs),
+                VM_BOOL(VirtioNet, promisc), VM_BOOL(VirtioNet, allmulti),
+                VM_BOOL(VirtioNet, alluni), VM_BOOL(VirtioNet, nomulti),
+                VM_BOOL(VirtioNet, nouni), VM_BOOL(VirtioNet, nobcast),
+                VM_U16(VirtioNet, n_macs), VM_U16(VirtioNet, first_multi),
+                VM_BOOL(VirtioNet, uni_overflow),
+                VM_BOOL(VirtioNet, multi_overflow),
+                VM_U8_ARRAY(VirtioNet, macs, VNET_MACS * 6),
+                VM_U32_ARRAY(VirtioNet, vlans, VNET_VLANS / 32))
 
 /* ---- classes ------------------------------------------------------------------------------ */
 

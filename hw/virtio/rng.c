@@ -179,33 +179,8 @@ static bool rng_post_load(void *obj, int version, GError **errp)
     return true;
 }
 
-static const VMState vmstate_rng_device = {
-    .name = "virtio-rng",
-    .version = 1,
-    .min_version = 1,
-    .post_load = rng_post_load,
-    .fields =
-        (const VMField[]) {
-            VM_SUB(VirtioRng, v, vmstate_virtio),
-            VM_U64(VirtioRng, left),
-            VM_TIMER_FIELD(VirtioRng, period_end),
-            VM_FIELDS_END,
-        },
-};
-
-static const VMState vmstate_rng_pci = {
-    .name = "virtio-rng",
-    .version = 1,
-    .min_version = 1,
-    .post_load = rng_post_load,
-    .fields =
-        (const VMField[]) {
-            VM_SUB(VirtioRng, v, vmstate_virtio_pci),
-            VM_U64(VirtioRng, left),
-            VM_TIMER_FIELD(VirtioRng, period_end),
-            VM_FIELDS_END,
-        },
-};
+VIRTIO_VMSTATES(rng, "virtio-rng", VirtioRng, rng_post_load,
+                VM_U64(VirtioRng, left), VM_TIMER_FIELD(VirtioRng, period_end))
 
 /* clang-format off */
 #define RNG_PROPS \

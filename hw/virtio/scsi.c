@@ -647,35 +647,9 @@ static bool scsi_post_load(void *obj, int version, GError **errp)
     return true;
 }
 
-#define SCSI_FIELDS \
-    VM_U32(VirtioScsi, sense_size), VM_U32(VirtioScsi, cdb_size), \
-        VM_BOOL(VirtioScsi, events_missed)
-
-static const VMState vmstate_virtio_scsi_device = {
-    .name = "virtio-scsi",
-    .version = 1,
-    .min_version = 1,
-    .post_load = scsi_post_load,
-    .fields =
-        (const VMField[]) {
-            VM_SUB(VirtioScsi, v, vmstate_virtio),
-            SCSI_FIELDS,
-            VM_FIELDS_END,
-        },
-};
-
-static const VMState vmstate_virtio_scsi_pci = {
-    .name = "virtio-scsi",
-    .version = 1,
-    .min_version = 1,
-    .post_load = scsi_post_load,
-    .fields =
-        (const VMField[]) {
-            VM_SUB(VirtioScsi, v, vmstate_virtio_pci),
-            SCSI_FIELDS,
-            VM_FIELDS_END,
-        },
-};
+VIRTIO_VMSTATES(virtio_scsi, "virtio-scsi", VirtioScsi, scsi_post_load,
+                VM_U32(VirtioScsi, sense_size), VM_U32(VirtioScsi, cdb_size),
+                VM_BOOL(VirtioScsi, events_missed))
 
 /* clang-format off */
 #define PROP(name, kind, field, defval, help) \

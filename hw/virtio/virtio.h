@@ -175,9 +175,29 @@ typedef void VirtqHandler(VirtioDevice *v, VirtQueue *vq);
 bool virtio_realize(VirtioDevice *v, const VirtioOps *ops, GError **errp);
 void virtio_unrealize(VirtioDevice *v);
 void virtio_reset(VirtioDevice *v); /* the class's reset */
-/* Status, features, rings: one VM_SUB row of the table of the "-device" class;
- * that of the "-pci" class has vmstate_virtio_pci instead, which includes it. */
+/* Status, features, rings; the second with what stands in PCI registers. */
 extern const VMState vmstate_virtio, vmstate_virtio_pci;
+
+/* clang-format off */
+/*
+ * The tables vmstate_KIND_device and vmstate_KIND_pci of section @section: the
+ * transport, which S has as its field v, then the kind's own fields.
+ */
+#define VIRTIO_VMSTATES(kind, section, S, loaded, ...) \
+    VIRTIO_VMSTATE(kind##_device, section, S, loaded, vmstate_virtio, \
+                   ##__VA_ARGS__) \
+    VIRTIO_VMSTATE(kind##_pci, section, S, loaded, vmstate_virtio_pci, \
+                   ##__VA_ARGS__)
+#define VIRTIO_VMSTATE(table, section, S, loaded, transport, ...) \
+    static const VMState vmstate_##table = { \
+        .name = section, \
+        .version = 1, \
+        .min_version = 1, \
+        .post_load = loaded, \
+        .fields = (const VMField[]) { VM_SUB(S, v, transport), \
+                                      ##__VA_ARGS__, VM_FIELDS_END }, \
+    };
+/* clang-format on */
 
 /* Before virtio_realize(). @size: what the device offers, a power of two. */
 VirtQueue *virtio_add_queue(VirtioDevice *v, unsigned size,
