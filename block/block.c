@@ -114,6 +114,30 @@ static bool options_to_flags(KeyVal *kv, unsigned *flags, GError **errp)
     return true;
 }
 
+bool block_cache_mode(const char *mode, unsigned *flags)
+{
+    static const struct {
+        const char *name;
+        unsigned flags;
+    } modes[] = {
+        { "none", BLOCK_DIRECT },
+        { "off", BLOCK_DIRECT },
+        { "directsync", BLOCK_DIRECT | BLOCK_WRITETHROUGH },
+        { "writeback", 0 },
+        { "unsafe", BLOCK_NO_FLUSH },
+        { "writethrough", BLOCK_WRITETHROUGH },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(modes); i++) {
+        if (strcmp(mode, modes[i].name) == 0) {
+            *flags &= ~(BLOCK_DIRECT | BLOCK_WRITETHROUGH | BLOCK_NO_FLUSH);
+            *flags |= modes[i].flags;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- one node ------------------------------------------------------------------- */
 
 static BlockNode *open_options(BlockGraph *g, KeyVal *opts, unsigned flags,

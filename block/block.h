@@ -345,6 +345,9 @@ BlockNode *block_ref(BlockNode *bn);
  */
 BlockNode *block_open(const char *filename, const char *fmt, KeyVal *options,
                       unsigned flags, GError **errp);
+/* A mode of "cache=" (none, writethrough ...) over the cache bits of *flags;
+ * false: no such mode. */
+bool block_cache_mode(const char *mode, unsigned *flags);
 /* A format over a node that is open already and is taken (also on failure). */
 BlockNode *block_open_over(BlockNode *file, const char *fmt, KeyVal *options,
                            unsigned flags, GError **errp);

@@ -280,33 +280,18 @@ static bool parse_error_actions(Drive *d, KeyVal *kv, GError **errp)
 static bool parse_cache(KeyVal *kv, unsigned *flags, bool *writeback,
                         GError **errp)
 {
-    static const struct {
-        const char *name;
-        unsigned flags;
-        bool writeback;
-    } modes[] = {
-        { "writeback", 0, true },      { "none", BLOCK_DIRECT, true },
-        { "off", BLOCK_DIRECT, true }, { "unsafe", BLOCK_NO_FLUSH, true },
-        { "writethrough", 0, false },  { "directsync", BLOCK_DIRECT, false },
-    };
     const char *cache = keyval_get(kv, "cache");
-    bool known = !cache;
+    unsigned mode = 0;
 
-    *writeback = true;
-    for (size_t i = 0; cache && i < G_N_ELEMENTS(modes); i++) {
-        if (strcmp(cache, modes[i].name) == 0) {
-            *flags |= modes[i].flags;
-            *writeback = modes[i].writeback;
-            known = true;
-        }
-    }
-    if (!known) {
+    if (cache && !block_cache_mode(cache, &mode)) {
         error_setg(errp,
                    "invalid cache option '%s' (writeback, none, unsafe, "
                    "writethrough or directsync)",
                    cache);
         return false;
     }
+    *flags |= mode & ~BLOCK_WRITETHROUGH;
+    *writeback = !(mode & BLOCK_WRITETHROUGH);
     return keyval_bool(kv, "cache.writeback", *writeback, writeback, errp);
 }
 

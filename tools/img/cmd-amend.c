@@ -119,7 +119,7 @@ int cmd_amend(ImgArgs *a)
     if (a->nfiles != 1) {
         img_usage("Expecting one image file name");
     }
-    if (cache && !img_cache(cache, &flags)) {
+    if (cache && !block_cache_mode(cache, &flags)) {
         error_report("Invalid cache option: %s", cache);
         return 1;
     }

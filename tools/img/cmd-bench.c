@@ -175,7 +175,7 @@ int cmd_bench(ImgArgs *a)
         !bench_size(a, 'S', "step_size", 0, INT32_MAX, &b.step)) {
         return 1;
     }
-    if (cache && !img_cache(cache, &flags)) {
+    if (cache && !block_cache_mode(cache, &flags)) {
         error_report("Invalid cache mode");
         return 1;
     }

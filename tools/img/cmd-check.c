@@ -158,7 +158,7 @@ int cmd_check(ImgArgs *a)
         img_usage("Expecting one image file name");
     }
     flags |= fix ? BLOCK_RDWR : 0;
-    if (cache && !img_cache(cache, &flags)) {
+    if (cache && !block_cache_mode(cache, &flags)) {
         error_report("Invalid source cache option: %s", cache);
         return 1;
     }

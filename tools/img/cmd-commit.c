@@ -44,7 +44,7 @@ int cmd_commit(ImgArgs *a)
     if (rate && !img_size(rate, "rate limit", 0, INT64_MAX, &limit)) {
         return 1;
     }
-    if (cache && !img_cache(cache, &flags)) {
+    if (cache && !block_cache_mode(cache, &flags)) {
         error_report("Invalid cache option: %s", cache);
         return 1;
     }

@@ -197,7 +197,7 @@ int cmd_compare(ImgArgs *a)
     if (a->nfiles != 2) {
         img_usage("Expecting two image file names");
     }
-    if (cache && !img_cache(cache, &flags)) {
+    if (cache && !block_cache_mode(cache, &flags)) {
         error_report("Invalid source cache option: %s", cache);
         return EXIT_OPEN;
     }

@@ -64,12 +64,12 @@ static bool parse_caches(Convert *c)
     const char *t = img_opt(c->a, 't'), *src = img_opt(c->a, 'T');
 
     c->dst_flags = BLOCK_RDWR | BLOCK_UNMAP | BLOCK_NO_FLUSH;
-    if (t && !img_cache(t, &c->dst_flags)) {
+    if (t && !block_cache_mode(t, &c->dst_flags)) {
         error_report("Invalid cache option: %s", t);
         return false;
     }
     c->src_flags = img_has(c->a, 'U') ? BLOCK_FORCE_SHARE : 0;
-    if (src && !img_cache(src, &c->src_flags)) {
+    if (src && !block_cache_mode(src, &c->src_flags)) {
         error_report("Invalid source cache option: %s", src);
         return false;
     }

@@ -54,11 +54,11 @@ int cmd_rebase(ImgArgs *a)
     if (!img_has(a, 'u') && !name) {
         img_usage("Must specify backing file (-b) or use unsafe mode (-u)");
     }
-    if (cache && !img_cache(cache, &flags)) {
+    if (cache && !block_cache_mode(cache, &flags)) {
         error_report("Invalid cache option: %s", cache);
         return 1;
     }
-    if (src_cache && !img_cache(src_cache, &src)) {
+    if (src_cache && !block_cache_mode(src_cache, &src)) {
         error_report("Invalid source cache option: %s", src_cache);
         return 1;
     }

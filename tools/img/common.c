@@ -115,30 +115,6 @@ void img_error(GError *err, const char *fmt, ...)
     g_clear_error(&err);
 }
 
-bool img_cache(const char *mode, unsigned *flags)
-{
-    static const struct {
-        const char *name;
-        unsigned flags;
-    } modes[] = {
-        { "none", BLOCK_DIRECT },
-        { "off", BLOCK_DIRECT },
-        { "directsync", BLOCK_DIRECT | BLOCK_WRITETHROUGH },
-        { "writeback", 0 },
-        { "unsafe", BLOCK_NO_FLUSH },
-        { "writethrough", BLOCK_WRITETHROUGH },
-    };
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(modes); i++) {
-        if (strcmp(mode, modes[i].name) == 0) {
-            *flags &= ~(BLOCK_DIRECT | BLOCK_WRITETHROUGH | BLOCK_NO_FLUSH);
-            *flags |= modes[i].flags;
-            return true;
-        }
-    }
-    return false;
-}
-
 bool img_size(const char *text, const char *what, int64_t min, int64_t max,
               int64_t *out)
 {

@@ -94,8 +94,6 @@ bool img_json(const ImgArgs *a);
 void img_say(const ImgArgs *a, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 /* "progname: WHAT: message"; frees @err. */
 void img_error(GError *err, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
-/* Cache mode to flags, over *flags; false: no such mode. */
-bool img_cache(const char *mode, unsigned *flags);
 /* A number with an optional suffix; reports in the words of the tool, with
  * @what at its place. */
 bool img_size(const char *text, const char *what, int64_t min, int64_t max,

@@ -61,26 +61,9 @@ static void G_GNUC_NORETURN fail(const char *fmt, const char *value)
 
 static void set_cache(const char *mode, unsigned *flags)
 {
-    static const struct {
-        const char *name;
-        unsigned flags;
-    } modes[] = {
-        { "none", BLOCK_DIRECT },
-        { "off", BLOCK_DIRECT },
-        { "directsync", BLOCK_DIRECT | BLOCK_WRITETHROUGH },
-        { "writeback", 0 },
-        { "unsafe", BLOCK_NO_FLUSH },
-        { "writethrough", BLOCK_WRITETHROUGH },
-    };
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(modes); i++) {
-        if (strcmp(mode, modes[i].name) == 0) {
-            *flags &= ~(BLOCK_DIRECT | BLOCK_WRITETHROUGH | BLOCK_NO_FLUSH);
-            *flags |= modes[i].flags;
-            return;
-        }
+    if (!block_cache_mode(mode, flags)) {
+        fail("Invalid cache option: ", mode);
     }
-    fail("Invalid cache option: ", mode);
 }
 
 static void set_discard(const char *mode, unsigned *flags)
@@ -165,102 +148,127 @@ static int interactive(Io *io)
     return ret;
 }
 
+/* What the command line says besides flags, which go into Io. */
+typedef struct IoArgs {
+    GPtrArray *cmds; /* -c */
+    const char *fmt, *file;
+} IoArgs;
+
+static void take_option(Io *io, IoArgs *a, int ch)
+{
+    switch (ch) {
+    case 'h':
+        printf(usage, log_progname(), log_progname());
+        exit(0);
+    case 'V':
+        printf("%s version %s (compatible with qemu-io 7.2)\n", log_progname(),
+               RHEA_VERSION);
+        exit(0);
+    case 'c':
+        g_ptr_array_add(a->cmds, optarg);
+        break;
+    case 'f':
+        a->fmt = optarg;
+        break;
+    case 'r':
+        io->flags &= ~BLOCK_RDWR;
+        break;
+    case 's':
+        io->flags |= BLOCK_TEMPORARY;
+        break;
+    case 'n':
+        set_cache("none", &io->flags);
+        break;
+    case 'C':
+        fail("copy on read is not supported", "");
+    case 'm':
+        io->misalign = true;
+        break;
+    case 'k':
+        io->aio = aio_kind("native");
+        break;
+    case 'i':
+        io->aio = aio_kind(optarg);
+        break;
+    case 't':
+        set_cache(optarg, &io->flags);
+        break;
+    case 'd':
+        set_discard(optarg, &io->flags);
+        break;
+    case 'T':
+        break;
+    case 'U':
+        io->flags |= BLOCK_FORCE_SHARE;
+        break;
+    case 256:
+        add_secret(optarg);
+        break;
+    case 257:
+        io->image_opts = true;
+        break;
+    default:
+        fprintf(stderr, usage, log_progname(), log_progname());
+        exit(1);
+    }
+}
+
+static void take_arguments(Io *io, IoArgs *a, int argc, char **argv)
+{
+    int ch;
+
+    while ((ch = getopt_long(argc, argv, "hVc:f:rsnCmki:t:d:T:U", options,
+                             NULL)) != -1) {
+        take_option(io, a, ch);
+    }
+    if (argc - optind > 1) {
+        fprintf(stderr, usage, log_progname(), log_progname());
+        exit(1);
+    }
+    if (a->fmt && io->image_opts) {
+        fail("--image-opts and -f are mutually exclusive", "");
+    }
+    a->file = argv[optind];
+}
+
+/* The file of the command line, under a temporary overlay with -s. */
+static bool open_file(Io *io, const IoArgs *a)
+{
+    bool overlay = io->flags & BLOCK_TEMPORARY;
+    g_autoptr(KeyVal) kv = NULL;
+    GError *err = NULL;
+
+    io->flags &= ~BLOCK_TEMPORARY;
+    kv = io->image_opts ? keyval_parse(a->file, NULL, &err) : NULL;
+    if (err) {
+        fail(err->message, "");
+    }
+    if (!io_open(io, kv ? NULL : a->file, a->fmt, kv,
+                 overlay ? io->flags & ~BLOCK_RDWR : io->flags)) {
+        return false;
+    }
+    if (overlay) {
+        BlockNode *top = block_open_snapshot(blk_set_node(io->blk, NULL), &err);
+
+        if (!top) {
+            fail(err->message, "");
+        }
+        blk_set_node(io->blk, top);
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     Io io = { .flags = BLOCK_RDWR | BLOCK_UNMAP };
     g_autoptr(GPtrArray) cmds = g_ptr_array_new();
-    const char *fmt = NULL;
-    int ch, ret = 0;
+    IoArgs args = { .cmds = cmds };
+    int ret = 0;
 
     log_set_progname(argv[0]);
-    while ((ch = getopt_long(argc, argv, "hVc:f:rsnCmki:t:d:T:U", options,
-                             NULL)) != -1) {
-        switch (ch) {
-        case 'h':
-            printf(usage, log_progname(), log_progname());
-            return 0;
-        case 'V':
-            printf("%s version %s (compatible with qemu-io 7.2)\n",
-                   log_progname(), RHEA_VERSION);
-            return 0;
-        case 'c':
-            g_ptr_array_add(cmds, optarg);
-            break;
-        case 'f':
-            fmt = optarg;
-            break;
-        case 'r':
-            io.flags &= ~BLOCK_RDWR;
-            break;
-        case 's':
-            io.flags |= BLOCK_TEMPORARY;
-            break;
-        case 'n':
-            set_cache("none", &io.flags);
-            break;
-        case 'C':
-            fail("copy on read is not supported", "");
-        case 'm':
-            io.misalign = true;
-            break;
-        case 'k':
-            io.aio = aio_kind("native");
-            break;
-        case 'i':
-            io.aio = aio_kind(optarg);
-            break;
-        case 't':
-            set_cache(optarg, &io.flags);
-            break;
-        case 'd':
-            set_discard(optarg, &io.flags);
-            break;
-        case 'T':
-            break;
-        case 'U':
-            io.flags |= BLOCK_FORCE_SHARE;
-            break;
-        case 256:
-            add_secret(optarg);
-            break;
-        case 257:
-            io.image_opts = true;
-            break;
-        default:
-            fprintf(stderr, usage, log_progname(), log_progname());
-            return 1;
-        }
-    }
-    if (argc - optind > 1) {
-        fprintf(stderr, usage, log_progname(), log_progname());
+    take_arguments(&io, &args, argc, argv);
+    if (args.file && !open_file(&io, &args)) {
         return 1;
-    }
-    if (fmt && io.image_opts) {
-        fail("--image-opts and -f are mutually exclusive", "");
-    }
-    if (argc > optind) {
-        g_autoptr(KeyVal) kv = NULL;
-        GError *err = NULL;
-        bool overlay = io.flags & BLOCK_TEMPORARY;
-
-        io.flags &= ~BLOCK_TEMPORARY;
-        kv = io.image_opts ? keyval_parse(argv[optind], NULL, &err) : NULL;
-        if (err) {
-            fail(err->message, "");
-        }
-        if (!io_open(&io, kv ? NULL : argv[optind], fmt, kv,
-                     overlay ? io.flags & ~BLOCK_RDWR : io.flags)) {
-            return 1;
-        }
-        if (overlay) {
-            BlockNode *top =
-                block_open_snapshot(blk_set_node(io.blk, NULL), &err);
-
-            if (!top) {
-                fail(err->message, "");
-            }
-            blk_set_node(io.blk, top);
-        }
     }
     for (guint i = 0; i < cmds->len && !io.quit; i++) {
         ret |= io_run(&io, cmds->pdata[i]) < 0;
