@@ -334,6 +334,14 @@ void cpus_reset(Machine *m)
     }
 }
 
+/* Machine.cpus_nmi */
+static void cpus_nmi(Machine *m)
+{
+    for (unsigned i = 0; i < m->ncpus; i++) {
+        cpu_raise(m->cpu[i], CPU_NMI);
+    }
+}
+
 /* Machine.cpus_hold */
 static bool cpus_hold(Machine *m)
 {
@@ -530,6 +538,7 @@ bool cpus_create(Machine *m, GError **errp)
     m->cpus_resume = cpus_resume;
     m->cpus_reset = cpus_reset;
     m->cpus_hold = cpus_hold;
+    m->cpus_nmi = cpus_nmi;
     for (unsigned i = 0; i < m->ncpus; i++) {
         CpuThread *t = &all->thread[i];
 
@@ -587,6 +596,7 @@ void cpus_destroy(Machine *m)
     }
     m->cpus_pause = m->cpus_resume = m->cpus_reset = NULL;
     m->cpus_hold = NULL;
+    m->cpus_nmi = NULL;
     m->cpus = NULL;
     g_free(m->cpu);
     m->cpu = NULL;

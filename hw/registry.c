@@ -32,6 +32,8 @@ extern const DeviceClass debugexit_class;
 extern const DeviceClass pvpanic_class;
 extern const DeviceClass pc_testdev_class;
 extern const DeviceClass edu_class;
+extern const DeviceClass i6300esb_class;
+extern const DeviceClass ib700_class;
 extern const DeviceClass pci_testdev_class;
 extern const DeviceClass virtio_net_pci_class;
 extern const DeviceClass virtio_net_device_class;
@@ -86,6 +88,8 @@ const DeviceClass *const device_classes[] = {
     &pvpanic_class,
     &pc_testdev_class,
     &edu_class,
+    &i6300esb_class,
+    &ib700_class,
     &pci_testdev_class,
     &virtio_net_pci_class,
     &virtio_net_device_class,

@@ -23,6 +23,7 @@ const HmpCommand hmp_commands[] = {
     { "system_powerdown", "", "", "press the power button", hmp_system_powerdown, NULL },
     { "gdbserver", "device?:s", "[device]", "wait for gdb on tcp::1234 or another character device (none: no more)", hmp_gdbserver, NULL },
     { "nmi", "", "", "send a non-maskable interrupt to every processor", hmp_nmi, NULL },
+    { "watchdog_action", "action:s", "[reset|shutdown|poweroff|pause|debug|none|inject-nmi]", "what a watchdog leads to that runs out\nwatchdog_action pause", hmp_watchdog_action, NULL },
     { "quit|q", "", "", "end the emulator", hmp_quit, NULL },
 
     HEADING("Snapshots and migration"),

@@ -54,8 +54,18 @@ void hmp_nmi(Monitor *mon, const Args *args)
 {
     Machine *m = mon_machine(mon);
 
-    for (unsigned i = 0; m->cpu && i < m->ncpus; i++) {
-        cpu_raise(m->cpu[i], CPU_NMI);
+    if (m->cpus_nmi) {
+        m->cpus_nmi(m);
+    }
+}
+
+void hmp_watchdog_action(Monitor *mon, const Args *args)
+{
+    g_autoptr(GError) err = NULL;
+
+    if (!watchdog_action_parse(args_str(args, "action"),
+                               &mon_machine(mon)->cfg.watchdog_action, &err)) {
+        mon_report(mon, g_steal_pointer(&err));
     }
 }
 

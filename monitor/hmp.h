@@ -91,6 +91,7 @@ void hmp_cont(Monitor *mon, const Args *args);
 void hmp_system_reset(Monitor *mon, const Args *args);
 void hmp_system_powerdown(Monitor *mon, const Args *args);
 void hmp_nmi(Monitor *mon, const Args *args);
+void hmp_watchdog_action(Monitor *mon, const Args *args);
 void hmp_cpu(Monitor *mon, const Args *args);
 void hmp_log(Monitor *mon, const Args *args);
 void hmp_logfile(Monitor *mon, const Args *args);

@@ -16,7 +16,8 @@ QmpFn qmp_query_version, qmp_query_target, qmp_query_kvm, qmp_query_kvm_exits,
     qmp_query_memdev, qmp_query_empty, qmp_query_mice,
     qmp_query_command_line_options, qmp_query_schema, qmp_stop, qmp_cont,
     qmp_system_reset, qmp_system_powerdown, qmp_system_wakeup, qmp_quit,
-    qmp_inject_nmi, qmp_set_action, qmp_human_monitor_command, qmp_capabilities;
+    qmp_inject_nmi, qmp_set_action, qmp_watchdog_set_action,
+    qmp_human_monitor_command, qmp_capabilities;
 /* qmp-cpu.c */
 QmpFn qmp_query_cpu_definitions, qmp_query_cpu_model_expansion,
     qmp_query_cpus_fast, qmp_query_hotpluggable_cpus;

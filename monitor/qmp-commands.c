@@ -46,8 +46,10 @@ const QmpCommand qmp_commands[] = {
     { "system_powerdown", "", "", "presses the power button", qmp_system_powerdown, 0 },
     { "system_wakeup", "", "", "wakes a suspended guest", qmp_system_wakeup, 0 },
     { "inject-nmi", "", "", "a non-maskable interrupt to every processor", qmp_inject_nmi, 0 },
-    { "set-action", "reboot?:e(reset|shutdown) shutdown?:e(poweroff|pause) panic?:e(pause|shutdown|exit-failure|none)", "",
-      "what reset, power-off and panic lead to", qmp_set_action, 0 },
+    { "set-action", "reboot?:e(reset|shutdown) shutdown?:e(poweroff|pause) panic?:e(pause|shutdown|exit-failure|none) watchdog?:WatchdogAction", "",
+      "what reset, power-off, panic and a watchdog lead to", qmp_set_action, 0 },
+    { "watchdog-set-action", "action:WatchdogAction", "",
+      "what a watchdog leads to", qmp_watchdog_set_action, 0 },
 
     { "trace-event-get-state", "name:s vcpu?:i", "[TraceEventInfo",
       "trace events that fit a name or pattern, and whether they are on", qmp_trace_event_get_state, 0 },

@@ -312,12 +312,10 @@ json_object *qmp_quit(Machine *m, const Args *args, GError **errp)
 
 json_object *qmp_inject_nmi(Machine *m, const Args *args, GError **errp)
 {
-    if (!m->cpu) {
+    if (m->cpus_nmi) {
+        m->cpus_nmi(m);
+    } else {
         error_setg(errp, "machine does not provide NMIs");
-        return NULL;
-    }
-    for (unsigned i = 0; i < m->ncpus; i++) {
-        cpu_raise(m->cpu[i], CPU_NMI);
     }
     return NULL;
 }
@@ -327,6 +325,7 @@ json_object *qmp_set_action(Machine *m, const Args *args, GError **errp)
     const char *reboot = args_str(args, "reboot");
     const char *shutdown = args_str(args, "shutdown");
     const char *panic = args_str(args, "panic");
+    const char *dog = args_str(args, "watchdog");
 
     if (reboot) {
         m->cfg.no_reboot = !strcmp(reboot, "shutdown");
@@ -334,9 +333,20 @@ json_object *qmp_set_action(Machine *m, const Args *args, GError **errp)
     if (shutdown) {
         m->cfg.no_shutdown = !strcmp(shutdown, "pause");
     }
-    if (panic) {
-        panic_action_parse(panic, &m->cfg.panic_action, errp);
+    if (panic && !panic_action_parse(panic, &m->cfg.panic_action, errp)) {
+        return NULL;
     }
+    if (dog) {
+        watchdog_action_parse(dog, &m->cfg.watchdog_action, errp);
+    }
+    return NULL;
+}
+
+json_object *qmp_watchdog_set_action(Machine *m, const Args *args,
+                                     GError **errp)
+{
+    watchdog_action_parse(args_str(args, "action"), &m->cfg.watchdog_action,
+                          errp);
     return NULL;
 }
 

@@ -446,12 +446,8 @@ OPT_FN(action)
                                         "watchdog", NULL };
     static const char *const reboot_words[] = { "reset", "shutdown", NULL };
     static const char *const shutdown_words[] = { "poweroff", "pause", NULL };
-    static const char *const dog_words[] = { "reset",    "shutdown",
-                                             "poweroff", "inject-nmi",
-                                             "pause",    "debug",
-                                             "none",     NULL };
     g_autoptr(KeyVal) kv = keyval_parse(arg, NULL, errp);
-    const char *reboot, *off, *panic;
+    const char *reboot, *off, *panic, *dog;
 
     if (!kv) {
         return false;
@@ -459,9 +455,9 @@ OPT_FN(action)
     reboot = keyval_get(kv, "reboot");
     off = keyval_get(kv, "shutdown");
     panic = keyval_get(kv, "panic");
+    dog = keyval_get(kv, "watchdog");
     if (!one_of("reboot", reboot, reboot_words, errp) ||
         !one_of("shutdown", off, shutdown_words, errp) ||
-        !one_of("watchdog", keyval_get(kv, "watchdog"), dog_words, errp) ||
         !cli_refuse_unused(kv, "action", keys, errp)) {
         return false;
     }
@@ -471,7 +467,21 @@ OPT_FN(action)
     if (off) {
         cli->cfg.no_shutdown = !strcmp(off, "pause");
     }
-    return !panic || panic_action_parse(panic, &cli->cfg.panic_action, errp);
+    return (!panic ||
+            panic_action_parse(panic, &cli->cfg.panic_action, errp)) &&
+           (!dog ||
+            watchdog_action_parse(dog, &cli->cfg.watchdog_action, errp));
+}
+
+OPT_FN(watchdog)
+{
+    error_setg(errp, "-watchdog is gone, as in QEMU 7.2: say -device %s", arg);
+    return false;
+}
+
+OPT_FN(watchdog_action)
+{
+    return watchdog_action_parse(arg, &cli->cfg.watchdog_action, errp);
 }
 
 OPT_FN(boot)

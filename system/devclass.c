@@ -79,6 +79,7 @@ static const struct {
     { DEVICE_NETWORK, "Network devices" },
     { DEVICE_INPUT, "Input devices" },
     { DEVICE_MISC, "Misc devices" },
+    { DEVICE_WATCHDOG, "Watchdog devices" },
     { DEVICE_UNCATEGORIZED, "Uncategorized devices" },
 };
 

@@ -45,6 +45,7 @@ typedef enum DeviceCategory {
     DEVICE_NETWORK,
     DEVICE_INPUT, /* serial lines, too, as in QEMU */
     DEVICE_MISC,
+    DEVICE_WATCHDOG,
     DEVICE_CATEGORIES,
 } DeviceCategory;
 

@@ -55,6 +55,7 @@ static const char *const run_state_names[] = {
     [RUN_INTERNAL_ERROR] = "internal-error",
     [RUN_DEBUG] = "debug",
     [RUN_IO_ERROR] = "io-error",
+    [RUN_WATCHDOG] = "watchdog",
 };
 
 const char *run_state_name(RunState state)

@@ -13,6 +13,7 @@
 #include "system/event.h"
 #include "system/irq.h"
 #include "system/memory.h"
+#include "system/watchdog.h"
 
 typedef struct X86Cpu X86Cpu;
 typedef struct Accel Accel;
@@ -52,6 +53,7 @@ typedef enum RunState {
     RUN_INTERNAL_ERROR,
     RUN_DEBUG,
     RUN_IO_ERROR, /* a disk's; "cont" tries again */
+    RUN_WATCHDOG, /* a watchdog's; "cont" goes on */
 } RunState;
 
 typedef enum ResetCause {
@@ -85,6 +87,7 @@ typedef struct MachineConfig {
     bool start_paused;  /* -S */
     bool stats_on_exit; /* --stats-on-exit */
     PanicAction panic_action;
+    WatchdogAction watchdog_action;
     bool no_acpi, no_hpet;
     int64_t rtc_offset_sec; /* -rtc base=: guest clock minus host UTC */
     bool rtc_local;
@@ -138,6 +141,8 @@ struct Machine {
     void (*cpus_pause)(Machine *m);
     void (*cpus_resume)(Machine *m);
     void (*cpus_reset)(Machine *m);
+    /* A non-maskable interrupt to every vCPU; lock held, any thread. */
+    void (*cpus_nmi)(Machine *m);
     /* In a vCPU's thread: it waits before its next instruction until
      * cpus_resume(), true. Elsewhere: nothing, false. */
     bool (*cpus_hold)(Machine *m);

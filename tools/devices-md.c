@@ -27,6 +27,7 @@ CATEGORY_FN(storage, DEVICE_STORAGE)
 CATEGORY_FN(network, DEVICE_NETWORK)
 CATEGORY_FN(input, DEVICE_INPUT)
 CATEGORY_FN(misc, DEVICE_MISC)
+CATEGORY_FN(watchdog, DEVICE_WATCHDOG)
 CATEGORY_FN(other, DEVICE_UNCATEGORIZED)
 #undef CATEGORY_FN
 
@@ -46,6 +47,7 @@ static const Part parts[] = {
     { "Network", NULL, is_network },
     { "Input and serial lines", NULL, is_input },
     { "Miscellaneous", NULL, is_misc },
+    { "Watchdogs", NULL, is_watchdog },
     { "Others", NULL, is_other },
     { "Objects",
       "Made with `-object NAME,id=ID,...` and named by devices through their "
