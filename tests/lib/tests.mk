@@ -28,3 +28,6 @@ QCOW2_MUTATE := $(B)/obj/tests/lib/qcow2-mutate.o
 $(B)/tests/fuzz/fuzz-qcow2: $(QCOW2_MUTATE)
 $(B)/tests/unit/test-qcow2-hostile: $(QCOW2_MUTATE) \
     $(B)/obj/tests/fuzz/fuzz-qcow2.o $(B)/obj/tests/lib/mem-disk.o
+IMAGE_TESTS := $(shell grep -l '"tests/lib/image.h"' \
+	tests/*/test-*.c 2>/dev/null)
+$(patsubst %.c,$(B)/%,$(IMAGE_TESTS)): $(B)/obj/tests/lib/image.o

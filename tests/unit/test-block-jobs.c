@@ -5,55 +5,11 @@
 #include "util/osdep.h"
 #include "block/blk.h"
 #include "block/jobs.h"
+#include "tests/lib/image.h"
 #include "util/error.h"
 #include "util/mainloop.h"
 
-#include <glib/gstdio.h>
-
 enum { SIZE = 4 << 20 };
-
-static char *dir;
-
-static char *path_of(const char *name)
-{
-    return g_build_filename(dir, name, NULL);
-}
-
-static void create(const char *name, const char *fmt, const char *opts)
-{
-    g_autofree char *path = path_of(name);
-    g_autoptr(GError) err = NULL;
-    g_autoptr(KeyVal) kv = keyval_parse(opts, NULL, &err);
-
-    g_assert_no_error(err);
-    block_create(path, fmt, kv, 0, &err);
-    g_assert_no_error(err);
-}
-
-static BlockNode *open_as(const char *name, const char *fmt, unsigned flags)
-{
-    g_autofree char *path = path_of(name);
-    g_autoptr(GError) err = NULL;
-    BlockNode *bn = block_open(path, fmt, NULL, flags, &err);
-
-    g_assert_no_error(err);
-    return bn;
-}
-
-static void close_bn(BlockNode *bn)
-{
-    g_autoptr(GError) err = NULL;
-
-    block_close(bn, &err);
-    g_assert_no_error(err);
-}
-
-static void remove_file(const char *name)
-{
-    g_autofree char *path = path_of(name);
-
-    g_unlink(path);
-}
 
 static void fill(BlockNode *bn, GRand *r, uint8_t *model, unsigned n)
 {
@@ -717,7 +673,7 @@ int main(int argc, char **argv)
     int ret;
 
     g_test_init(&argc, &argv, NULL);
-    dir = g_dir_make_tmp("rhea-block-XXXXXX", NULL);
+    image_dir_make();
     g_test_add_func("/block/paths", test_paths);
     g_test_add_func("/block/options", test_options);
     g_test_add_func("/block/graph", test_graph);
@@ -733,7 +689,6 @@ int main(int argc, char **argv)
     g_test_add_func("/block/bitmaps", test_bitmaps);
     g_test_add_func("/block/amend", test_amend);
     ret = g_test_run();
-    g_rmdir(dir);
-    g_free(dir);
+    image_dir_remove();
     return ret;
 }

@@ -6,11 +6,10 @@
 #include "util/osdep.h"
 #include "block/block.h"
 #include "block/vhdx.h"
+#include "tests/lib/image.h"
 #include "tests/lib/mem-disk.h"
 #include "util/bits.h"
 #include "util/error.h"
-
-#include <glib/gstdio.h>
 
 enum { SIZE = 4 << 20, OPS = 24, SECTORS = SIZE / 512, RUN = 200 };
 
@@ -29,27 +28,6 @@ static const Format formats[] = {
     { "vdi", "vdi", "size=4M", true },
     { "vdi-static", "vdi", "size=4M,static=on", true },
 };
-
-static GByteArray *make_image(const char *fmt, const char *opts)
-{
-    g_autofree char *path =
-        g_build_filename(g_get_tmp_dir(), "rhea-formats-XXXXXX", NULL);
-    g_autoptr(GError) err = NULL;
-    g_autoptr(KeyVal) kv = keyval_parse(opts, NULL, &err);
-    GByteArray *a = g_byte_array_new();
-    g_autofree char *data = NULL;
-    gsize len;
-    int fd = g_mkstemp(path);
-
-    g_assert_no_error(err);
-    close(fd);
-    block_create(path, fmt, kv, 0, &err);
-    g_assert_no_error(err);
-    g_assert_true(g_file_get_contents(path, &data, &len, NULL));
-    g_byte_array_append(a, (guint8 *)data, (guint)len);
-    g_unlink(path);
-    return a;
-}
 
 static BlockNode *open_on(MemDisk *d, const char *fmt, unsigned flags,
                           GError **errp)

@@ -4,6 +4,7 @@
  */
 #include "util/osdep.h"
 #include "block/live.h"
+#include "tests/lib/image.h"
 
 #include "util/error.h"
 #include "util/mainloop.h"
@@ -11,8 +12,6 @@
 #include <glib/gstdio.h>
 
 enum { SIZE = 6 << 20, SLOTS = 8, PIECE = 12288 };
-
-static char *dir;
 
 typedef struct Guest Guest;
 
@@ -35,35 +34,9 @@ struct Guest {
     char *error;
 };
 
-static char *path_of(const char *name)
-{
-    return g_build_filename(dir, name, NULL);
-}
-
-static void create(const char *name, const char *fmt, const char *opts)
-{
-    g_autofree char *path = path_of(name);
-    g_autoptr(GError) err = NULL;
-    g_autoptr(KeyVal) kv = keyval_parse(opts, NULL, &err);
-
-    g_assert_no_error(err);
-    block_create(path, fmt, kv, 0, &err);
-    g_assert_no_error(err);
-}
-
-static BlockNode *open_flags(const char *name, const char *fmt, unsigned flags)
-{
-    g_autofree char *path = path_of(name);
-    g_autoptr(GError) err = NULL;
-    BlockNode *bn = block_open(path, fmt, NULL, flags, &err);
-
-    g_assert_no_error(err);
-    return bn;
-}
-
 static BlockNode *open_rw(const char *name, const char *fmt)
 {
-    return open_flags(name, fmt, BLOCK_RDWR | BLOCK_UNMAP);
+    return open_as(name, fmt, BLOCK_RDWR | BLOCK_UNMAP);
 }
 
 /* ---- the guest ------------------------------------------------------------------- */
@@ -198,7 +171,7 @@ static void expect(BlockNode *bn, const uint8_t *model, const char *what)
 
 static void expect_file(const char *name, const char *fmt, const uint8_t *model)
 {
-    BlockNode *bn = open_flags(name, fmt, 0);
+    BlockNode *bn = open_as(name, fmt, 0);
 
     expect(bn, model, name);
     block_close(bn, NULL);
@@ -206,7 +179,7 @@ static void expect_file(const char *name, const char *fmt, const uint8_t *model)
 
 static void clean_up(void)
 {
-    GDir *d = g_dir_open(dir, 0, NULL);
+    GDir *d = g_dir_open(image_dir(), 0, NULL);
     const char *name;
 
     while ((name = g_dir_read_name(d))) {
@@ -226,7 +199,7 @@ static void make_chain(void)
     for (unsigned i = 0; i < 3; i++) {
         g_autofree char *opts =
             i ? g_strdup_printf("size=6M,backing_fmt=qcow2,backing_file=%s/%s",
-                                dir, names[i - 1])
+                                image_dir(), names[i - 1])
               : g_strdup("size=6M");
         BlockNode *bn;
 
@@ -340,8 +313,8 @@ static void test_mirror_cancel(gconstpointer how)
 static void test_mirror_top(void)
 {
     LiveJobs *all = live_jobs_new();
-    g_autofree char *opts =
-        g_strdup_printf("size=6M,backing_fmt=qcow2,backing_file=%s/mid", dir);
+    g_autofree char *opts = g_strdup_printf(
+        "size=6M,backing_fmt=qcow2,backing_file=%s/mid", image_dir());
     g_autoptr(GError) err = NULL;
     BlockNode *target;
     Guest g;
@@ -351,8 +324,8 @@ static void test_mirror_top(void)
     make_chain();
     create("copy", "qcow2", opts);
     guest_init(&g, open_rw("top", "qcow2"));
-    target = open_flags("copy", "qcow2",
-                        BLOCK_RDWR | BLOCK_UNMAP | BLOCK_NO_BACKING);
+    target =
+        open_as("copy", "qcow2", BLOCK_RDWR | BLOCK_UNMAP | BLOCK_NO_BACKING);
     job = live_mirror_start(all, g.blk, target, LIVE_TOP, 0, false, &o, &err);
     g_assert_no_error(err);
     block_close(target, NULL);
@@ -542,7 +515,7 @@ int main(int argc, char **argv)
     int ret;
 
     g_test_init(&argc, &argv, NULL);
-    dir = g_dir_make_tmp("rhea-live-XXXXXX", NULL);
+    image_dir_make();
     g_test_add_func("/live/mirror", test_mirror);
     g_test_add_data_func("/live/mirror-cancel/ready", GINT_TO_POINTER(0),
                          test_mirror_cancel);
@@ -552,14 +525,16 @@ int main(int argc, char **argv)
                          test_mirror_cancel);
     g_test_add_func("/live/mirror-top", test_mirror_top);
     g_test_add_data_func("/live/backup/memory", NULL, test_backup);
-    g_test_add_data_func("/live/backup/stored", dir, test_backup);
+    g_test_add_data_func("/live/backup/stored", GINT_TO_POINTER(1),
+                         test_backup);
     g_test_add_func("/live/backup-fails", test_backup_fails);
     g_test_add_data_func("/live/stream/all", NULL, test_stream);
-    g_test_add_data_func("/live/stream/to-base", dir, test_stream);
+    g_test_add_data_func("/live/stream/to-base", GINT_TO_POINTER(1),
+                         test_stream);
     g_test_add_data_func("/live/commit/below", NULL, test_commit);
-    g_test_add_data_func("/live/commit/active", dir, test_commit);
+    g_test_add_data_func("/live/commit/active", GINT_TO_POINTER(1),
+                         test_commit);
     ret = g_test_run();
-    g_rmdir(dir);
-    g_free(dir);
+    image_dir_remove();
     return ret;
 }

@@ -7,10 +7,9 @@
  */
 #include "util/osdep.h"
 #include "block/block.h"
+#include "tests/lib/image.h"
 #include "tests/lib/mem-disk.h"
 #include "util/error.h"
-
-#include <glib/gstdio.h>
 
 enum { SIZE = 1 << 20, OPS = 45, SECTORS = SIZE / 512 };
 
@@ -34,27 +33,6 @@ typedef struct Touch {
     guint at;
     uint32_t first, end; /* sectors */
 } Touch;
-
-static GByteArray *make_image(const char *opts)
-{
-    g_autofree char *path =
-        g_build_filename(g_get_tmp_dir(), "rhea-crash-XXXXXX", NULL);
-    g_autoptr(GError) err = NULL;
-    g_autoptr(KeyVal) kv = keyval_parse(opts, NULL, &err);
-    GByteArray *a = g_byte_array_new();
-    g_autofree char *data = NULL;
-    gsize len;
-    int fd = g_mkstemp(path);
-
-    g_assert_no_error(err);
-    close(fd);
-    block_create(path, "qcow2", kv, 0, &err);
-    g_assert_no_error(err);
-    g_assert_true(g_file_get_contents(path, &data, &len, NULL));
-    g_byte_array_append(a, (guint8 *)data, (guint)len);
-    g_unlink(path);
-    return a;
-}
 
 static void touch(Session *s, uint64_t off, uint64_t len)
 {
@@ -116,7 +94,7 @@ static void session_start(Session *s, const char *opts, bool record)
     g_autoptr(GError) err = NULL;
 
     memset(s, 0, sizeof(*s));
-    s->start = make_image(opts);
+    s->start = make_image("qcow2", opts);
     mem_disk_init(&s->disk, s->start->data, s->start->len);
     s->marks = g_array_new(false, false, sizeof(Mark));
     s->touched = g_array_new(false, false, sizeof(Touch));
