@@ -2,19 +2,14 @@
  * virtio-blk on an mmio slot: every kind of request, in every cut, good and
  * bad; on a raw file, and on a disk in memory that fails when told to.
  */
-#include "tests/qtest/qtest.h"
+#include "tests/lib/virtio-rig.h"
 #include <glib/gstdio.h>
-#include "hw/block/drive.h"
-#include "hw/virtio/mmio.h"
-#include "tests/lib/mem-disk.h"
-#include "tests/lib/virtio-driver.h"
 #include "util/iov.h"
 
 extern const DeviceClass virtio_blk_device_class;
 
 enum {
     RAM = 8 << 20,
-    BASE = 0xfeb00000,
     DISK = 1 << 20,
     IN = 0,
     OUT = 1,
@@ -53,29 +48,15 @@ static void rig_event(Machine *m, const char *event, const EventValue *values,
 static void rig_machine(Rig *g)
 {
     memset(g, 0, sizeof(*g));
-    qtest_start(&g->q);
-    g_assert_true(region_init_ram(&g->ram, "ram", RAM, NULL));
-    as_map(g->q.m->mem, 0, &g->ram, 0);
-    g->slot = device_new_class(g->q.m, &virtio_mmio_class, NULL);
-    g_assert_true(device_set(g->slot, "force-legacy", "off", NULL));
-    qtest_realize(g->slot);
-    g->d = (VDriver) { .m = g->q.m, .base = BASE, .next = 0x10000 };
+    g->slot = rig_slot(&g->q, &g->ram, RAM, false, &g->d);
     machine_watch(g->q.m, rig_event, g);
 }
 
-/* @props: "serial=x,num-queues=2". */
 static bool rig_device(Rig *g, const char *props, GError **errp)
 {
-    g_auto(GStrv) list = g_strsplit(props, ",", 0);
-
     g->dev = device_new_class(g->q.m, &virtio_blk_device_class, "disk");
     g_assert_true(device_set(g->dev, "drive", "d0", NULL));
-    for (char **p = list; *p && **p; p++) {
-        char *eq = strchr(*p, '=');
-
-        *eq = '\0';
-        g_assert_true(device_set(g->dev, *p, eq + 1, NULL));
-    }
+    rig_set(g->dev, props);
     if (!device_realize(g->dev, errp)) {
         device_free(g->dev);
         return false;
@@ -107,25 +88,13 @@ static void rig_file(Rig *g, const char *drive_options)
 /* A disk in memory: d0. */
 static void rig_memory(Rig *g)
 {
-    Drive *d = g_new0(Drive, 1);
-
     rig_machine(g);
-    mem_disk_init(&g->disk, NULL, 0);
-    g_byte_array_set_size(g->disk.bytes, DISK);
-    memset(g->disk.bytes->data, 0, DISK);
-    d->id = g_strdup("d0");
-    d->text = g_strdup("memory");
-    d->machine = g->q.m;
-    d->blk =
-        blk_new("d0", mem_disk_node(&g->disk, BLOCK_RDWR), BLK_AIO_DEFAULT);
-    g_ptr_array_add(machine_drives(g->q.m), d);
+    rig_drive(&g->q, &g->disk, "d0", DISK);
 }
 
 static void rig_end(Rig *g)
 {
-    while (g->q.m->devices->len) {
-        device_free(g->q.m->devices->pdata[g->q.m->devices->len - 1]);
-    }
+    rig_unplug(&g->q);
     vd_settle();
     machine_unwatch(g->q.m, rig_event, g);
     drives_free(g->q.m);

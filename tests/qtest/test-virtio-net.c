@@ -3,18 +3,15 @@
  * that does not. At the other end of the cable is a port that keeps what it
  * gets.
  */
-#include "tests/qtest/qtest.h"
-#include "hw/virtio/mmio.h"
+#include "tests/lib/virtio-rig.h"
 #include "hw/virtio/virtio-net.h"
 #include "net/net.h"
 #include "net/offload.h"
-#include "tests/lib/virtio-driver.h"
 #include "util/iov.h"
 #include "util/log.h"
 
 enum {
     RAM = 8 << 20,
-    BASE = 0xfeb00000,
     HDR = 12,
     RXSIZE = 64,
     RX_BUF = 2048,
@@ -77,12 +74,7 @@ typedef struct Rig {
 static void rig_start(Rig *g, unsigned queues)
 {
     memset(g, 0, sizeof(*g));
-    qtest_start(&g->q);
-    g_assert_true(region_init_ram(&g->ram, "ram", RAM, NULL));
-    as_map(g->q.m->mem, 0, &g->ram, 0);
-    g->slot = device_new_class(g->q.m, &virtio_mmio_class, NULL);
-    g_assert_true(device_set(g->slot, "force-legacy", "off", NULL));
-    qtest_realize(g->slot);
+    g->slot = rig_slot(&g->q, &g->ram, RAM, false, &g->d);
     g->peer = (Peer *)net_port_new(sizeof(Peer), &peer_ops, "p");
     g->peer->got =
         g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
@@ -95,15 +87,12 @@ static void rig_start(Rig *g, unsigned queues)
     g_assert_true(device_set(&g->n->v.pci.dev, "mq", "on", NULL));
     g_assert_true(device_set(&g->n->v.pci.dev, "host_mtu", "9000", NULL));
     qtest_realize(&g->n->v.pci.dev);
-    g->d = (VDriver) { .m = g->q.m, .base = BASE, .next = 0x10000 };
 }
 
 static void rig_end(Rig *g)
 {
     vd_settle();
-    while (g->q.m->devices->len) {
-        device_free(g->q.m->devices->pdata[g->q.m->devices->len - 1]);
-    }
+    rig_unplug(&g->q);
     net_free_all(g->q.m->netdevs);
     region_fini(&g->ram);
     qtest_end(&g->q);

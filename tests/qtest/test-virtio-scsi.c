@@ -2,18 +2,13 @@
  * virtio-scsi on an mmio slot with disks in memory and a CD-ROM drive: commands,
  * pages, task management, events, errors, and drivers that break the rules.
  */
-#include "tests/qtest/qtest.h"
-#include "hw/block/drive.h"
-#include "hw/virtio/mmio.h"
-#include "tests/lib/mem-disk.h"
-#include "tests/lib/virtio-driver.h"
+#include "tests/lib/virtio-rig.h"
 
 extern const DeviceClass virtio_scsi_device_class;
 extern const DeviceClass scsi_hd_class, scsi_cd_class;
 
 enum {
     RAM = 16 << 20,
-    BASE = 0xfeb00000,
     DISK = 1 << 20,
     DISKS = 3,
     HEAD = 51,
@@ -57,34 +52,15 @@ static void rig_event(Machine *m, const char *event, const EventValue *values,
     g->trays += !strcmp(event, "DEVICE_TRAY_MOVED");
 }
 
-static void set(Device *dev, const char *props)
-{
-    g_auto(GStrv) list = g_strsplit(props, ",", 0);
-
-    for (char **p = list; *p && **p; p++) {
-        char *eq = strchr(*p, '=');
-
-        *eq = '\0';
-        g_assert_true(device_set(dev, *p, eq + 1, NULL));
-    }
-}
-
 /* Drive d0, d1, ... of a disk in memory, each byte its block's number. */
 static void add_drive(Rig *g, unsigned i)
 {
-    Drive *d = g_new0(Drive, 1);
+    g_autofree char *id = g_strdup_printf("d%u", i);
 
-    mem_disk_init(&g->mem[i], NULL, 0);
-    g_byte_array_set_size(g->mem[i].bytes, DISK);
+    rig_drive(&g->q, &g->mem[i], id, DISK);
     for (unsigned at = 0; at < DISK; at++) {
         g->mem[i].bytes->data[at] = (uint8_t)(at / 512 + i);
     }
-    d->id = g_strdup_printf("d%u", i);
-    d->text = g_strdup("memory");
-    d->machine = g->q.m;
-    d->blk =
-        blk_new(d->id, mem_disk_node(&g->mem[i], BLOCK_RDWR), BLK_AIO_DEFAULT);
-    g_ptr_array_add(machine_drives(g->q.m), d);
 }
 
 static bool plug(Rig *g, unsigned i, const DeviceClass *cls, const char *props,
@@ -93,7 +69,7 @@ static bool plug(Rig *g, unsigned i, const DeviceClass *cls, const char *props,
     g_autofree char *drive = g_strdup_printf("d%u", i);
 
     g->disk[i] = device_new_class(g->q.m, cls, NULL);
-    set(g->disk[i], props);
+    rig_set(g->disk[i], props);
     g_assert_true(device_set(g->disk[i], "drive", drive, NULL));
     if (!device_realize(g->disk[i], errp)) {
         device_free(g->disk[i]);
@@ -116,13 +92,7 @@ static void rig_ready(Rig *g)
 static void rig_board(Rig *g)
 {
     memset(g, 0, sizeof(*g));
-    qtest_start(&g->q);
-    g_assert_true(region_init_ram(&g->ram, "ram", RAM, NULL));
-    as_map(g->q.m->mem, 0, &g->ram, 0);
-    g->slot = device_new_class(g->q.m, &virtio_mmio_class, NULL);
-    g_assert_true(device_set(g->slot, "force-legacy", "off", NULL));
-    qtest_realize(g->slot);
-    g->d = (VDriver) { .m = g->q.m, .base = BASE, .next = 0x10000 };
+    g->slot = rig_slot(&g->q, &g->ram, RAM, false, &g->d);
     machine_watch(g->q.m, rig_event, g);
     g->board = device_new_class(g->q.m, &virtio_scsi_device_class, "board");
     qtest_realize(g->board);
@@ -143,9 +113,7 @@ static void start(Rig *g, const char *props)
 
 static void rig_end(Rig *g)
 {
-    while (g->q.m->devices->len) {
-        device_free(g->q.m->devices->pdata[g->q.m->devices->len - 1]);
-    }
+    rig_unplug(&g->q);
     vd_settle();
     machine_unwatch(g->q.m, rig_event, g);
     drives_free(g->q.m);

@@ -2,15 +2,12 @@
  * Split rings, status and features, with a driver on an mmio slot and a device
  * that echoes: what is in the out buffers goes, reversed, into the in buffers.
  */
-#include "tests/qtest/qtest.h"
-#include "hw/virtio/mmio.h"
-#include "tests/lib/virtio-driver.h"
+#include "tests/lib/virtio-rig.h"
 #include "util/iov.h"
 #include "util/log.h"
 
 enum {
     RAM = 4 << 20,
-    BASE = 0xfeb00000,
     F_FINE = 3, /* feature of the echo device that it takes */
     F_HATE = 4, /* offered, but FEATURES_OK is refused with it */
     QSIZE = 16,
@@ -147,25 +144,14 @@ typedef struct Rig {
 static void rig_start(Rig *g, bool legacy)
 {
     memset(g, 0, sizeof(*g));
-    qtest_start(&g->q);
-    g_assert_true(region_init_ram(&g->ram, "ram", RAM, NULL));
-    as_map(g->q.m->mem, 0, &g->ram, 0);
-    g->slot = device_new_class(g->q.m, &virtio_mmio_class, NULL);
-    g_assert_true(
-        device_set(g->slot, "force-legacy", legacy ? "on" : "off", NULL));
-    qtest_realize(g->slot);
+    g->slot = rig_slot(&g->q, &g->ram, RAM, legacy, &g->d);
     g->echo = (Echo *)qtest_device(&g->q, &echo_class);
-    g->d = (VDriver) {
-        .m = g->q.m, .base = BASE, .legacy = legacy, .next = 0x10000
-    };
 }
 
 static void rig_end(Rig *g)
 {
     vd_settle();
-    while (g->q.m->devices->len) {
-        device_free(g->q.m->devices->pdata[g->q.m->devices->len - 1]);
-    }
+    rig_unplug(&g->q);
     region_fini(&g->ram);
     qtest_end(&g->q);
 }
