@@ -306,6 +306,10 @@ static int qcow2_flush(BlockNode *bn)
     if (tables) {
         ret = qcow2_sync(bn);
     }
+    /* What the sync has freed, so that a stopped machine's image has no leak. */
+    if (ret == 0 && !s->lazy && qcow2_cache_is_dirty(s->ref_cache)) {
+        ret = qcow2_cache_write(bn, s->ref_cache);
+    }
     g_mutex_unlock(&s->lock);
     /* Overwrites go by without us: the file is flushed in any case. */
     if (ret == 0 && s->data_file) {

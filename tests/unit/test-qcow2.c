@@ -531,6 +531,48 @@ static void test_growth(void)
     g_unlink(path);
 }
 
+/* What other programs see of an image in use, after a flush. */
+static void expect_clean_copy(const char *path, const char *when)
+{
+    g_autofree char *copy = path_of("copy");
+    g_autoptr(GError) err = NULL;
+    g_autofree char *data = NULL;
+    BlockNode *bn;
+    gsize len;
+
+    g_assert_true(g_file_get_contents(path, &data, &len, &err));
+    g_assert_true(g_file_set_contents(copy, data, (gssize)len, &err));
+    bn = block_open(copy, "qcow2", NULL, 0, &err);
+    g_assert_no_error(err);
+    expect_clean(bn, when);
+    close_bn(bn);
+    g_unlink(copy);
+}
+
+/* One flush is enough: freed clusters are free in the file, too. */
+static void test_flush(void)
+{
+    g_autofree char *path = path_of("flush"), *buf = g_malloc(1 << 20);
+    SnapshotInfo info = { .name = "a" };
+    g_autoptr(GError) err = NULL;
+    BlockNode *bn;
+
+    create(path, "size=64M");
+    bn = open_rw(path);
+    memset(buf, 1, 1 << 20);
+    g_assert_cmpint(block_pwrite(bn, 0, buf, 1 << 20), ==, 0);
+    g_assert_cmpint(block_flush(bn), ==, 0);
+    g_assert_cmpint(block_discard(bn, 0, 1 << 19), ==, 0);
+    g_assert_cmpint(block_flush(bn), ==, 0);
+    expect_clean_copy(path, "discarded");
+    g_assert_true(bn->drv->snapshots->create(bn, &info, &err));
+    g_assert_cmpint(block_pwrite(bn, 0, buf, 1 << 20), ==, 0);
+    g_assert_cmpint(block_flush(bn), ==, 0);
+    expect_clean_copy(path, "copied on write");
+    close_bn(bn);
+    g_unlink(path);
+}
+
 static void test_from_qemu(void)
 {
     static const char *const opts[] = {
@@ -654,6 +696,7 @@ int main(int argc, char **argv)
     g_test_add_func("/qcow2/backing", test_backing);
     g_test_add_func("/qcow2/resize", test_resize);
     g_test_add_func("/qcow2/growth", test_growth);
+    g_test_add_func("/qcow2/flush", test_flush);
     g_test_add_func("/qcow2/from-qemu", test_from_qemu);
 #if CONFIG_NETTLE
     g_test_add_func("/qcow2/encrypted", test_encrypted);
