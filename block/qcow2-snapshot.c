@@ -508,6 +508,27 @@ static int share_l1(BlockNode *bn, Qcow2Snapshot *sn)
     return ret == 0 ? qcow2_write_table(bn, l1, n, sn->l1_offset) : ret;
 }
 
+/*
+ * The end of a change of the table from @old to @now, both arrays: the new one
+ * stands if @ret is 0 and it reaches the disk, else the old one as before.
+ */
+static int end_change(BlockNode *bn, Qcow2Snapshot *old, Qcow2Snapshot *now,
+                      int ret)
+{
+    Qcow2State *s = bn->s;
+
+    if (ret < 0) {
+        qcow2_shadow_abort(bn);
+    } else {
+        ret = qcow2_shadow_commit(bn);
+    }
+    if (ret < 0) {
+        s->snapshots = old;
+    }
+    g_free(ret < 0 ? now : old);
+    return ret;
+}
+
 static int create_locked(BlockNode *bn, SnapshotInfo *info)
 {
     Qcow2State *s = bn->s;
@@ -540,19 +561,11 @@ static int create_locked(BlockNode *bn, SnapshotInfo *info)
     if (ret == 0) {
         ret = put_snapshots(bn, now, n + 1);
     }
-    if (ret < 0) {
-        qcow2_shadow_abort(bn);
-    } else {
-        ret = qcow2_shadow_commit(bn);
+    ret = end_change(bn, old, now, ret);
+    if (ret == 0) {
+        *info = sn->info;
     }
-    if (ret < 0) {
-        s->snapshots = old;
-        g_free(now);
-        return ret;
-    }
-    *info = sn->info;
-    g_free(old);
-    return 0;
+    return ret;
 }
 
 static bool snapshot_create(BlockNode *bn, SnapshotInfo *info, GError **errp)
@@ -670,19 +683,11 @@ static int remove_locked(BlockNode *bn, int at)
     if (ret == 0) {
         ret = put_snapshots(bn, now, n);
     }
-    if (ret < 0) {
-        qcow2_shadow_abort(bn);
-    } else {
-        ret = qcow2_shadow_commit(bn);
+    ret = end_change(bn, old, now, ret);
+    if (ret == 0) {
+        snapshot_clear(&sn);
     }
-    if (ret < 0) {
-        s->snapshots = old;
-        g_free(now);
-        return ret;
-    }
-    snapshot_clear(&sn);
-    g_free(old);
-    return 0;
+    return ret;
 }
 
 static bool snapshot_remove(BlockNode *bn, const char *id_or_name,
