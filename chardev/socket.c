@@ -15,6 +15,7 @@
 #include "util/error.h"
 #include "util/log.h"
 #include "util/mainloop.h"
+#include "util/sockets.h"
 #include "chardev/internal.h"
 
 typedef struct SocketChar {
@@ -145,10 +146,8 @@ static gboolean socket_reconnect(void *opaque)
     SocketChar *s = opaque;
     int fd = socket(s->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    if (fd < 0 || connect(fd, (struct sockaddr *)&s->addr, s->addr_len) < 0) {
-        if (fd >= 0) {
-            close(fd);
-        }
+    if (fd < 0 ||
+        !socket_join(fd, (struct sockaddr *)&s->addr, s->addr_len, false)) {
         return G_SOURCE_CONTINUE;
     }
     s->reconnect_timer = 0;
@@ -235,27 +234,14 @@ static int socket_make(SocketChar *s, bool server, GError **errp)
 {
     struct sockaddr *sa = (struct sockaddr *)&s->addr;
     int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int one = 1;
-    int rc;
 
     if (fd < 0) {
         error_setg_errno(errp, errno, "could not make a socket");
         return -1;
     }
-    if (server) {
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-        if (sa->sa_family == AF_UNIX) {
-            unlink(((struct sockaddr_un *)sa)->sun_path);
-        }
-        rc = bind(fd, sa, s->addr_len);
-        rc = rc ? rc : listen(fd, 1);
-    } else {
-        rc = connect(fd, sa, s->addr_len);
-    }
-    if (rc < 0) {
+    if (!socket_join(fd, sa, s->addr_len, server)) {
         error_setg_errno(errp, errno, "Failed to %s socket %s",
                          server ? "bind" : "connect", s->f.c.where);
-        close(fd);
         return -1;
     }
     return fd;

@@ -18,6 +18,7 @@
 #include "util/iov.h"
 #include "util/log.h"
 #include "util/mainloop.h"
+#include "util/sockets.h"
 
 enum { READ_CHUNK = 65536, LENGTH = 4 };
 
@@ -120,20 +121,13 @@ bool net_stream_listen(NetStream *s, const NetAddr *addr, GError **errp)
 {
     const struct sockaddr *sa = (const struct sockaddr *)&addr->ss;
     int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int one = 1;
 
     if (fd < 0) {
         error_setg_errno(errp, errno, "can't create stream socket");
         return false;
     }
-    if (sa->sa_family == AF_UNIX) {
-        unlink(((const struct sockaddr_un *)sa)->sun_path);
-    } else {
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    }
-    if (bind(fd, sa, addr->len) < 0 || listen(fd, 1) < 0) {
+    if (!socket_join(fd, sa, addr->len, true)) {
         stream_error(addr, "bind", SOCK_STREAM, errp);
-        close(fd);
         return false;
     }
     if (sa->sa_family == AF_UNIX) {
@@ -152,9 +146,8 @@ bool net_stream_connect(NetStream *s, const NetAddr *addr, GError **errp)
         error_setg_errno(errp, errno, "can't create stream socket");
         return false;
     }
-    if (connect(fd, sa, addr->len) < 0) {
+    if (!socket_join(fd, sa, addr->len, false)) {
         stream_error(addr, "connect", SOCK_STREAM, errp);
-        close(fd);
         return false;
     }
     stream_connected(s, fd, addr);

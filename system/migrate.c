@@ -19,6 +19,7 @@
 #include "util/log.h"
 #include "util/trace.h"
 #include "util/mainloop.h"
+#include "util/sockets.h"
 #include "util/worker.h"
 #include "hw/block/drive.h"
 #include "system/migrate.h"
@@ -80,23 +81,7 @@ static int open_file(Migration *g, const char *path, GError **errp)
 /* Connects, or listens when it comes in. */
 static int join(Migration *g, int fd, const struct sockaddr *sa, socklen_t len)
 {
-    int one = 1;
-
-    if (fd < 0) {
-        return -1;
-    }
-    if (g->incoming) {
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    }
-    if (g->incoming ? bind(fd, sa, len) < 0 || listen(fd, 1) < 0
-                    : connect(fd, sa, len) < 0) {
-        int saved = errno;
-
-        close(fd);
-        errno = saved;
-        return -1;
-    }
-    return fd;
+    return fd >= 0 && socket_join(fd, sa, len, g->incoming) ? fd : -1;
 }
 
 static int open_unix(Migration *g, const char *path, GError **errp)
@@ -110,9 +95,6 @@ static int open_unix(Migration *g, const char *path, GError **errp)
         return -1;
     }
     g_strlcpy(sa.sun_path, path, sizeof(sa.sun_path));
-    if (g->incoming) {
-        unlink(path);
-    }
     fd = join(g, socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0),
               (struct sockaddr *)&sa, sizeof(sa));
     if (fd < 0) {
@@ -258,20 +240,19 @@ static bool hang_up(Migration *g, GError **errp)
     return !*errp;
 }
 
-/* ---- out ---------------------------------------------------------------------------- */
-
-static int send_bytes(void *opaque, const void *buf, size_t len)
+/* All of @len bytes in or out; called on a worker. 0 or -errno. */
+static int move_bytes(Migration *g, char *p, size_t len)
 {
-    Migration *g = opaque;
-    const char *p = buf;
-
     while (len > 0) {
         ssize_t n;
 
-        if (__atomic_load_n(&g->cancelled, __ATOMIC_RELAXED)) {
+        if (!g->incoming && __atomic_load_n(&g->cancelled, __ATOMIC_RELAXED)) {
             return -ECANCELED;
         }
-        n = write(g->fd, p, len);
+        n = g->incoming ? read(g->fd, p, len) : write(g->fd, p, len);
+        if (n == 0) {
+            return -EIO;
+        }
         if (n < 0 && errno != EINTR) {
             return -errno;
         }
@@ -282,6 +263,13 @@ static int send_bytes(void *opaque, const void *buf, size_t len)
         }
     }
     return 0;
+}
+
+/* ---- out ---------------------------------------------------------------------------- */
+
+static int send_bytes(void *opaque, const void *buf, size_t len)
+{
+    return move_bytes(opaque, (char *)buf, len);
 }
 
 static int send_work(void *opaque)
@@ -394,25 +382,7 @@ void migrate_query(Machine *m, MigrateInfo *out)
 
 static int receive_bytes(void *opaque, void *buf, size_t len)
 {
-    Migration *g = opaque;
-    char *p = buf;
-
-    while (len > 0) {
-        ssize_t n = read(g->fd, p, len);
-
-        if (n == 0) {
-            return -EIO;
-        }
-        if (n < 0 && errno != EINTR) {
-            return -errno;
-        }
-        if (n > 0) {
-            p += n;
-            len -= (size_t)n;
-            __atomic_fetch_add(&g->bytes, (uint64_t)n, __ATOMIC_RELAXED);
-        }
-    }
-    return 0;
+    return move_bytes(opaque, buf, len);
 }
 
 static int receive_work(void *opaque)
