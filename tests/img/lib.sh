@@ -22,6 +22,10 @@ ln -s "$IO" "$TMP/bin/qemu-io"
 QEMU_IMG=$(command -v qemu-img || true)
 QEMU_IO=$(command -v qemu-io || true)
 cd "$TMP/work" || exit 1
+# KiB that a tool gets for a small image; one built with the address sanitizer
+# does not start in that.
+SMALL=500000
+{ (ulimit -v $SMALL && "$IMG" --version) || SMALL=unlimited; } >"$TMP/version" 2>&1
 
 # Sizes on the host's file system and dates differ from run to run.
 steady()
