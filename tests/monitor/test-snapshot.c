@@ -42,7 +42,9 @@ static int mem_read(void *opaque, void *buf, size_t len)
     if (mem->data->len - mem->at < len) {
         return -EIO;
     }
-    memcpy(buf, mem->data->data + mem->at, len);
+    if (len) { /* @buf may be NULL */
+        memcpy(buf, mem->data->data + mem->at, len);
+    }
     mem->at += len;
     return 0;
 }
