@@ -5,6 +5,7 @@
  */
 #include "util/osdep.h"
 #include "block/blkdebug.h"
+#include "block/deflate.h"
 #include "block/inflate.h"
 #include "block/qcow2.h"
 
@@ -15,7 +16,7 @@
 #include <zstd.h>
 #endif
 
-enum { WINDOW_BITS = -12, MEM_LEVEL = 9 };
+enum { WINDOW_BITS = -12 };
 
 /* ---- codecs ------------------------------------------------------------------------- */
 
@@ -23,9 +24,10 @@ enum { WINDOW_BITS = -12, MEM_LEVEL = 9 };
  * much as a small cluster, so threads hand it on. */
 struct Qcow2Codec {
     Qcow2Codec *next;
-    z_stream deflate, inflate;
-    bool can_deflate, can_inflate;
-    InflateTables *tables; /* made when needed */
+    z_stream inflate;
+    bool can_inflate;
+    InflateTables *tables; /* these two are made when needed */
+    DeflateTables *packer;
 #if CONFIG_LIBZSTD
     ZSTD_CCtx *zstd_pack;
     ZSTD_DCtx *zstd_unpack;
@@ -62,9 +64,6 @@ static void codec_put(Qcow2State *s, Qcow2Codec *c)
 
 static void codec_free(Qcow2Codec *c)
 {
-    if (c->can_deflate) {
-        deflateEnd(&c->deflate);
-    }
     if (c->can_inflate) {
         inflateEnd(&c->inflate);
     }
@@ -73,6 +72,7 @@ static void codec_free(Qcow2Codec *c)
     ZSTD_freeDCtx(c->zstd_unpack);
 #endif
     g_free(c->tables);
+    g_free(c->packer);
     g_free(c->packed);
     g_free(c->plain);
     g_free(c);
@@ -91,22 +91,13 @@ void qcow2_codecs_free(Qcow2State *s)
 static ssize_t zlib_pack(Qcow2Codec *c, void *out, size_t out_len,
                          const void *in, size_t len)
 {
-    z_stream *z = &c->deflate;
+    size_t n;
 
-    if (c->can_deflate) {
-        deflateReset(z);
-    } else if (deflateInit2(z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, WINDOW_BITS,
-                            MEM_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK) {
-        return -EIO;
+    if (!c->packer) {
+        c->packer = g_new(DeflateTables, 1);
     }
-    c->can_deflate = true;
-    z->next_in = (Bytef *)in;
-    z->avail_in = (uInt)len;
-    z->next_out = out;
-    z->avail_out = (uInt)out_len;
-    return deflate(z, Z_FINISH) == Z_STREAM_END
-               ? (ssize_t)(out_len - z->avail_out)
-               : -ENOMEM;
+    n = deflate_all(c->packer, out, out_len, in, len);
+    return n ? (ssize_t)n : -ENOMEM;
 }
 
 static int zlib_unpack(Qcow2Codec *c, void *out, size_t out_len, const void *in,
