@@ -32,7 +32,7 @@ RULES = [
     ('target-x86/', PROCESSOR),
     ('accel/', PROCESSOR + ['accel']),
     ('hw/i386/', DEVICES + ['target-x86']),
-    ('hw/intc/apic.c', DEVICES + ['target-x86']),
+    ('hw/intc/apic', DEVICES + ['target-x86']),
     ('hw/', DEVICES),
     ('monitor/', ALL),
     ('tools/img/', ['util', 'block', 'tools']),

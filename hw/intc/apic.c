@@ -1,5 +1,6 @@
 /*
- * The local APIC: xAPIC registers in memory, x2APIC registers as MSRs.
+ * The local APIC: interrupts, the messages between APICs, the device. Its
+ * registers are in apic-regs.c, its timer in apic-timer.c.
  *
  * Intel SDM 3A, chapter 11 (APIC) and 11.12 (x2APIC). One per processor, found
  * through X86Cpu.apic; messages between them are plain calls, so delivery
@@ -24,188 +25,15 @@
  */
 #include "util/osdep.h"
 #include "util/error.h"
-#include "util/bits.h"
 #include "util/log.h"
 #include "util/trace.h"
-#include "hw/intc/apic.h"
-#include "system/host-kernel.h"
+#include "hw/intc/apic-internal.h"
 #include "target-x86/cpuid.h"
-
-enum { /* registers: offset / 16 in memory, MSR - 0x800 */
-       REG_ID = 0x02,
-       REG_VERSION = 0x03,
-       REG_TPR = 0x08,
-       REG_APR = 0x09,
-       REG_PPR = 0x0a,
-       REG_EOI = 0x0b,
-       REG_RRD = 0x0c,
-       REG_LDR = 0x0d,
-       REG_DFR = 0x0e,
-       REG_SVR = 0x0f,
-       REG_ISR = 0x10,
-       REG_TMR = 0x18,
-       REG_IRR = 0x20,
-       REG_ESR = 0x28,
-       REG_ICR = 0x30,
-       REG_ICR_HIGH = 0x31,
-       REG_LVT = 0x32,
-       REG_TMICT = 0x38,
-       REG_TMCCT = 0x39,
-       REG_DCR = 0x3e,
-       REG_SELF_IPI = 0x3f,
-};
-
-enum {
-    LVT_TIMER,
-    LVT_THERMAL,
-    LVT_PERF,
-    LVT_LINT0,
-    LVT_LINT1,
-    LVT_ERROR,
-    LVTS
-};
-
-#define BASE_BSP         (UINT64_C(1) << 8)
-#define BASE_X2APIC      (UINT64_C(1) << 10)
-#define BASE_ENABLE      (UINT64_C(1) << 11)
-#define APIC_VERSION     0x14u
-#define SVR_ENABLE       0x100u
-#define SVR_WRITABLE     0x3ffu
-#define LVT_VECTOR       0xffu
-#define LVT_REMOTE_IRR   0x4000u
-#define LVT_LEVEL        0x8000u
-#define LVT_MASKED       0x10000u
-#define LVT_READ_ONLY    0x5000u /* delivery status, remote IRR */
-#define LVT_TIMER_MODE   0x60000u
-#define LVT_ONE_SHOT     0x00000u
-#define LVT_PERIODIC     0x20000u
-#define LVT_TSC_DEADLINE 0x40000u
-#define ICR_BUSY         0x1000u
-#define ICR_LOGICAL      0x800u
-#define ICR_ASSERT       0x4000u
-#define ICR_LEVEL        0x8000u
-#define ICR_WRITABLE     0xccfffu
-#define ESR_SEND_VECTOR  0x20u
-#define ESR_RECV_VECTOR  0x40u
-#define ESR_BAD_REGISTER 0x80u
-#define DCR_WRITABLE     0x0bu
-#define DFR_FLAT         0xfu
-#define DFR_CLUSTER      0x0u
-#define BROADCAST_X      0xffu
-#define BROADCAST_X2     0xffffffffu
-#define MSR_TSC_DEADLINE 0x6e0u
-#define MSR_X2APIC       0x800u
-#define MIN_PERIOD_NS    100000 /* a faster period is not worth a main loop */
-#define STARTED_MAX      (INT64_C(1) << 40) /* more than a count can last */
-#define FIRST_VECTOR     16                 /* below, vectors are illegal */
-
-enum { TO_DEST, TO_SELF, TO_ALL, TO_OTHERS }; /* shorthands of the ICR */
-
-typedef struct Apic {
-    Device dev;
-    X86Cpu *cpu;
-    bool present;      /* property: there is an APIC at all */
-    bool has_x2apic;   /* property */
-    bool has_deadline; /* property */
-    uint8_t phys_bits; /* property */
-    int (*pic_ack)(void *opaque);
-    void *pic_opaque;
-    void (*ioapic_eoi)(void *opaque, uint8_t vector);
-    void *ioapic_opaque;
-
-    uint64_t base; /* IA32_APIC_BASE; cpu->s.apic_base has the same */
-    uint8_t xapic_id;
-    uint8_t tpr;
-    uint32_t svr, ldr, dfr;
-    uint32_t isr[8], tmr[8], irr[8];
-    uint32_t esr;        /* as read */
-    uint32_t esr_latest; /* since the last write to it */
-    uint32_t icr, icr_high;
-    uint32_t lvt[LVTS];
-    bool lint[2];        /* levels of the pins */
-    bool extint_pending; /* a message of delivery mode ExtINT came */
-
-    Timer timer;
-    uint32_t tmict, dcr;
-    bool counting;   /* one-shot not yet expired, or periodic */
-    int64_t started; /* virtual time at which the count was tmict */
-    uint64_t deadline;
-} Apic;
-
-static const uint32_t lvt_writable[LVTS] = {
-    [LVT_TIMER] = LVT_VECTOR | LVT_MASKED | LVT_TIMER_MODE,
-    [LVT_THERMAL] = LVT_VECTOR | 0x700 | LVT_MASKED,
-    [LVT_PERF] = LVT_VECTOR | 0x700 | LVT_MASKED,
-    [LVT_LINT0] = LVT_VECTOR | 0x700 | 0x2000 | LVT_LEVEL | LVT_MASKED,
-    [LVT_LINT1] = LVT_VECTOR | 0x700 | 0x2000 | LVT_LEVEL | LVT_MASKED,
-    [LVT_ERROR] = LVT_VECTOR | LVT_MASKED,
-};
-
-static void apic_error(Apic *a, uint32_t bit);
-static void apic_pin_changed(Apic *a, int pin, bool rose);
-
-static bool apic_in_kernel(const Apic *a)
-{
-    return host_has_lapic(a->dev.machine);
-}
-
-static Apic *apic_of(X86Cpu *cpu)
-{
-    return cpu->apic;
-}
-
-static bool apic_on(const Apic *a)
-{
-    return a->base & BASE_ENABLE;
-}
-
-static bool apic_x2(const Apic *a)
-{
-    return a->base & BASE_X2APIC;
-}
-
-static bool apic_soft_on(const Apic *a)
-{
-    return a->svr & SVR_ENABLE;
-}
-
-static bool apic_on_boot_cpu(const Apic *a)
-{
-    return a->cpu->index == 0;
-}
-
-static int64_t apic_clock(const Apic *a)
-{
-    return clock_ns(a->dev.machine->vclock);
-}
 
 /* ---- vectors ------------------------------------------------------------- */
 
-static bool vec_test(const uint32_t *set, uint8_t vector)
-{
-    return set[vector / 32] >> (vector % 32) & 1;
-}
-
-static void vec_put(uint32_t *set, uint8_t vector, bool on)
-{
-    uint32_t bit = UINT32_C(1) << (vector % 32);
-
-    set[vector / 32] = on ? set[vector / 32] | bit : set[vector / 32] & ~bit;
-}
-
-/* The highest vector of the set, or -1. */
-static int vec_highest(const uint32_t *set)
-{
-    for (int i = 7; i >= 0; i--) {
-        if (set[i]) {
-            return i * 32 + 31 - __builtin_clz(set[i]);
-        }
-    }
-    return -1;
-}
-
 /* Processor priority. SDM 3A, 11.8.3.1. */
-static uint8_t apic_ppr(const Apic *a)
+uint8_t apic_ppr(const Apic *a)
 {
     int isr = vec_highest(a->isr);
 
@@ -253,7 +81,7 @@ static bool apic_wants_cpu(const Apic *a)
     return (apic_on(a) && apic_pending_vector(a) >= 0) || apic_extint(a);
 }
 
-static void apic_update(Apic *a)
+void apic_update(Apic *a)
 {
     bool want = apic_wants_cpu(a);
     bool is = cpu_pending(a->cpu) & CPU_IRQ;
@@ -288,7 +116,7 @@ static int apic_ack_irq(X86Cpu *cpu)
 }
 
 /* An interrupt message of mode fixed or lowest priority has arrived. */
-static void apic_accept(Apic *a, uint8_t vector, bool level)
+void apic_accept(Apic *a, uint8_t vector, bool level)
 {
     if (!apic_soft_on(a)) {
         return;
@@ -302,7 +130,7 @@ static void apic_accept(Apic *a, uint8_t vector, bool level)
     apic_update(a);
 }
 
-static void apic_eoi(Apic *a)
+void apic_eoi(Apic *a)
 {
     int vector = vec_highest(a->isr);
     uint32_t *lint0 = &a->lvt[LVT_LINT0];
@@ -327,7 +155,7 @@ static void apic_eoi(Apic *a)
 /* ---- local interrupts ---------------------------------------------------- */
 
 /* An event at a local vector table entry that is not level-sensitive. */
-static void apic_local(Apic *a, int entry)
+void apic_local(Apic *a, int entry)
 {
     uint32_t lvt = a->lvt[entry];
     unsigned mode = lvt >> 8 & 7;
@@ -357,7 +185,7 @@ static void apic_local(Apic *a, int entry)
     }
 }
 
-static void apic_error(Apic *a, uint32_t bit)
+void apic_error(Apic *a, uint32_t bit)
 {
     bool first = !(a->esr_latest & bit);
 
@@ -368,7 +196,7 @@ static void apic_error(Apic *a, uint32_t bit)
 }
 
 /* After a change of pin LINT0 or LINT1, or of what LINT0 is set to. */
-static void apic_pin_changed(Apic *a, int pin, bool rose)
+void apic_pin_changed(Apic *a, int pin, bool rose)
 {
     uint32_t *lvt = &a->lvt[LVT_LINT0 + pin];
     bool fixed_level =
@@ -593,7 +421,7 @@ void apic_nmi(Machine *m)
 }
 
 /* What writing the ICR does. SDM 3A, 11.6.1. */
-static void apic_send(Apic *a)
+void apic_send(Apic *a)
 {
     unsigned shorthand = a->icr >> 18 & 3;
     ApicMessage msg = {
@@ -624,450 +452,6 @@ static void apic_send(Apic *a)
         msg.dest = msg.broadcast;
     }
     apic_broadcast(a->dev.machine, &msg, shorthand == TO_OTHERS ? a : NULL);
-}
-
-/* ---- timer --------------------------------------------------------------- */
-
-/* Nanoseconds per count are 1 << this; the bus has 1 GHz. */
-static unsigned apic_timer_shift(const Apic *a)
-{
-    return (((a->dcr & 3) | (a->dcr >> 1 & 4)) + 1) & 7;
-}
-
-static uint32_t apic_timer_mode(const Apic *a)
-{
-    return a->lvt[LVT_TIMER] & LVT_TIMER_MODE;
-}
-
-static int64_t apic_timer_period(const Apic *a)
-{
-    return (int64_t)a->tmict << apic_timer_shift(a);
-}
-
-static uint32_t apic_timer_count(const Apic *a)
-{
-    uint64_t passed;
-
-    if (!a->counting || a->tmict == 0) {
-        return 0;
-    }
-    passed = (uint64_t)(apic_clock(a) - a->started) >> apic_timer_shift(a);
-    if (apic_timer_mode(a) == LVT_PERIODIC) {
-        return a->tmict - passed % a->tmict;
-    }
-    return passed >= a->tmict ? 0 : a->tmict - passed;
-}
-
-static void apic_timer_arm(Apic *a)
-{
-    int64_t now = apic_clock(a), period = apic_timer_period(a), next;
-
-    if (!a->counting || period == 0) {
-        timer_cancel(&a->timer);
-        return;
-    }
-    next = a->started + period;
-    if (apic_timer_mode(a) == LVT_PERIODIC && next <= now) {
-        next = now - (now - a->started) % period + period;
-    }
-    if (apic_timer_mode(a) == LVT_PERIODIC && period < MIN_PERIOD_NS) {
-        next = MAX(next, now + MIN_PERIOD_NS);
-    }
-    timer_arm(&a->timer, next);
-}
-
-static void apic_timer_expired(void *opaque)
-{
-    Apic *a = opaque;
-
-    if (apic_in_kernel(a)) {
-        return; /* it was armed only to be saved */
-    }
-    switch (apic_timer_mode(a)) {
-    case LVT_TSC_DEADLINE:
-        a->deadline = 0;
-        break;
-    case LVT_PERIODIC:
-        apic_timer_arm(a);
-        break;
-    default:
-        a->counting = false;
-        break;
-    }
-    apic_local(a, LVT_TIMER);
-}
-
-/* The count stays what it is while the divider or the mode changes. */
-static void apic_timer_keep(Apic *a, uint32_t count)
-{
-    a->counting = count != 0;
-    a->started =
-        apic_clock(a) - ((int64_t)(a->tmict - count) << apic_timer_shift(a));
-    apic_timer_arm(a);
-}
-
-static void apic_write_tmict(Apic *a, uint32_t value)
-{
-    if (apic_timer_mode(a) == LVT_TSC_DEADLINE) {
-        return;
-    }
-    a->tmict = value;
-    apic_timer_keep(a, value);
-}
-
-static void apic_write_dcr(Apic *a, uint32_t value)
-{
-    uint32_t count = apic_timer_count(a);
-
-    a->dcr = value & DCR_WRITABLE;
-    if (a->counting) {
-        apic_timer_keep(a, count);
-    }
-}
-
-static void apic_write_lvt_timer(Apic *a, uint32_t value)
-{
-    uint32_t old_mode = apic_timer_mode(a), mode = value & LVT_TIMER_MODE;
-    uint32_t count = apic_timer_count(a);
-
-    if (a->counting && count == 0) {
-        apic_timer_expired(a); /* due, but the main loop is late */
-    }
-    a->lvt[LVT_TIMER] = value;
-    if (mode == old_mode) {
-        return;
-    }
-    if (mode == LVT_TSC_DEADLINE || old_mode == LVT_TSC_DEADLINE) {
-        timer_cancel(&a->timer);
-        a->counting = false;
-        a->tmict = 0;
-        a->deadline = 0;
-    } else if (a->counting) {
-        apic_timer_keep(a, count);
-    }
-}
-
-/* When the TSC will be at a->deadline. */
-static void apic_arm_deadline(Apic *a)
-{
-    uint64_t tsc = x86_tsc(a->cpu), wait = 0;
-
-    if (a->deadline > tsc) {
-        wait = MIN(a->deadline - tsc, x86_tsc_hz(a->cpu) << 31);
-    }
-    timer_arm(&a->timer, apic_clock(a) +
-                             muldiv64(wait, NS_PER_SEC, x86_tsc_hz(a->cpu)) +
-                             1);
-}
-
-static void apic_write_deadline(Apic *a, uint64_t value)
-{
-    if (apic_timer_mode(a) != LVT_TSC_DEADLINE) {
-        return;
-    }
-    a->deadline = value;
-    if (value == 0) {
-        timer_cancel(&a->timer);
-    } else if (value <= x86_tsc(a->cpu)) {
-        timer_cancel(&a->timer);
-        apic_timer_expired(a);
-    } else {
-        apic_arm_deadline(a);
-    }
-}
-
-/* ---- registers ----------------------------------------------------------- */
-
-static void apic_write_lvt(Apic *a, int entry, uint32_t value)
-{
-    value &= lvt_writable[entry];
-    value |= a->lvt[entry] & LVT_REMOTE_IRR;
-    if (!apic_soft_on(a)) {
-        value |= LVT_MASKED;
-    }
-    if (entry == LVT_TIMER) {
-        if (!a->has_deadline) {
-            value &= ~LVT_TSC_DEADLINE;
-        }
-        apic_write_lvt_timer(a, value);
-        return;
-    }
-    if (!(value & LVT_LEVEL)) {
-        value &= ~LVT_REMOTE_IRR;
-    }
-    a->lvt[entry] = value;
-    if (entry == LVT_LINT0) {
-        apic_pin_changed(a, 0, false);
-    }
-}
-
-static void apic_write_svr(Apic *a, uint32_t value)
-{
-    a->svr = value & SVR_WRITABLE;
-    if (!apic_soft_on(a)) {
-        for (int i = 0; i < LVTS; i++) {
-            a->lvt[i] |= LVT_MASKED;
-        }
-    }
-    apic_update(a);
-}
-
-/* False: there is no such register to read. */
-static bool apic_read_reg(Apic *a, unsigned reg, uint32_t *value)
-{
-    switch (reg) {
-    case REG_ID:
-        *value = apic_x2(a) ? a->cpu->apic_id : (uint32_t)a->xapic_id << 24;
-        return true;
-    case REG_VERSION:
-        *value = APIC_VERSION | (LVTS - 1) << 16;
-        return true;
-    case REG_TPR:
-        *value = a->tpr;
-        return true;
-    case REG_APR:
-    case REG_RRD:
-    case REG_EOI:
-        *value = 0;
-        return !apic_x2(a);
-    case REG_PPR:
-        *value = apic_ppr(a);
-        return true;
-    case REG_LDR:
-        *value = a->ldr;
-        return true;
-    case REG_DFR:
-        *value = a->dfr;
-        return !apic_x2(a);
-    case REG_SVR:
-        *value = a->svr;
-        return true;
-    case REG_ISR ... REG_ISR + 7:
-        *value = a->isr[reg - REG_ISR];
-        return true;
-    case REG_TMR ... REG_TMR + 7:
-        *value = a->tmr[reg - REG_TMR];
-        return true;
-    case REG_IRR ... REG_IRR + 7:
-        *value = a->irr[reg - REG_IRR];
-        return true;
-    case REG_ESR:
-        *value = a->esr;
-        return true;
-    case REG_ICR:
-        *value = a->icr;
-        return true;
-    case REG_ICR_HIGH:
-        *value = a->icr_high;
-        return !apic_x2(a);
-    case REG_LVT ... REG_LVT + LVTS - 1:
-        *value = a->lvt[reg - REG_LVT];
-        return true;
-    case REG_TMICT:
-        *value = a->tmict;
-        return true;
-    case REG_TMCCT:
-        *value = apic_timer_count(a);
-        return true;
-    case REG_DCR:
-        *value = a->dcr;
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Registers that both ways of access write alike. False: no such register, or
- * it is read-only. */
-static bool apic_write_reg(Apic *a, unsigned reg, uint32_t value)
-{
-    switch (reg) {
-    case REG_TPR:
-        a->tpr = value;
-        apic_update(a);
-        return true;
-    case REG_EOI:
-        apic_eoi(a);
-        return true;
-    case REG_SVR:
-        apic_write_svr(a, value);
-        return true;
-    case REG_ESR:
-        a->esr = a->esr_latest;
-        a->esr_latest = 0;
-        return true;
-    case REG_LVT ... REG_LVT + LVTS - 1:
-        apic_write_lvt(a, reg - REG_LVT, value);
-        return true;
-    case REG_TMICT:
-        apic_write_tmict(a, value);
-        return true;
-    case REG_DCR:
-        apic_write_dcr(a, value);
-        return true;
-    default:
-        return false;
-    }
-}
-
-static bool apic_write_xapic(Apic *a, unsigned reg, uint32_t value)
-{
-    switch (reg) {
-    case REG_ID:
-        a->xapic_id = value >> 24;
-        return true;
-    case REG_LDR:
-        a->ldr = value & 0xff000000;
-        return true;
-    case REG_DFR:
-        a->dfr = value | 0x0fffffff;
-        return true;
-    case REG_ICR:
-        a->icr = value & ICR_WRITABLE;
-        apic_send(a);
-        return true;
-    case REG_ICR_HIGH:
-        a->icr_high = value & 0xff000000;
-        return true;
-    default:
-        return apic_write_reg(a, reg, value);
-    }
-}
-
-static uint64_t apic_mmio_read(X86Cpu *cpu, hwaddr offset, unsigned size)
-{
-    Apic *a = apic_of(cpu);
-    uint32_t value = 0;
-
-    if (!apic_on(a) || apic_x2(a)) {
-        return ~UINT64_C(0); /* not there */
-    }
-    if (offset >= 0x1000 || offset % 16 + size > 4) {
-        log_mask(LOG_GUEST_ERROR, "apic: %u-byte read at %" PRIx64 "\n", size,
-                 offset);
-        return 0;
-    }
-    if (!apic_read_reg(a, offset / 16, &value)) {
-        log_mask(LOG_GUEST_ERROR, "apic: no register at %" PRIx64 "\n", offset);
-        apic_error(a, ESR_BAD_REGISTER);
-    }
-    trace(apic_mem_readl, cpu->index, offset, (uint64_t)value);
-    return value >> (offset % 16 * 8);
-}
-
-static void apic_mmio_write(X86Cpu *cpu, hwaddr offset, uint64_t value,
-                            unsigned size)
-{
-    Apic *a = apic_of(cpu);
-    uint32_t old;
-
-    trace(apic_mem_writel, cpu->index, offset, value);
-    cpu->apic_changed = true;
-    if (!apic_on(a) || apic_x2(a)) {
-        return;
-    }
-    if (offset >= 0x1000 || offset % 16 != 0 || size < 4) {
-        log_mask(LOG_GUEST_ERROR, "apic: %u-byte write at %" PRIx64 "\n", size,
-                 offset);
-        return;
-    }
-    if (!apic_write_xapic(a, offset / 16, value) &&
-        !apic_read_reg(a, offset / 16, &old)) {
-        log_mask(LOG_GUEST_ERROR, "apic: no register at %" PRIx64 "\n", offset);
-        apic_error(a, ESR_BAD_REGISTER);
-    }
-}
-
-/* ---- MSRs ---------------------------------------------------------------- */
-
-static bool apic_msr_read(X86Cpu *cpu, uint32_t msr, uint64_t *value)
-{
-    Apic *a = apic_of(cpu);
-    uint32_t low;
-
-    if (msr == MSR_TSC_DEADLINE) {
-        *value = a->deadline;
-        return a->present && a->has_deadline;
-    }
-    if (!apic_x2(a) || msr < MSR_X2APIC || msr > MSR_X2APIC + 0xff ||
-        !apic_read_reg(a, msr - MSR_X2APIC, &low)) {
-        return false;
-    }
-    *value = low;
-    if (msr == MSR_X2APIC + REG_ICR) {
-        *value |= (uint64_t)a->icr_high << 32;
-    }
-    return true;
-}
-
-/* Bits that may be set in an x2APIC register; others give #GP. Table 11-6. */
-static uint32_t apic_x2_writable(const Apic *a, unsigned reg)
-{
-    uint32_t deadline = a->has_deadline ? 0 : LVT_TSC_DEADLINE;
-
-    switch (reg) {
-    case REG_TPR:
-    case REG_SELF_IPI:
-        return 0xff;
-    case REG_SVR:
-        return SVR_WRITABLE;
-    case REG_LVT:
-        return (lvt_writable[LVT_TIMER] & ~deadline) | LVT_READ_ONLY;
-    case REG_LVT + 1 ... REG_LVT + LVTS - 1:
-        return lvt_writable[reg - REG_LVT] | LVT_READ_ONLY;
-    case REG_TMICT:
-        return 0xffffffff;
-    case REG_DCR:
-        return DCR_WRITABLE;
-    default: /* EOI and ESR take 0 only */
-        return 0;
-    }
-}
-
-static bool apic_write_x2_icr(Apic *a, uint64_t value)
-{
-    uint32_t low = value & ~(uint64_t)ICR_BUSY; /* read-only on some */
-
-    if (low & ~ICR_WRITABLE) {
-        return false;
-    }
-    a->icr = low;
-    a->icr_high = value >> 32;
-    apic_send(a);
-    return true;
-}
-
-static bool apic_msr_write(X86Cpu *cpu, uint32_t msr, uint64_t value)
-{
-    Apic *a = apic_of(cpu);
-    unsigned reg = msr - MSR_X2APIC;
-
-    cpu->apic_changed = true;
-    if (msr == MSR_TSC_DEADLINE) {
-        if (!a->present || !a->has_deadline) {
-            return false;
-        }
-        apic_write_deadline(a, value);
-        return true;
-    }
-    if (!apic_x2(a) || reg > 0xff) {
-        return false;
-    }
-    if (reg == REG_ICR) {
-        return apic_write_x2_icr(a, value);
-    }
-    if (value & ~(uint64_t)apic_x2_writable(a, reg)) {
-        return false;
-    }
-    if (reg == REG_SELF_IPI) {
-        if (value < FIRST_VECTOR) {
-            apic_error(a, ESR_SEND_VECTOR);
-        } else {
-            apic_accept(a, value, false);
-        }
-        return true;
-    }
-    return apic_write_reg(a, reg, value);
 }
 
 /* ---- state --------------------------------------------------------------- */
@@ -1161,66 +545,6 @@ static void apic_init_reset(X86Cpu *cpu)
     apic_reset_regs(apic_of(cpu));
 }
 
-/* ---- in the host's kernel -------------------------------------------------- */
-
-static void apic_get_page(X86Cpu *cpu, uint8_t page[1024], uint64_t *deadline)
-{
-    Apic *a = apic_of(cpu);
-
-    memset(page, 0, 1024);
-    for (unsigned reg = 0; reg < 64; reg++) {
-        uint32_t v = 0;
-
-        apic_read_reg(a, reg, &v);
-        st_le32(page + reg * 16, reg == REG_ID && apic_x2(a) ? v << 24 : v);
-    }
-    *deadline = a->deadline;
-}
-
-static void page_vectors(const uint8_t *page, unsigned reg, uint32_t set[8])
-{
-    for (unsigned i = 0; i < 8; i++) {
-        set[i] = ld_le32(page + (reg + i) * 16);
-    }
-}
-
-static void apic_put_timer(Apic *a, const uint8_t *page)
-{
-    uint32_t left = ld_le32(page + REG_TMCCT * 16);
-
-    a->dcr = ld_le32(page + REG_DCR * 16) & DCR_WRITABLE;
-    a->tmict = ld_le32(page + REG_TMICT * 16);
-    a->counting = left != 0 && apic_timer_mode(a) != LVT_TSC_DEADLINE;
-    a->started = apic_clock(a) - ((int64_t)(a->tmict - MIN(left, a->tmict))
-                                  << apic_timer_shift(a));
-}
-
-static void apic_put_page(X86Cpu *cpu, const uint8_t page[1024],
-                          uint64_t deadline)
-{
-    Apic *a = apic_of(cpu);
-
-    a->base = cpu->s.apic_base;
-    if (!apic_x2(a)) {
-        a->xapic_id = page[REG_ID * 16 + 3];
-    }
-    a->tpr = page[REG_TPR * 16];
-    a->ldr = ld_le32(page + REG_LDR * 16);
-    a->dfr = ld_le32(page + REG_DFR * 16) | 0x0fffffff;
-    a->svr = ld_le32(page + REG_SVR * 16) & SVR_WRITABLE;
-    a->esr = ld_le32(page + REG_ESR * 16);
-    a->icr = ld_le32(page + REG_ICR * 16) & ICR_WRITABLE;
-    a->icr_high = ld_le32(page + REG_ICR_HIGH * 16);
-    page_vectors(page, REG_ISR, a->isr);
-    page_vectors(page, REG_TMR, a->tmr);
-    page_vectors(page, REG_IRR, a->irr);
-    for (unsigned i = 0; i < LVTS; i++) {
-        a->lvt[i] = ld_le32(page + (REG_LVT + i) * 16);
-    }
-    apic_put_timer(a, page);
-    a->deadline = deadline;
-}
-
 static const ApicOps apic_ops = {
     .mmio_read = apic_mmio_read,
     .mmio_write = apic_mmio_write,
@@ -1281,88 +605,6 @@ void apic_connect_ioapic(Machine *m, void (*eoi)(void *opaque, uint8_t vector),
 void apic_attach(Device *dev, X86Cpu *cpu)
 {
     container_of(dev, Apic, dev)->cpu = cpu;
-}
-
-/* ---- "info lapic" -------------------------------------------------------- */
-
-static const char *const mode_names[8] = {
-    "Fixed", "Lowest", "SMI", "(3)", "NMI", "INIT", "SIPI", "ExtINT"
-};
-
-static void apic_dump_lvt(const Apic *a, int entry, const char *name,
-                          GString *out)
-{
-    static const char *const timer_mode[] = { "one-shot", "periodic",
-                                              "tsc-deadline", "(3)" };
-    uint32_t lvt = a->lvt[entry];
-
-    g_string_append_printf(out, "%-8s 0x%08x %s %-5s %-6s", name, lvt,
-                           lvt & 0x2000 ? "active-lo" : "active-hi",
-                           lvt & LVT_LEVEL ? "level" : "edge",
-                           lvt & LVT_MASKED ? "masked" : "");
-    if (entry == LVT_TIMER) {
-        g_string_append_printf(out, " %s (vec %u)\n", timer_mode[lvt >> 17 & 3],
-                               lvt & LVT_VECTOR);
-    } else {
-        g_string_append_printf(out, " %s (vec %u)\n", mode_names[lvt >> 8 & 7],
-                               lvt & LVT_VECTOR);
-    }
-}
-
-static void apic_dump_vectors(const Apic *a, const char *name,
-                              const uint32_t *set, GString *out)
-{
-    g_string_append_printf(out, "%-8s", name);
-    for (int v = 0; v < 256; v++) {
-        if (vec_test(set, v)) {
-            g_string_append_printf(out, " %d%s", v,
-                                   vec_test(a->tmr, v) ? "(level)" : "");
-        }
-    }
-    g_string_append(out, vec_highest(set) < 0 ? " (none)\n" : "\n");
-}
-
-void apic_dump(X86Cpu *cpu, GString *out)
-{
-    const Apic *a = cpu->apic;
-
-    cpu_state(cpu); /* brings the registers from the host's kernel */
-    if (!a || !a->present) {
-        g_string_append_printf(out, "CPU %u has no local APIC\n", cpu->index);
-        return;
-    }
-    g_string_append_printf(out, "dumping local APIC state for CPU %u\n\n",
-                           cpu->index);
-    apic_dump_lvt(a, LVT_LINT0, "LVT0", out);
-    apic_dump_lvt(a, LVT_LINT1, "LVT1", out);
-    apic_dump_lvt(a, LVT_PERF, "LVTPC", out);
-    apic_dump_lvt(a, LVT_ERROR, "LVTERR", out);
-    apic_dump_lvt(a, LVT_THERMAL, "LVTTHMR", out);
-    apic_dump_lvt(a, LVT_TIMER, "LVTT", out);
-    g_string_append_printf(out,
-                           "Timer    DCR=0x%x (divide by %u) "
-                           "initial_count = %u current_count = %u\n",
-                           a->dcr, 1u << apic_timer_shift(a), a->tmict,
-                           apic_timer_count(a));
-    g_string_append_printf(out, "SPIV     0x%08x APIC %s, spurious vec %u\n",
-                           a->svr,
-                           !apic_on(a)       ? "off"
-                           : apic_soft_on(a) ? "enabled"
-                                             : "disabled",
-                           a->svr & LVT_VECTOR);
-    g_string_append_printf(out, "ICR      0x%08x %s %s\nICR2     0x%08x\n",
-                           a->icr,
-                           a->icr & ICR_LOGICAL ? "logical" : "physical",
-                           mode_names[a->icr >> 8 & 7], a->icr_high);
-    g_string_append_printf(out, "ESR      0x%08x\n", a->esr);
-    apic_dump_vectors(a, "ISR", a->isr, out);
-    apic_dump_vectors(a, "IRR", a->irr, out);
-    g_string_append_printf(
-        out,
-        "\n%s ID 0x%x TPR 0x%02x DFR 0x%02x LDR 0x%02x "
-        "PPR 0x%02x\n",
-        apic_x2(a) ? "x2APIC" : "APIC", apic_x2(a) ? cpu->apic_id : a->xapic_id,
-        a->tpr, a->dfr >> 28, apic_x2(a) ? a->ldr : a->ldr >> 24, apic_ppr(a));
 }
 
 /* ---- device -------------------------------------------------------------- */
