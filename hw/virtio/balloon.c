@@ -42,6 +42,7 @@ enum {
     PAGE = 1 << PFN_SHIFT,
     STAT_SIZE = 10, /* u16 tag, u64 value */
     PFNS_AT_ONCE = 256,
+    PFNS_MAX = 1 << 20, /* of one buffer; drivers give some hundreds */
 };
 
 typedef struct VirtioBalloon {
@@ -111,12 +112,19 @@ static void run_add(VirtioBalloon *s, Run *run, hwaddr addr)
 
 static void inflate_elem(VirtioBalloon *s, const VirtElem *e)
 {
+    uint64_t pages = s->v.pci.dev.machine->cfg.ram_size >> PFN_SHIFT;
+    size_t end = 4 * MIN(pages, PFNS_MAX); /* each of them once */
     uint8_t pfns[4 * PFNS_AT_ONCE];
     Run run = { 0 };
     size_t n;
 
-    for (size_t at = 0;
-         (n = iov_to_buf(e->out, e->n_out, at, pfns, sizeof(pfns))) >= 4;
+    if (e->out_len > end) {
+        log_mask(LOG_GUEST_ERROR,
+                 "virtio-balloon: a list of %zu pages, the first %zu count\n",
+                 e->out_len / 4, end / 4);
+    }
+    for (size_t at = 0; (n = iov_to_buf(e->out, e->n_out, at, pfns,
+                                        MIN(sizeof(pfns), end - at))) >= 4;
          at += n & ~(size_t)3) {
         for (size_t i = 0; i + 4 <= n; i += 4) {
             run_add(s, &run, (hwaddr)ld_le32(pfns + i) << PFN_SHIFT);

@@ -49,6 +49,7 @@ enum {
     PORTS_MAX = 511,
     MESSAGES_MAX = 4096, /* to the guest; with more it is not reading */
     PIECE = 4096,
+    TURN = 256 << 10, /* bytes from the guest until others have their turn */
     NR_NEXT = 0xffffffff,
 };
 
@@ -161,18 +162,26 @@ static void port_receive(void *opaque, const uint8_t *buf, size_t len)
     virtq_notify(p->in);
 }
 
-/* What is left of p->sending; true: all of it went. */
-static bool port_write_elem(SerialPort *p)
+/* What is left of p->sending, at most *@turn bytes, which is counted down; true:
+ * all of it went. Descriptors may name the same memory again and again: what is
+ * beyond 4 GiB is not sent. */
+static bool port_write_elem(SerialPort *p, size_t *turn)
 {
     uint8_t buf[PIECE];
     size_t n, done;
 
     while ((n = iov_to_buf(p->sending->out, p->sending->n_out, p->sent, buf,
-                           sizeof(buf))) > 0) {
+                           MIN(sizeof(buf), (size_t)UINT32_MAX - p->sent))) >
+           0) {
+        if (n > *turn) {
+            virtq_schedule(p->out);
+            return false;
+        }
         done = p->chr ? chardev_write(p->chr, buf, n) : n;
+        *turn -= done;
         p->sent += (uint32_t)done;
         if (done < n) {
-            return false;
+            return false; /* goes on in port_writable() */
         }
     }
     return true;
@@ -180,10 +189,12 @@ static bool port_write_elem(SerialPort *p)
 
 static void port_send(SerialPort *p)
 {
+    size_t turn = TURN;
+
     while (p->sending ||
            (p->sending = virtq_pop(p->out, sizeof(VirtElem))) != NULL) {
-        if (!port_write_elem(p)) {
-            return; /* goes on in port_writable() */
+        if (!port_write_elem(p, &turn)) {
+            return;
         }
         virtq_push(p->out, p->sending, 0);
         p->sending = NULL;

@@ -15,28 +15,41 @@
 #include "system/object.h"
 #include "target-x86/cpuid.h"
 
-Machine *mvm_new(void)
+static const MachineClass *board_class(const char *name)
 {
-    g_autoptr(GError) err = NULL;
-    g_autoptr(KeyVal) options = keyval_new();
-    const MachineClass *mc = machine_classes[0];
-    static const uint8_t loop[] = { 0xeb, 0xfe }; /* jmp . */
-    Machine *m;
+    unsigned i = 0;
+
+    while (strcmp(machine_classes[i]->name, name) != 0) {
+        i++;
+    }
+    return machine_classes[i];
+}
+
+Machine *mvm_prepare(const char *board, Clock *clk)
+{
+    Machine *m = machine_new(board_class(board), clk);
 
     signal(SIGPIPE, SIG_IGN); /* as main() does */
-    g_assert_cmpstr(mc->name, ==, "pc");
-    m = machine_new(mc, NULL);
     m->cfg.ram_size = 16 * MIB;
     m->cfg.ncpus = m->cfg.max_cpus = m->ncpus = 1;
     m->cfg.sockets = m->cfg.dies = m->cfg.cores = m->cfg.threads = 1;
     machine_lock(m);
+    return m;
+}
+
+void mvm_build(Machine *m)
+{
+    static const uint8_t loop[] = { 0xeb, 0xfe }; /* jmp . */
+    g_autoptr(GError) err = NULL;
+    g_autoptr(KeyVal) options = keyval_new();
+
     accel_open(m, "tcg", options, &err);
     g_assert_no_error(err);
     m->cpu_model = cpu_model_new("max", &m->cfg, &err);
     g_assert_no_error(err);
     cpus_create(m, &err);
     g_assert_no_error(err);
-    mc->build(m, &err);
+    m->cls->build(m, &err);
     g_assert_no_error(err);
     machine_reset(m);
     as_write_rom(m->mem, 0x1000, loop, sizeof(loop));
@@ -44,6 +57,13 @@ Machine *mvm_new(void)
     m->cpu[0]->s.seg[S_CS].base = 0;
     m->cpu[0]->s.seg[S_CS].sel = 0;
     x86_update_mode(m->cpu[0]);
+}
+
+Machine *mvm_new(void)
+{
+    Machine *m = mvm_prepare("pc", NULL);
+
+    mvm_build(m);
     return m;
 }
 

@@ -10,6 +10,10 @@
 #include "monitor/monitor.h"
 
 Machine *mvm_new(void); /* machine lock held until mvm_free() */
+/* As above, another board ("microvm") on the caller's clock, not yet built: for
+ * what must be there before. mvm_build() does the rest. */
+Machine *mvm_prepare(const char *board, Clock *clk);
+void mvm_build(Machine *m);
 void mvm_free(Machine *m);
 /* A fresh working directory, for commands that write files where they are told
  * to; mvm_leave_dir() removes it and what is in it. */

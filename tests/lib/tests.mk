@@ -15,7 +15,7 @@ $(patsubst %.c,$(B)/%,$(HOST_CPU_TESTS)): $(B)/obj/tests/lib/host-cpu.o \
 SIMD_CASE_TESTS := $(shell grep -l '"tests/lib/simd-case.h"' \
 	tests/*/test-*.c 2>/dev/null)
 $(patsubst %.c,$(B)/%,$(SIMD_CASE_TESTS)): $(B)/obj/tests/lib/simd-case.o
-MEM_DISK_TESTS := $(shell grep -lE '"tests/lib/(mem-disk|virtio-rig).h"' \
+MEM_DISK_TESTS := $(shell grep -lE '"tests/lib/(mem-disk|virtio-rig|virtio-faces).h"' \
 	tests/*/test-*.c tests/fuzz/fuzz-*.c 2>/dev/null)
 $(patsubst %.c,$(B)/%,$(MEM_DISK_TESTS)): $(B)/obj/tests/lib/mem-disk.o
 MONITOR_VM_TESTS := $(shell grep -l '"tests/lib/monitor-vm.h"' \

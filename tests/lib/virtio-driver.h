@@ -1,6 +1,7 @@
 /*
- * A guest's virtio driver for device tests: it speaks to one mmio slot and keeps
- * rings in guest memory. Nothing here knows a device kind.
+ * A guest's virtio driver for device tests: it speaks to one mmio slot or one
+ * PCI function and keeps rings in guest memory. Nothing here knows a device
+ * kind. Registers have the names that mmio gives them.
  *
  * Memory: the driver owns the machine's RAM; buffers are taken from the bump
  * allocator vd_alloc() and never given back.
@@ -48,22 +49,103 @@ typedef struct VRing {
     unsigned next_desc; /* descriptors are taken round and round */
 } VRing;
 
+typedef enum VdKind {
+    VD_MMIO,
+    VD_PCI,        /* the modern interface; base: of BAR 4 */
+    VD_PCI_LEGACY, /* base: the port of BAR 0; without MSI-X */
+} VdKind;
+
 typedef struct VDriver {
     Machine *m;
+    VdKind kind;
     hwaddr base;
     bool legacy;
     uint64_t features; /* negotiated */
     hwaddr next;       /* of vd_alloc() */
 } VDriver;
 
+/* Where a register is in the PCI interfaces. */
+typedef struct VdPlace {
+    unsigned at, size; /* size 0: there is no such */
+} VdPlace;
+
+static inline VdPlace vd_place(const VDriver *d, unsigned reg, unsigned size)
+{
+    static const struct {
+        unsigned reg;
+        VdPlace modern, legacy;
+    } map[] = {
+        { VD_DEVICE_FEATURES_SEL, { 0, 4 }, { 0, 0 } },
+        { VD_DEVICE_FEATURES, { 4, 4 }, { 0, 4 } },
+        { VD_DRIVER_FEATURES_SEL, { 8, 4 }, { 0, 0 } },
+        { VD_DRIVER_FEATURES, { 12, 4 }, { 4, 4 } },
+        { VD_QUEUE_SEL, { 22, 2 }, { 14, 2 } },
+        { VD_QUEUE_NUM_MAX, { 24, 2 }, { 12, 2 } },
+        { VD_QUEUE_NUM, { 24, 2 }, { 0, 0 } },
+        { VD_QUEUE_PFN, { 0, 0 }, { 8, 4 } },
+        { VD_QUEUE_READY, { 28, 2 }, { 0, 0 } },
+        { VD_NOTIFY, { 0x3000, 2 }, { 16, 2 } },
+        { VD_ISR, { 0x1000, 1 }, { 19, 1 } },
+        { VD_STATUS, { 20, 1 }, { 18, 1 } },
+        { VD_DESC, { 32, 4 }, { 0, 0 } },
+        { VD_DESC + 4, { 36, 4 }, { 0, 0 } },
+        { VD_AVAIL, { 40, 4 }, { 0, 0 } },
+        { VD_AVAIL + 4, { 44, 4 }, { 0, 0 } },
+        { VD_USED, { 48, 4 }, { 0, 0 } },
+        { VD_USED + 4, { 52, 4 }, { 0, 0 } },
+        { VD_GENERATION, { 21, 1 }, { 0, 0 } },
+    };
+
+    if (d->kind == VD_MMIO) {
+        return (VdPlace) { reg, size };
+    }
+    if (reg >= VD_CONFIG) {
+        return (VdPlace) { reg - VD_CONFIG + (d->kind == VD_PCI ? 0x2000 : 20),
+                           size };
+    }
+    for (unsigned i = 0; i < sizeof(map) / sizeof(map[0]); i++) {
+        if (map[i].reg == reg) {
+            return d->kind == VD_PCI ? map[i].modern : map[i].legacy;
+        }
+    }
+    return (VdPlace) { 0, 0 };
+}
+
+static inline AddressSpace *vd_space(const VDriver *d)
+{
+    return d->kind == VD_PCI_LEGACY ? d->m->io : d->m->mem;
+}
+
 static inline uint32_t vd_read(VDriver *d, unsigned reg)
 {
-    return (uint32_t)as_load(d->m->mem, d->base + reg, 4);
+    VdPlace p = vd_place(d, reg, 4);
+
+    return p.size ? (uint32_t)as_load(vd_space(d), d->base + p.at, p.size) : 0;
 }
 
 static inline void vd_write(VDriver *d, unsigned reg, uint32_t value)
 {
-    as_store(d->m->mem, d->base + reg, value, 4);
+    VdPlace p = vd_place(d, reg, 4);
+
+    if (p.size) {
+        as_store(vd_space(d), d->base + p.at, value, p.size);
+    }
+}
+
+/* Bytes of the device's configuration. */
+static inline uint32_t vd_config(VDriver *d, unsigned off, unsigned size)
+{
+    VdPlace p = vd_place(d, VD_CONFIG + off, size);
+
+    return (uint32_t)as_load(vd_space(d), d->base + p.at, size);
+}
+
+static inline void vd_set_config(VDriver *d, unsigned off, uint32_t value,
+                                 unsigned size)
+{
+    VdPlace p = vd_place(d, VD_CONFIG + off, size);
+
+    as_store(vd_space(d), d->base + p.at, value, size);
 }
 
 static inline hwaddr vd_alloc(VDriver *d, size_t len, size_t align)
@@ -78,6 +160,9 @@ static inline uint64_t vd_offered(VDriver *d)
 {
     uint64_t f;
 
+    if (d->kind == VD_PCI_LEGACY) {
+        return vd_read(d, VD_DEVICE_FEATURES);
+    }
     vd_write(d, VD_DEVICE_FEATURES_SEL, 1);
     f = (uint64_t)vd_read(d, VD_DEVICE_FEATURES) << 32;
     vd_write(d, VD_DEVICE_FEATURES_SEL, 0);
@@ -89,8 +174,10 @@ static inline void vd_want(VDriver *d, uint64_t features)
     d->features = features;
     vd_write(d, VD_DRIVER_FEATURES_SEL, 0);
     vd_write(d, VD_DRIVER_FEATURES, (uint32_t)features);
-    vd_write(d, VD_DRIVER_FEATURES_SEL, 1);
-    vd_write(d, VD_DRIVER_FEATURES, (uint32_t)(features >> 32));
+    if (d->kind != VD_PCI_LEGACY) {
+        vd_write(d, VD_DRIVER_FEATURES_SEL, 1);
+        vd_write(d, VD_DRIVER_FEATURES, (uint32_t)(features >> 32));
+    }
 }
 
 /* Resets, and negotiates those of @features that are offered. False: the device
@@ -123,10 +210,17 @@ static inline void vd_write_address(VDriver *d, unsigned reg, hwaddr a)
     vd_write(d, reg + 4, (uint32_t)(a >> 32));
 }
 
+/* @size: the most that there is room for; where the device says how large a ring
+ * is (legacy PCI), that. */
 static inline void vd_ring(VDriver *d, VRing *r, unsigned queue, unsigned size)
 {
-    hwaddr at = vd_alloc(d, 16 * size + 6 + 2 * size, 4096);
+    hwaddr at;
 
+    vd_write(d, VD_QUEUE_SEL, queue);
+    if (d->kind == VD_PCI_LEGACY) {
+        size = vd_read(d, VD_QUEUE_NUM_MAX);
+    }
+    at = vd_alloc(d, 16 * size + 6 + 2 * size, 4096);
     memset(r, 0, sizeof(*r));
     r->queue = queue;
     r->size = size;
@@ -135,7 +229,6 @@ static inline void vd_ring(VDriver *d, VRing *r, unsigned queue, unsigned size)
     r->used = vd_alloc(d, 6 + 8 * size, 4096);
     as_store(d->m->mem, r->avail, 0, 4);
     as_store(d->m->mem, r->used, 0, 4);
-    vd_write(d, VD_QUEUE_SEL, queue);
     vd_write(d, VD_QUEUE_NUM, size);
     if (d->legacy) {
         vd_write(d, VD_QUEUE_ALIGN, 4096);
@@ -179,7 +272,11 @@ static inline void vd_offer(VDriver *d, VRing *r, unsigned head)
 
 static inline void vd_kick(VDriver *d, VRing *r)
 {
-    vd_write(d, VD_NOTIFY, r->queue);
+    if (d->kind == VD_PCI) {
+        as_store(d->m->mem, d->base + 0x3000 + 4 * r->queue, 0, 2);
+    } else {
+        vd_write(d, VD_NOTIFY, r->queue);
+    }
 }
 
 /* 2.7.10: would the driver notify after it moved from @before? */
