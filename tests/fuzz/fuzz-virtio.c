@@ -1,5 +1,6 @@
 /*
- * A guest's driver gone wild: registers of a virtio-mmio slot, rings, requests.
+ * A guest's driver gone wild: registers of a virtio device behind each of its
+ * interfaces, rings, requests, and what the host's side does meanwhile.
  *
  * The first byte chooses the device (a row of devices[], which a new device kind
  * joins), the second the interface; then come operations of an opcode and a few
@@ -8,35 +9,41 @@
  */
 #include "util/osdep.h"
 #include "tests/lib/fuzz.h"
+#include "tests/lib/line.h"
 #include "tests/lib/mem-disk.h"
-#include "tests/lib/virtio-driver.h"
+#include "tests/lib/virtio-rig.h"
 #include "hw/block/drive.h"
+#include "hw/virtio/balloon.h"
 #include "net/net.h"
 #include "util/iov.h"
 #include "util/log.h"
 
-extern const DeviceClass virtio_scsi_device_class;
+extern const DeviceClass virtio_scsi_device_class, virtio_scsi_pci_class;
 extern const DeviceClass scsi_hd_class, scsi_cd_class;
-extern const DeviceClass virtio_blk_device_class;
-extern const DeviceClass virtio_net_device_class;
+extern const DeviceClass virtio_blk_device_class, virtio_blk_pci_class;
+extern const DeviceClass virtio_net_device_class, virtio_net_pci_class;
+extern const DeviceClass virtio_rng_device_class, virtio_rng_pci_class;
+extern const DeviceClass virtio_balloon_device_class, virtio_balloon_pci_class;
+extern const DeviceClass virtio_serial_device_class, virtio_serial_pci_class;
+extern const DeviceClass virtconsole_class, virtserialport_class;
 
-enum { RAM = 1 << 18, BASE = 0xfeb00000, DISK = 1 << 16, QUEUES = 4 };
+enum { RAM = 1 << 18, ROM = 0xf0000, DISK = 1 << 16, QUEUES = 6 };
 
 typedef struct Fuzz {
-    Machine *m;
-    Region ram;
-    Device *slot, *dev;
+    VirtioRig g;
+    Machine *m; /* of g */
+    Region rom;
     MemDisk disk;
     NetPort *peer; /* the other end of a card's cable; or NULL */
-    VDriver d;
+    Line *line[2]; /* of virtio-serial's ports; or NULL */
     VRing ring[QUEUES];
     const uint8_t *p, *end;
 } Fuzz;
 
 typedef struct FuzzDevice {
-    const DeviceClass *cls;
-    void (*prepare)(Fuzz *f); /* before f->dev exists; may be NULL */
-    const char *prop, *value; /* one that it needs; may be NULL */
+    const DeviceClass *mmio, *pci;
+    void (*prepare)(Fuzz *f); /* before the device exists; may be NULL */
+    const char *props;        /* that it needs: "name=value,..." */
     void (*plug)(Fuzz *f);    /* what sits in it; may be NULL */
     void (*drain)(Fuzz *f);   /* waits for what is on its way; may be NULL */
 } FuzzDevice;
@@ -90,11 +97,54 @@ static void net_prepare(Fuzz *f)
     net_port_add(f->m->netdevs, f->peer);
 }
 
+static void serial_prepare(Fuzz *f)
+{
+    f->line[0] = line_new(f->m, "c0");
+    f->line[1] = line_new(f->m, "c1");
+}
+
+/* Places 0 and 1 have lines, 2 goes nowhere, 3 is empty. */
+static void serial_plug(Fuzz *f)
+{
+    static const struct {
+        const DeviceClass *cls;
+        const char *chardev, *name;
+    } ports[] = {
+        { &virtconsole_class, "c0", NULL },
+        { &virtserialport_class, "c1", "org.test.1" },
+        { &virtserialport_class, NULL, "org.test.2" },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(ports); i++) {
+        Device *port = device_new_class(f->m, ports[i].cls, NULL);
+
+        if (ports[i].chardev) {
+            device_set(port, "chardev", ports[i].chardev, NULL);
+        }
+        if (ports[i].name) {
+            device_set(port, "name", ports[i].name, NULL);
+        }
+        g_assert_true(device_realize(port, NULL));
+    }
+}
+
+/* clang-format off */
 static const FuzzDevice devices[] = {
-    { &virtio_blk_device_class, blk_prepare, "drive", "d0", NULL, blk_wait },
-    { &virtio_net_device_class, net_prepare, "netdev", "n0", NULL, NULL },
-    { &virtio_scsi_device_class, blk_prepare, NULL, NULL, scsi_plug, blk_wait },
+    { &virtio_blk_device_class, &virtio_blk_pci_class,
+      blk_prepare, "drive=d0", NULL, blk_wait },
+    { &virtio_net_device_class, &virtio_net_pci_class,
+      net_prepare, "netdev=n0", NULL, NULL },
+    { &virtio_scsi_device_class, &virtio_scsi_pci_class,
+      blk_prepare, "", scsi_plug, blk_wait },
+    { &virtio_rng_device_class, &virtio_rng_pci_class,
+      NULL, "max-bytes=4096,period=10", NULL, NULL },
+    { &virtio_balloon_device_class, &virtio_balloon_pci_class,
+      NULL, "free-page-reporting=on,deflate-on-oom=on,"
+            "guest-stats-polling-interval=1", NULL, NULL },
+    { &virtio_serial_device_class, &virtio_serial_pci_class,
+      serial_prepare, "max_ports=4", serial_plug, NULL },
 };
+/* clang-format on */
 
 /* ---- input ---------------------------------------------------------------------- */
 
@@ -120,8 +170,18 @@ static uint32_t take32(Fuzz *f)
 static hwaddr take_addr(Fuzz *f)
 {
     static const hwaddr odd[] = {
-        0,           RAM - 1,         RAM - 16,          RAM,        BASE,
-        BASE + 0x50, UINT64_MAX - 15, UINT64_C(1) << 63, UINT32_MAX,
+        0,
+        PT_RAM - 1,
+        PT_RAM - 16,
+        PT_RAM,
+        RIG_MMIO_BASE,
+        RIG_MMIO_BASE + 0x50,
+        UINT64_MAX - 15,
+        UINT64_C(1) << 63,
+        UINT32_MAX,
+        ROM,
+        RIG_MODERN,
+        RIG_MSIX,
     };
     unsigned kind = take(f);
 
@@ -130,38 +190,111 @@ static hwaddr take_addr(Fuzz *f)
 
 /* ---- operations --------------------------------------------------------------------- */
 
+/* A register, most often; or anywhere in the windows of the function. */
+static void access_register(Fuzz *f, bool write)
+{
+    static const hwaddr window[] = { RIG_MODERN, RIG_MODERN + 0x1000,
+                                     RIG_MODERN + 0x2000, RIG_MODERN + 0x3000,
+                                     RIG_MSIX };
+    unsigned reg = take(f) * 2, how = take(f), size = 1u << (how % 4);
+    AddressSpace *as = vd_space(&f->g.d);
+    hwaddr at = f->g.d.base + reg + (how >> 6 & 1);
+
+    if (rig_is_pci(&f->g)) {
+        at = f->g.d.base + (reg / 2) % 64;
+        if (how & 8) {
+            at = window[(how >> 4) % G_N_ELEMENTS(window)] + reg / 2;
+            as = f->m->mem;
+        } else if (how & 16) {
+            at = RIG_LEGACY + (reg / 2) % 64;
+            as = f->m->io;
+        }
+    }
+    if (write) {
+        as_store(as, at, take32(f), size);
+    } else {
+        as_load(as, at, size);
+    }
+}
+
 static void op_write_register(Fuzz *f)
 {
-    unsigned reg = take(f) * 2, size = 1u << (take(f) % 4);
-
-    as_store(f->m->mem, BASE + reg, take32(f), size);
+    access_register(f, true);
 }
 
 static void op_read_register(Fuzz *f)
 {
-    unsigned reg = take(f) * 2, size = 1u << (take(f) % 4);
+    access_register(f, false);
+}
 
-    as_load(f->m->mem, BASE + reg, size);
+static void op_config(Fuzz *f)
+{
+    unsigned off = take(f), how = take(f), size = 1u << (how % 3);
+    PciDevice *pd = container_of(f->g.dev, PciDevice, dev);
+
+    if (!rig_is_pci(&f->g)) {
+        return;
+    }
+    off &= ~(size - 1);
+    if (how & 4) {
+        pci_config_read(pd, off, size);
+    } else if (how & 8) {
+        rig_map(&f->g);
+    } else {
+        pci_config_write(pd, off, take32(f), size);
+    }
 }
 
 static void op_negotiate(Fuzz *f)
 {
     uint64_t want = take32(f) | (uint64_t)take(f) << 32;
 
-    vd_negotiate(&f->d, want | VIRTIO_BIT(VIRTIO_F_VERSION_1));
+    vd_negotiate(&f->g.d, want | VIRTIO_BIT(VIRTIO_F_VERSION_1));
 }
 
 static void op_queue(Fuzz *f)
 {
     unsigned q = take(f) % QUEUES;
 
-    f->d.next = 4096 * (1 + 4 * q);
-    vd_ring(&f->d, &f->ring[q], q, 1u << (take(f) % 8));
+    f->g.d.next = 4096 * (1 + 4 * q);
+    vd_ring(&f->g.d, &f->ring[q], q, 1u << (take(f) % 8));
+}
+
+/* A ring of any size, anywhere. */
+static void op_wild_queue(Fuzz *f)
+{
+    VDriver *d = &f->g.d;
+    unsigned q = take(f) % QUEUES;
+    VRing *r = &f->ring[q];
+
+    vd_write(d, VD_QUEUE_SEL, q);
+    vd_write(d, VD_QUEUE_NUM, take16(f));
+    r->queue = q;
+    r->desc = take_addr(f);
+    r->avail = take_addr(f);
+    r->used = take_addr(f);
+    vd_write_address(d, VD_DESC, r->desc);
+    vd_write_address(d, VD_AVAIL, r->avail);
+    vd_write_address(d, VD_USED, r->used);
+    vd_write(d, VD_QUEUE_ALIGN, 1u << take(f) % 32);
+    vd_write(d, VD_QUEUE_PFN, (uint32_t)(r->desc >> 12));
+    vd_write(d, VD_QUEUE_READY, take(f));
+    r->size = MAX(vd_read(d, VD_QUEUE_NUM_MAX), 1);
+}
+
+/* The available index jumps. */
+static void op_index(Fuzz *f)
+{
+    VRing *r = &f->ring[take(f) % QUEUES];
+
+    r->avail_idx = (uint16_t)take16(f);
+    as_store(f->m->mem, r->avail + 2, r->avail_idx, 2);
+    vd_kick(&f->g.d, r);
 }
 
 static void op_ok(Fuzz *f)
 {
-    vd_driver_ok(&f->d);
+    vd_driver_ok(&f->g.d);
 }
 
 static void op_desc(Fuzz *f)
@@ -175,7 +308,7 @@ static void op_desc(Fuzz *f)
     if (flags & 0x80) { /* a table elsewhere */
         table = take_addr(f);
     }
-    vd_desc(&f->d, table, i, addr, len ? len : take32(f), flags & 7, next);
+    vd_desc(&f->g.d, table, i, addr, len ? len : take32(f), flags & 7, next);
 }
 
 static void op_offer(Fuzz *f)
@@ -184,8 +317,8 @@ static void op_offer(Fuzz *f)
     unsigned head = take(f);
 
     if (r->size) {
-        vd_offer(&f->d, r, head);
-        vd_kick(&f->d, r);
+        vd_offer(&f->g.d, r, head);
+        vd_kick(&f->g.d, r);
     }
 }
 
@@ -201,13 +334,13 @@ static void op_request(Fuzz *f)
     }
     as_store(f->m->mem, at, type, 4);
     as_store(f->m->mem, at + 8, sector, 8);
-    head = vd_add(&f->d, r, at, 16, 0, true);
+    head = vd_add(&f->g.d, r, at, 16, 0, true);
     if (len) {
-        vd_add(&f->d, r, at + 16, len, type & 1 ? 0 : VD_WRITE, true);
+        vd_add(&f->g.d, r, at + 16, len, type & 1 ? 0 : VD_WRITE, true);
     }
-    vd_add(&f->d, r, at + 0x1000, 1, VD_WRITE, false);
-    vd_offer(&f->d, r, head);
-    vd_kick(&f->d, r);
+    vd_add(&f->g.d, r, at + 0x1000, 1, VD_WRITE, false);
+    vd_offer(&f->g.d, r, head);
+    vd_kick(&f->g.d, r);
 }
 
 /* A frame from the cable, with whatever it says is left to do. */
@@ -257,16 +390,16 @@ static void op_scsi(Fuzz *f)
         as_store(f->m->mem, at + 4, take(f) % 9, 4);
         as_store(f->m->mem, at + 8, 1 | (where & 1) << 8, 8);
     }
-    head = vd_add(&f->d, r, at, queue ? 51 : 24, 0, true);
+    head = vd_add(&f->g.d, r, at, queue ? 51 : 24, 0, true);
     if (out && queue) {
-        vd_add(&f->d, r, at + 51, out, 0, true);
+        vd_add(&f->g.d, r, at + 51, out, 0, true);
     }
-    vd_add(&f->d, r, at + 0x1000, 108, VD_WRITE, in > 0);
+    vd_add(&f->g.d, r, at + 0x1000, 108, VD_WRITE, in > 0);
     if (in) {
-        vd_add(&f->d, r, at + 0x2000, in, VD_WRITE, false);
+        vd_add(&f->g.d, r, at + 0x2000, in, VD_WRITE, false);
     }
-    vd_offer(&f->d, r, head);
-    vd_kick(&f->d, r);
+    vd_offer(&f->g.d, r, head);
+    vd_kick(&f->g.d, r);
 }
 
 static void op_memory(Fuzz *f)
@@ -295,22 +428,80 @@ static void op_stop(Fuzz *f)
 
 static void op_machine_reset(Fuzz *f)
 {
-    f->dev->cls->reset(f->dev);
-    f->slot->cls->reset(f->slot);
+    f->g.dev->cls->reset(f->g.dev);
+    if (f->g.slot) {
+        f->g.slot->cls->reset(f->g.slot);
+    }
+    rig_map(&f->g);
+}
+
+static void op_time(Fuzz *f)
+{
+    qtest_step(&f->g.t.q, (int64_t)take16(f) * 1000000);
+}
+
+/* Bytes for the guest, room for its own, or somebody comes or goes. */
+static void op_line(Fuzz *f)
+{
+    unsigned what = take(f), n = take(f);
+    Line *line = f->line[what & 1];
+    uint8_t buf[256];
+
+    if (!line) {
+        return;
+    }
+    switch (what >> 1 & 3) {
+    case 0:
+        memset(buf, (int)n, sizeof(buf));
+        line_send(line, buf, n);
+        break;
+    case 1:
+        line_make_room(line, n & 1 ? SIZE_MAX : n);
+        break;
+    default:
+        chardev_event(&line->c, n & 1 ? CHAR_OPENED : CHAR_CLOSED);
+        break;
+    }
+}
+
+/* A run of page numbers, as the balloon's driver writes them. */
+static void op_pages(Fuzz *f)
+{
+    hwaddr at = 0x20000 + take(f) * 256;
+    uint32_t page = take16(f), step = take(f);
+
+    for (unsigned n = take(f); n; n--) {
+        as_store(f->m->mem, at, page, 4);
+        at += 4;
+        page += step;
+    }
+}
+
+static void op_monitor(Fuzz *f)
+{
+    uint64_t stats[BALLOON_STATS];
+    int64_t when;
+
+    balloon_set(f->m, (uint64_t)take(f) << 14, NULL);
+    balloon_stats(f->m, stats, &when, NULL);
 }
 
 /* The state goes out and comes back, perhaps with a byte changed. */
 static void op_state(Fuzz *f)
 {
+    const DeviceClass *cls = f->g.dev->cls;
     g_autoptr(GByteArray) s = g_byte_array_new();
     g_autoptr(GError) err = NULL;
     unsigned at = take16(f), flip = take(f);
     size_t pos = 0;
+    bool ok;
 
-    if (f->dev->cls->vmstate) {
-        vmstate_save(s, f->dev->cls->vmstate, f->dev, NULL);
-        s->data[at % s->len] ^= flip;
-        vmstate_load(s, &pos, f->dev->cls->vmstate, f->dev, &err);
+    vmstate_save(s, cls->vmstate, f->g.dev, NULL);
+    s->data[at % s->len] ^= flip;
+    ok = vmstate_load(s, &pos, cls->vmstate, f->g.dev, &err);
+    g_assert_true(ok || flip);
+    if (!ok) {
+        op_machine_reset(f);
     }
 }
 
@@ -318,40 +509,39 @@ static void (*const ops[])(Fuzz *f) = {
     op_write_register, op_read_register, op_negotiate, op_queue,  op_ok,
     op_desc,           op_offer,         op_request,   op_memory, op_loop,
     op_stop,           op_machine_reset, op_state,     op_frame,  op_scsi,
+    op_config,         op_wild_queue,    op_index,     op_time,   op_line,
+    op_pages,          op_monitor,
 };
 
 /* ---- one input -------------------------------------------------------------------------- */
 
-static void quiet(void *opaque, int n, int level)
+static void set_props(Device *dev, const char *text)
 {
+    g_auto(GStrv) list = g_strsplit(text, ",", 0);
+
+    for (char **p = list; *p; p++) {
+        char *eq = strchr(*p, '=');
+
+        *eq = '\0';
+        g_assert_true(device_set(dev, *p, eq + 1, NULL));
+    }
 }
 
-static void fuzz_start(Fuzz *f, const FuzzDevice *fd, bool legacy)
+static void fuzz_start(Fuzz *f, const FuzzDevice *fd, RigKind kind)
 {
-    static const MachineClass fake = { .name = "fake", .max_cpus = 1 };
-
-    f->m = machine_new(&fake, clock_new_manual());
-    for (int i = 0; i < MACHINE_GSIS; i++) {
-        f->m->gsi[i] = (IrqLine) { quiet, NULL, i };
-    }
-    g_assert_true(region_init_ram(&f->ram, "ram", RAM, NULL));
-    as_map(f->m->mem, 0, &f->ram, 0);
-    f->slot = device_new_class(f->m, &virtio_mmio_class, NULL);
-    device_set(f->slot, "force-legacy", legacy ? "on" : "off", NULL);
-    g_assert_true(device_realize(f->slot, NULL));
+    rig_start(&f->g, kind);
+    f->m = f->g.t.q.m;
+    g_assert_true(region_init_rom(&f->rom, "rom", 4096, NULL));
+    as_map(f->m->mem, ROM, &f->rom, 1);
     if (fd->prepare) {
         fd->prepare(f);
     }
-    f->dev = device_new_class(f->m, fd->cls, NULL);
-    if (fd->prop) {
-        device_set(f->dev, fd->prop, fd->value, NULL);
-    }
-    g_assert_true(device_realize(f->dev, NULL));
+    set_props(rig_device(&f->g, fd->mmio, fd->pci), fd->props);
+    rig_plug(&f->g);
     if (fd->plug) {
         fd->plug(f);
     }
-    f->dev->cls->reset(f->dev);
-    f->d = (VDriver) { .m = f->m, .base = BASE, .legacy = legacy };
+    g_assert_true(machine_start(f->m, NULL));
 }
 
 static void fuzz_end(Fuzz *f, const FuzzDevice *fd)
@@ -360,17 +550,20 @@ static void fuzz_end(Fuzz *f, const FuzzDevice *fd)
     if (fd->drain) {
         fd->drain(f);
     }
-    while (f->m->devices->len) {
-        device_free(f->m->devices->pdata[f->m->devices->len - 1]);
-    }
-    vd_settle();
+    rig_drop_devices(&f->g);
     net_free_all(f->m->netdevs);
     drives_free(f->m);
     if (f->disk.bytes) {
         mem_disk_clear(&f->disk);
     }
-    region_fini(&f->ram);
-    machine_free(f->m);
+    for (unsigned i = 0; i < 2; i++) {
+        if (f->line[i]) {
+            line_free(f->m, f->line[i]);
+        }
+    }
+    as_unmap(&f->rom);
+    region_fini(&f->rom);
+    rig_end(&f->g);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -379,7 +572,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     const FuzzDevice *fd = &devices[take(&f) % G_N_ELEMENTS(devices)];
     unsigned n = 0;
 
-    fuzz_start(&f, fd, take(&f) & 1);
+    fuzz_start(&f, fd, take(&f) % RIG_KINDS);
     while (f.p < f.end && n++ < 200) {
         ops[take(&f) % G_N_ELEMENTS(ops)](&f);
     }

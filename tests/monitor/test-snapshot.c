@@ -1,6 +1,7 @@
 /*
  * Snapshots: the stream of a machine, good and bad, and savevm and loadvm with
- * disks. SNAPSHOT_MUTATIONS says how many damaged streams are tried.
+ * disks. SNAPSHOT_MUTATIONS says how many damaged streams are tried; with it set
+ * every shorter stream is, too.
  */
 #include "util/osdep.h"
 #include "config.h"
@@ -18,7 +19,7 @@
 #include "target-x86/cpu.h"
 #include "util/mainloop.h"
 
-enum { HEAD = 16, CHUNK_PAGES = 6 };
+enum { HEAD = 16, CHUNK_RAM = 5, CHUNK_PAGES = 6 };
 
 static char *dir; /* for images */
 
@@ -225,12 +226,20 @@ static void test_other_machine(void)
 
 /* ---- damaged streams --------------------------------------------------------------- */
 
+/* Devices with much to say. */
+static const char much[] =
+    "-device virtio-rng-pci -device virtio-balloon-pci "
+    "-device virtio-serial-pci -device virtconsole -device edu "
+    "-device pci-testdev -drive if=none,id=d,driver=null-co,size=1M "
+    "-device virtio-blk-pci,drive=d -device virtio-scsi-pci";
+
 static void test_cut(void)
 {
-    Machine *m = busy_machine("");
+    bool all = g_getenv("SNAPSHOT_MUTATIONS") != NULL;
+    Machine *m = busy_machine(all ? much : "");
     g_autoptr(GByteArray) a = save(m, false), now = NULL;
 
-    for (guint len = 0; len < a->len; len += len < 20000 ? 7 : 97) {
+    for (guint len = 0; len < a->len; len += all ? 1 : len < 20000 ? 7 : 97) {
         g_autoptr(GByteArray) cut = g_byte_array_new();
         g_autoptr(GError) err = NULL;
 
@@ -262,10 +271,41 @@ static void mend_sums(GByteArray *a)
     }
 }
 
-static void damage(GByteArray *a)
+/* @state is what stands in the stream @a behind its first word. Names the piece
+ * that differs. */
+static void expect_same_state(const GByteArray *a, const GByteArray *state,
+                              const char *after)
 {
-    /* Mostly where the state is: RAM is most of the bytes and never wrong. */
-    guint end = g_test_rand_bit() ? MIN(a->len, 8000) : a->len;
+    const uint8_t *p = a->data + 8;
+    size_t at = 0;
+
+    while (state->len - at >= HEAD) {
+        size_t len = HEAD + ld_be64(state->data + at + 8);
+
+        if (memcmp(p + at, state->data + at, len)) {
+            g_error("not the same after '%s': chunk %u: %.*s", after,
+                    ld_be32(state->data + at), 40,
+                    (const char *)state->data + at + HEAD + 4);
+        }
+        at += len;
+    }
+}
+
+/* Where the pages begin. */
+static guint state_end(const GByteArray *a)
+{
+    size_t at = 8;
+
+    while (ld_be32(a->data + at) != CHUNK_RAM) {
+        at += HEAD + ld_be64(a->data + at + 8);
+    }
+    return (guint)at;
+}
+
+static void damage(GByteArray *a, guint state)
+{
+    /* Mostly where the state is: RAM is never wrong. */
+    guint end = g_test_rand_int_range(0, 8) ? state : a->len;
 
     for (int n = g_test_rand_int_range(1, 5); n > 0; n--) {
         guint at = (guint)g_test_rand_int_range(0, (gint)end);
@@ -283,7 +323,7 @@ static void test_damage(void)
 {
     const char *want = g_getenv("SNAPSHOT_MUTATIONS");
     int rounds = want ? atoi(want) : 3000, taken = 0;
-    Machine *m = busy_machine("");
+    Machine *m = busy_machine(much);
     g_autoptr(GByteArray) good = NULL, now = NULL;
     g_autoptr(GError) err = NULL;
 
@@ -294,9 +334,12 @@ static void test_damage(void)
         g_autoptr(GError) why = NULL;
 
         g_byte_array_append(bad, good->data, good->len);
-        damage(bad);
+        damage(bad, state_end(good));
         if (!load(m, bad, &why)) {
+            g_autoptr(GByteArray) state = snap_take_state(m, NULL);
+
             g_assert_nonnull(why);
+            expect_same_state(good, state, why->message);
             continue;
         }
         taken++;
