@@ -10,9 +10,7 @@
 #include "util/osdep.h"
 #include "tests/lib/fuzz.h"
 #include "tests/lib/line.h"
-#include "tests/lib/mem-disk.h"
-#include "tests/lib/virtio-rig.h"
-#include "hw/block/drive.h"
+#include "tests/lib/virtio-faces.h"
 #include "hw/virtio/balloon.h"
 #include "net/net.h"
 #include "util/iov.h"
@@ -52,18 +50,8 @@ typedef struct FuzzDevice {
 
 static void blk_prepare(Fuzz *f)
 {
-    Drive *d = g_new0(Drive, 1);
-
-    mem_disk_init(&f->disk, NULL, 0);
-    g_byte_array_set_size(f->disk.bytes, DISK);
-    memset(f->disk.bytes->data, 0, DISK);
+    rig_drive(&f->g.t.q, &f->disk, "d0", DISK);
     f->disk.max = DISK;
-    d->id = g_strdup("d0");
-    d->text = g_strdup("memory");
-    d->machine = f->m;
-    d->blk =
-        blk_new("d0", mem_disk_node(&f->disk, BLOCK_RDWR), BLK_AIO_THREADS);
-    g_ptr_array_add(machine_drives(f->m), d);
 }
 
 static void blk_wait(Fuzz *f)
@@ -515,18 +503,6 @@ static void (*const ops[])(Fuzz *f) = {
 
 /* ---- one input -------------------------------------------------------------------------- */
 
-static void set_props(Device *dev, const char *text)
-{
-    g_auto(GStrv) list = g_strsplit(text, ",", 0);
-
-    for (char **p = list; *p; p++) {
-        char *eq = strchr(*p, '=');
-
-        *eq = '\0';
-        g_assert_true(device_set(dev, *p, eq + 1, NULL));
-    }
-}
-
 static void fuzz_start(Fuzz *f, const FuzzDevice *fd, RigKind kind)
 {
     rig_start(&f->g, kind);
@@ -536,7 +512,7 @@ static void fuzz_start(Fuzz *f, const FuzzDevice *fd, RigKind kind)
     if (fd->prepare) {
         fd->prepare(f);
     }
-    set_props(rig_device(&f->g, fd->mmio, fd->pci), fd->props);
+    rig_set(rig_device(&f->g, fd->mmio, fd->pci), fd->props);
     rig_plug(&f->g);
     if (fd->plug) {
         fd->plug(f);
