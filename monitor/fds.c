@@ -2,7 +2,7 @@
 #include "util/osdep.h"
 #include "util/error.h"
 #include "monitor/fds.h"
-#include "monitor/monitor.h"
+#include "monitor/qmp.h"
 
 void fds_put(Machine *m, const char *name, int fd)
 {
@@ -17,6 +17,28 @@ void fds_put(Machine *m, const char *name, int fd)
     }
     *slot = fd;
 }
+
+#if CONFIG_JSON_C
+
+bool fds_take_passed(Monitor *mon, const char *name, GError **errp)
+{
+    int fd = mon_take_fd(mon);
+
+    if (fd < 0) {
+        error_setg(errp, "No file descriptor supplied via SCM_RIGHTS");
+        return false;
+    }
+    if (g_ascii_isdigit(name[0])) {
+        error_setg(errp, "Parameter 'fdname' expects a name not starting with "
+                         "a digit");
+        close(fd);
+        return false;
+    }
+    fds_put(mon_machine(mon), name, fd);
+    return true;
+}
+
+#endif
 
 int fds_take(Machine *m, const char *name, GError **errp)
 {

@@ -5,10 +5,13 @@
 #ifndef MONITOR_FDS_H
 #define MONITOR_FDS_H
 
-#include "system/machine.h"
+#include "monitor/monitor.h"
 
 /* Takes @fd; one of the same name is closed. */
 void fds_put(Machine *m, const char *name, int fd);
+/* Names the descriptor that came with a line of @mon; @errp: none came, or the
+ * name begins with a digit. */
+bool fds_take_passed(Monitor *mon, const char *name, GError **errp);
 /* The caller's from now on; -1 and @errp: no such name. */
 int fds_take(Machine *m, const char *name, GError **errp);
 /* Those of monitors_fds(), and the table. */

@@ -21,6 +21,7 @@ const HmpCommand hmp_commands[] = {
     { "cont|c", "", "", "let the processors run on", hmp_cont, NULL },
     { "system_reset", "", "", "reset the machine", hmp_system_reset, NULL },
     { "system_powerdown", "", "", "press the power button", hmp_system_powerdown, NULL },
+    { "system_wakeup", "", "", "wake a guest that sleeps", hmp_system_wakeup, NULL },
     { "gdbserver", "device?:s", "[device]", "wait for gdb on tcp::1234 or another character device (none: no more)", hmp_gdbserver, NULL },
     { "nmi", "", "", "send a non-maskable interrupt to every processor", hmp_nmi, NULL },
     { "watchdog_action", "action:s", "[reset|shutdown|poweroff|pause|debug|none|inject-nmi]", "what a watchdog leads to that runs out\nwatchdog_action pause", hmp_watchdog_action, NULL },
@@ -33,6 +34,10 @@ const HmpCommand hmp_commands[] = {
     { "balloon", "value:i", "target", "ask the guest to have this many MiB of memory", hmp_balloon, NULL },
     { "migrate", "detach:-d uri:s", "[-d] uri", "send the machine, stopped, to exec:, file:, unix: or tcp: (-d: do not wait)", hmp_migrate, NULL },
     { "migrate_cancel", "", "", "give the migration up", hmp_migrate_cancel, NULL },
+#if CONFIG_JSON_C
+    { "migrate_set_capability", "capability:s state:b", "capability on|off", "turn a capability on (info migrate_capabilities lists them)", hmp_migrate_set_capability, NULL },
+    { "migrate_set_parameter", "parameter:s value:s", "parameter value", "change a parameter (info migrate_parameters lists them)\nmigrate_set_parameter max-bandwidth 100M", hmp_migrate_set_parameter, NULL },
+#endif
     { "migrate_incoming", "uri:s", "uri", "go on with -incoming defer", hmp_migrate_incoming, NULL },
 
     HEADING("Processors, memory and ports"),
@@ -41,6 +46,8 @@ const HmpCommand hmp_commands[] = {
     { "x", "fmt:f addr:a", "/fmt addr", "dump virtual memory at addr; fmt is count, format (x d u o c i) and size (b h w g)\nx/10i $pc", hmp_x, NULL },
     { "xp", "fmt:f addr:x", "/fmt addr", "dump physical memory at addr\nxp/16xb 0x7c00", hmp_xp, NULL },
     { "gva2gpa", "addr:x", "addr", "physical address of a virtual one\ngva2gpa $rip", hmp_gva2gpa, NULL },
+    { "gpa2hva", "addr:x", "addr", "where physical memory is in this process\ngpa2hva 0x100000", hmp_gpa2hva, NULL },
+    { "gpa2hpa", "addr:x", "addr", "where it is in the host's memory (for root)", hmp_gpa2hpa, NULL },
     { "i", "fmt:f addr:x index?:x", "/fmt addr", "read an I/O port\ni /b 0x64", hmp_port_in, NULL },
     { "o", "fmt:f addr:x val:x", "/fmt addr value", "write an I/O port\no /b 0x70 0x0a", hmp_port_out, NULL },
     { "sum", "start:x size:x", "addr size", "checksum (16 bits) of physical memory", hmp_sum, NULL },
@@ -84,6 +91,8 @@ const HmpCommand hmp_commands[] = {
 #if CONFIG_JSON_C
     { "chardev-remove", "id:C", "id", "remove one that nobody uses", hmp_chardev_remove, NULL },
     { "chardev-send-break", "id:C", "id", "send a break to the guest", hmp_chardev_send_break, NULL },
+    { "getfd", "fdname:s", "name", "name a descriptor that came over the monitor's unix socket", hmp_getfd, NULL },
+    { "closefd", "fdname:s", "name", "close it", hmp_closefd, NULL },
     { "ringbuf_read", "device:C size:i", "device size", "take what the guest wrote to a ringbuf", hmp_ringbuf_read, NULL },
     { "ringbuf_write", "device:C data:s", "device data", "append to a ringbuf", hmp_ringbuf_write, NULL },
     { "qom-list", "path?:s", "[path]", "properties and children of an object\nqom-list /machine/peripheral", hmp_qom_list, NULL },
@@ -94,6 +103,7 @@ const HmpCommand hmp_commands[] = {
     HEADING("Keyboard and mouse"),
     { "sendkey", "keys:s hold-time?:i", "keys [hold_ms]", "press keys together for 100 ms\nsendkey ctrl-alt-delete", hmp_sendkey, NULL },
     { "mouse_move", "dx:s dy:s dz?:s", "dx dy [dz]", "move the mouse (dz: turn its wheel)\nmouse_move 10 -5", hmp_mouse_move, NULL },
+    { "mouse_set", "index:i", "index", "choose the mouse; there is one, 0", hmp_mouse_set, NULL },
     { "mouse_button", "state:i", "state", "hold mouse buttons: 1 left, 2 middle, 4 right, 0 none", hmp_mouse_button, NULL },
 
     HEADING("Logging"),
@@ -120,8 +130,12 @@ const HmpCommand hmp_info_commands[] = {
     { "mtree", "flatview:-f", "[-f]", "physical memory and ports (-f: resolved)", hmp_info_mtree, NULL },
 #if CONFIG_JSON_C
     { "memory_size_summary", "", "", "how much memory there is", hmp_info_memory_size, NULL },
+    { "memory-devices", "", "", "memory that was plugged in: none", hmp_info_memory_devices, NULL },
     { "memdev", "", "", "where the memory comes from", hmp_info_memdev, NULL },
 #endif
+    { "ramblock", "", "", "RAM and ROM, and where they are in this process", hmp_info_ramblock, NULL },
+    { "numa", "", "", "nodes of memory: none", hmp_info_numa, NULL },
+    { "jit", "", "", "what the software CPU has decoded", hmp_info_jit, NULL },
     { "kvm", "", "", "KVM, and what was completed in software", hmp_info_kvm, NULL },
     { "exits", "", "", "exits of KVM by reason, port and address", hmp_info_exits, NULL },
     { "stats", "", "", "what the processors and devices have done so far", hmp_info_stats, NULL },
@@ -129,8 +143,10 @@ const HmpCommand hmp_info_commands[] = {
 
     HEADING("Devices"),
     { "qtree", "", "", "the devices", hmp_info_qtree, NULL },
+    { "qdm", "", "", "devices for -device", hmp_info_qdm, NULL },
     { "pci", "", "", "PCI functions", hmp_info_pci, NULL },
     { "pic", "", "", "interrupt controllers", hmp_info_pic, NULL },
+    { "irq", "", "", "how often each interrupt input rose", hmp_info_irq, NULL },
     { "lapic", "index?:i", "[index]", "the local APIC of a processor", hmp_info_lapic, NULL },
 #if CONFIG_JSON_C
     { "qom-tree", "path?:s", "[path]", "all objects", hmp_info_qom_tree, NULL },
@@ -138,6 +154,8 @@ const HmpCommand hmp_info_commands[] = {
     { "blockstats", "", "", "requests to the disks", hmp_info_blockstats, NULL },
     { "block-jobs", "", "", "jobs on disks", hmp_info_block_jobs, NULL },
     { "mice", "", "", "pointing devices", hmp_info_mice, NULL },
+    { "hotpluggable-cpus", "", "", "places for processors; all are taken", hmp_info_hotpluggable_cpus, NULL },
+    { "dump", "", "", "the dump-guest-memory under way", hmp_info_dump, NULL },
     { "iothreads", "", "", "objects of type iothread", hmp_info_iothreads, NULL },
 #endif
     { "network", "", "", "network cards and back ends", hmp_info_network, NULL },
@@ -148,6 +166,10 @@ const HmpCommand hmp_info_commands[] = {
     { "snapshots", "", "", "snapshots of the machine", hmp_info_snapshots, NULL },
     { "balloon", "", "", "how much memory the guest has", hmp_info_balloon, NULL },
     { "migrate", "", "", "how far the migration is", hmp_info_migrate, NULL },
+#if CONFIG_JSON_C
+    { "migrate_capabilities", "", "", "what migrate_set_capability sets", hmp_info_migrate_capabilities, NULL },
+    { "migrate_parameters", "", "", "what migrate_set_parameter sets", hmp_info_migrate_parameters, NULL },
+#endif
     { 0 },
 };
 /* clang-format on */

@@ -59,6 +59,12 @@ void hmp_nmi(Monitor *mon, const Args *args)
     }
 }
 
+void hmp_system_wakeup(Monitor *mon, const Args *args)
+{
+    mon_puts(mon, "Error: wake-up from suspend is not supported by this "
+                  "guest\n");
+}
+
 void hmp_watchdog_action(Monitor *mon, const Args *args)
 {
     g_autoptr(GError) err = NULL;

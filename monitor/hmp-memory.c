@@ -269,6 +269,60 @@ void hmp_pmemsave(Monitor *mon, const Args *args)
     save_memory(mon, args, NULL);
 }
 
+/* The host's view of guest memory; NULL, and a line that says why. */
+static uint8_t *host_of(Monitor *mon, uint64_t addr)
+{
+    uint8_t *p = as_ram(mon_machine(mon)->mem, addr, 1, false);
+
+    if (!p) {
+        mon_printf(mon, "Error: No memory is mapped at address 0x%" PRIx64 "\n",
+                   addr);
+    }
+    return p;
+}
+
+void hmp_gpa2hva(Monitor *mon, const Args *args)
+{
+    uint64_t addr = (uint64_t)args_int(args, "addr", 0);
+    uint8_t *p = host_of(mon, addr);
+
+    if (p) {
+        mon_printf(mon, "Host virtual address for 0x%" PRIx64 " is %p\n", addr,
+                   (void *)p);
+    }
+}
+
+/* /proc/self/pagemap: bit 63 present, bits 0-54 the page, 0 for who is not
+ * root. proc(5). */
+void hmp_gpa2hpa(Monitor *mon, const Args *args)
+{
+    uint64_t addr = (uint64_t)args_int(args, "addr", 0), entry = 0;
+    uint64_t page_size = (uint64_t)getpagesize(), page;
+    uint8_t *p = host_of(mon, addr);
+    int fd = p ? open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC) : -1;
+
+    if (!p) {
+        return;
+    }
+    if (fd < 0 || pread(fd, &entry, sizeof(entry),
+                        (off_t)((uintptr_t)p / page_size * sizeof(entry))) !=
+                      sizeof(entry)) {
+        entry = 0;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    page = entry & ((UINT64_C(1) << 55) - 1);
+    if (!(entry >> 63) || !page) {
+        mon_puts(mon, entry >> 63 ? "Error: the host tells this only to root\n"
+                                  : "Error: the page is not in memory now\n");
+        return;
+    }
+    mon_printf(mon,
+               "Host physical address for 0x%" PRIx64 " is 0x%" PRIx64 "\n",
+               addr, page * page_size + (uintptr_t)p % page_size);
+}
+
 void hmp_gva2gpa(Monitor *mon, const Args *args)
 {
     X86Cpu *cpu = mon_cpu(mon);

@@ -3,6 +3,7 @@
 #include "monitor/hmp.h"
 #include "system/migrate.h"
 #include "util/error.h"
+#include "util/keyval.h"
 
 void hmp_migrate(Monitor *mon, const Args *args)
 {
@@ -54,3 +55,65 @@ void hmp_info_migrate(Monitor *mon, const Args *args)
     mon_printf(mon, "transferred ram: %" PRIu64 " kbytes\n", info.bytes >> 10);
     mon_printf(mon, "total ram: %" PRIu64 " kbytes\n", info.ram_bytes >> 10);
 }
+
+#if CONFIG_JSON_C
+
+void hmp_migrate_set_capability(Monitor *mon, const Args *args)
+{
+    json_object *o = json_object_new_object();
+    json_object *list = js_put(o, "capabilities", json_object_new_array());
+    json_object *c = js_add(list, json_object_new_object());
+
+    js_str(c, "capability", args_str(args, "capability"));
+    js_bool(c, "state", args_bool(args, "state", false));
+    hmp_do(mon, "migrate-set-capabilities", o);
+}
+
+void hmp_info_migrate_capabilities(Monitor *mon, const Args *args)
+{
+    g_autoptr(json_object) list =
+        hmp_call(mon, "query-migrate-capabilities", NULL);
+
+    for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+        json_object *o = json_object_array_get_idx(list, i);
+
+        mon_printf(mon, "%s: %s\n", js_get_str(o, "capability"),
+                   js_get_bool(o, "state") ? "on" : "off");
+    }
+}
+
+/* A size: bytes per second, or with k, M, G; QEMU counts MiB without one. */
+void hmp_migrate_set_parameter(Monitor *mon, const Args *args)
+{
+    const char *name = args_str(args, "parameter");
+    g_autoptr(GError) err = NULL;
+    json_object *o;
+    uint64_t size;
+
+    if (strcmp(name, "max-bandwidth")) {
+        mon_printf(mon,
+                   "Error: invalid parameter '%s': there is "
+                   "max-bandwidth\n",
+                   name);
+        return;
+    }
+    if (!parse_size(args_str(args, "value"), MIB, &size, &err)) {
+        mon_report(mon, g_steal_pointer(&err));
+        return;
+    }
+    o = json_object_new_object();
+    js_u64(o, name, size);
+    hmp_do(mon, "migrate-set-parameters", o);
+}
+
+void hmp_info_migrate_parameters(Monitor *mon, const Args *args)
+{
+    g_autoptr(json_object) o = hmp_call(mon, "query-migrate-parameters", NULL);
+
+    if (o) {
+        mon_printf(mon, "max-bandwidth: %" PRId64 " bytes/second\n",
+                   js_get_int(o, "max-bandwidth"));
+    }
+}
+
+#endif

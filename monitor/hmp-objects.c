@@ -3,7 +3,7 @@
 #include "util/error.h"
 #include "chardev/chardev.h"
 #include "hw/block/drive.h"
-#include "hw/input/i8042.h"
+#include "monitor/fds.h"
 #include "monitor/hmp.h"
 #include "monitor/keys.h"
 #include "monitor/qmp.h"
@@ -97,34 +97,36 @@ static int motion(const char *text)
     return (int)CLAMP(v, -10000, 10000);
 }
 
-/* QEMU counts downward, the mouse upward. */
 void hmp_mouse_move(Monitor *mon, const Args *args)
+{
+    GError *err = NULL;
+    bool ok = keys_mouse_move(mon_machine(mon), motion(args_str(args, "dx")),
+                              motion(args_str(args, "dy")),
+                              motion(args_str(args, "dz")), &err);
+
+    report(mon, ok, err);
+}
+
+void hmp_mouse_set(Monitor *mon, const Args *args)
 {
     GError *err = NULL;
     Device *dev = keys_device(mon_machine(mon), &err);
 
     if (!dev) {
         mon_report(mon, err);
-        return;
+    } else if (args_int(args, "index", 0) != 0) {
+        mon_puts(mon, "Error: there is one mouse, 0\n");
     }
-    i8042_mouse(dev, motion(args_str(args, "dx")),
-                -motion(args_str(args, "dy")), motion(args_str(args, "dz")),
-                mon_buttons(mon, -1));
 }
 
 void hmp_mouse_button(Monitor *mon, const Args *args)
 {
     GError *err = NULL;
-    Device *dev = keys_device(mon_machine(mon), &err);
-    int state = (int)(args_int(args, "state", 0) & 7);
+    unsigned state = args_int(args, "state", 0) & 7;
 
-    if (!dev) {
-        mon_report(mon, err);
-        return;
-    }
     /* Here 2 is the middle and 4 the right one. */
     state = (state & 1) | (state & 2) << 1 | (state & 4) >> 1;
-    i8042_mouse(dev, 0, 0, 0, mon_buttons(mon, state));
+    report(mon, keys_mouse_buttons(mon_machine(mon), state, &err), err);
 }
 
 /* ---- printing what QMP returns ------------------------------------------------------- */
@@ -154,6 +156,23 @@ void hmp_ringbuf_write(Monitor *mon, const Args *args)
     js_str(o, "device", args_str(args, "device"));
     js_str(o, "data", args_str(args, "data"));
     hmp_do(mon, "ringbuf-write", o);
+}
+
+void hmp_getfd(Monitor *mon, const Args *args)
+{
+    g_autoptr(GError) err = NULL;
+
+    if (!fds_take_passed(mon, args_str(args, "fdname"), &err)) {
+        mon_report(mon, g_steal_pointer(&err));
+    }
+}
+
+void hmp_closefd(Monitor *mon, const Args *args)
+{
+    json_object *o = json_object_new_object();
+
+    js_str(o, "fdname", args_str(args, "fdname"));
+    hmp_do(mon, "closefd", o);
 }
 
 /* Bytes that a terminal would act on are shown as \ooo. */
@@ -221,6 +240,46 @@ void hmp_info_memory_size(Monitor *mon, const Args *args)
 
     mon_printf(mon, "base memory: %" PRId64 "\nplugged memory: %" PRId64 "\n",
                js_get_int(o, "base-memory"), js_get_int(o, "plugged-memory"));
+}
+
+void hmp_info_memory_devices(Monitor *mon, const Args *args)
+{
+    hmp_do(mon, "query-memory-devices", NULL); /* an empty list */
+}
+
+void hmp_info_dump(Monitor *mon, const Args *args)
+{
+    g_autoptr(json_object) o = hmp_call(mon, "query-dump", NULL);
+
+    if (o) {
+        mon_printf(mon, "Status: %s\n", js_get_str(o, "status"));
+    }
+}
+
+static void print_cpu_place(Monitor *mon, json_object *cpu)
+{
+    json_object *props = js_get(cpu, "props");
+
+    mon_printf(mon, "  type: \"%s\"\n  vcpus_count: \"%" PRId64 "\"\n",
+               js_get_str(cpu, "type"), js_get_int(cpu, "vcpus-count"));
+    mon_printf(mon, "  qom_path: \"%s\"\n  CPUInstance Properties:\n",
+               js_get_str(cpu, "qom-path"));
+    json_object_object_foreach(props, key, v)
+    {
+        mon_printf(mon, "    %s: \"%" PRId64 "\"\n", key,
+                   json_object_get_int64(v));
+    }
+}
+
+void hmp_info_hotpluggable_cpus(Monitor *mon, const Args *args)
+{
+    g_autoptr(json_object) list =
+        hmp_call(mon, "query-hotpluggable-cpus", NULL);
+
+    mon_puts(mon, "Hotpluggable CPUs:\n");
+    for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+        print_cpu_place(mon, json_object_array_get_idx(list, i));
+    }
 }
 
 static const char *yes(json_object *o, const char *key)

@@ -2,7 +2,9 @@
 #include "util/osdep.h"
 #include "util/error.h"
 #include "hw/block/drive.h"
+#include "monitor/absent.h"
 #include "monitor/hmp.h"
+#include "util/nearest.h"
 #include "util/trace.h"
 
 /* "quit|q": whether @word is one of the names. */
@@ -51,9 +53,20 @@ static GPtrArray *all_names(const HmpCommand *table)
     return names;
 }
 
-static void report_unknown(Monitor *mon, const char *text)
+/* QEMU has it, or a name is near: then more than that it is unknown. */
+static void report_unknown(Monitor *mon, const HmpCommand *table,
+                           const char *text)
 {
-    mon_printf(mon, "unknown command: '%s'\n", text);
+    const char *why = absent_why(text), *space = strrchr(text, ' ');
+    g_autoptr(GPtrArray) names = all_names(table);
+    g_autofree char *hint =
+        did_you_mean(space ? space + 1 : text, names_end(names), " (");
+
+    if (why) {
+        mon_printf(mon, "%s: %s\n", text, why);
+    } else {
+        mon_printf(mon, "unknown command: '%s'%s\n", text, hint);
+    }
 }
 
 static char *first_word(const char **p)
@@ -83,7 +96,7 @@ static const HmpCommand *parse_command(Monitor *mon, const char *line,
         c = find(table, word);
         g_string_append_printf(path, "%s%s", path->len ? " " : "", word);
         if (!c) {
-            report_unknown(mon, path->str);
+            report_unknown(mon, table, path->str);
             return NULL;
         }
         if (!c->sub) {
@@ -179,11 +192,13 @@ void hmp_print_help(Monitor *mon, const char *name)
     }
     c = find(hmp_commands, words[0]);
     if (!c) {
-        report_unknown(mon, name);
+        report_unknown(mon, hmp_commands, name);
     } else if (c->sub && words[1]) {
         sub = find(c->sub, words[1]);
         if (sub) {
             help_command(mon, "info ", sub);
+        } else {
+            report_unknown(mon, c->sub, name);
         }
     } else if (c->sub) {
         help_table(mon, "info ", c->sub);

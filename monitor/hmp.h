@@ -21,9 +21,6 @@ GPtrArray *mon_history(Monitor *mon);
 void mon_set_linear_pc(Monitor *mon, bool on);
 bool mon_linear_pc(Monitor *mon);
 
-/* Mouse buttons held, as i8042_mouse() wants them; @set below 0: only asks. */
-unsigned mon_buttons(Monitor *mon, int set);
-
 #if CONFIG_JSON_C
 /* Runs a command of QMP; @args (taken; NULL: none). Prints the error and returns
  * NULL if there is one; else the value, the caller's. */
@@ -50,7 +47,9 @@ HmpFn hmp_object_add, hmp_object_del, hmp_drive_add, hmp_drive_del,
     hmp_ringbuf_write, hmp_ringbuf_read, hmp_sendkey, hmp_mouse_move,
     hmp_mouse_button, hmp_dump_guest_memory, hmp_info_mice,
     hmp_info_memory_size, hmp_info_memdev, hmp_info_iothreads, hmp_qom_list,
-    hmp_qom_get, hmp_qom_set, hmp_info_qom_tree;
+    hmp_getfd, hmp_closefd, hmp_mouse_set, hmp_info_memory_devices,
+    hmp_info_hotpluggable_cpus, hmp_info_dump, hmp_qom_get, hmp_qom_set,
+    hmp_info_qom_tree;
 
 /* hmp-info.c */
 void hmp_info_status(Monitor *mon, const Args *args);
@@ -79,6 +78,8 @@ void hmp_port_out(Monitor *mon, const Args *args);
 void hmp_sum(Monitor *mon, const Args *args);
 void hmp_memsave(Monitor *mon, const Args *args);
 void hmp_pmemsave(Monitor *mon, const Args *args);
+void hmp_gpa2hva(Monitor *mon, const Args *args);
+void hmp_gpa2hpa(Monitor *mon, const Args *args);
 void hmp_gva2gpa(Monitor *mon, const Args *args);
 void hmp_info_mem(Monitor *mon, const Args *args);
 void hmp_info_tlb(Monitor *mon, const Args *args);
@@ -91,6 +92,7 @@ void hmp_cont(Monitor *mon, const Args *args);
 void hmp_system_reset(Monitor *mon, const Args *args);
 void hmp_system_powerdown(Monitor *mon, const Args *args);
 void hmp_nmi(Monitor *mon, const Args *args);
+void hmp_system_wakeup(Monitor *mon, const Args *args);
 void hmp_watchdog_action(Monitor *mon, const Args *args);
 void hmp_cpu(Monitor *mon, const Args *args);
 void hmp_log(Monitor *mon, const Args *args);
@@ -120,6 +122,8 @@ void hmp_info_snapshots(Monitor *mon, const Args *args);
 void hmp_migrate(Monitor *mon, const Args *args);
 void hmp_migrate_cancel(Monitor *mon, const Args *args);
 void hmp_migrate_incoming(Monitor *mon, const Args *args);
+HmpFn hmp_migrate_set_capability, hmp_migrate_set_parameter,
+    hmp_info_migrate_capabilities, hmp_info_migrate_parameters;
 void hmp_info_migrate(Monitor *mon, const Args *args);
 
 /* qmp-balloon.c */
@@ -127,7 +131,8 @@ void hmp_balloon(Monitor *mon, const Args *args);
 void hmp_info_balloon(Monitor *mon, const Args *args);
 
 /* hmp-see.c */
-HmpFn hmp_info_stats, hmp_info_trace_events, hmp_trace_event;
+HmpFn hmp_info_irq, hmp_info_jit, hmp_info_ramblock, hmp_info_numa,
+    hmp_info_qdm, hmp_info_stats, hmp_info_trace_events, hmp_trace_event;
 
 /* hmp-gdb.c */
 void hmp_gdbserver(Monitor *mon, const Args *args);

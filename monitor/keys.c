@@ -61,6 +61,27 @@ Device *keys_device(Machine *m, GError **errp)
     return NULL;
 }
 
+bool keys_mouse_move(Machine *m, int dx, int dy, int dz, GError **errp)
+{
+    Device *dev = keys_device(m, errp);
+
+    if (dev) {
+        i8042_mouse(dev, dx, -dy, dz, keys_mouse_held(m));
+    }
+    return dev != NULL;
+}
+
+bool keys_mouse_buttons(Machine *m, unsigned buttons, GError **errp)
+{
+    monitors_keys(m)->buttons = buttons;
+    return keys_mouse_move(m, 0, 0, 0, errp);
+}
+
+unsigned keys_mouse_held(Machine *m)
+{
+    return monitors_keys(m)->buttons;
+}
+
 static void let_go(HeldKeys *k)
 {
     Device *dev = keys_device(k->m, NULL);

@@ -24,10 +24,17 @@ bool keys_send(Machine *m, const uint16_t *codes, unsigned n, unsigned hold_ms,
 /* The device with keyboard and mouse; NULL: none, @errp says so. */
 Device *keys_device(Machine *m, GError **errp);
 
+/* Counts, y downward; with the buttons that are held. */
+bool keys_mouse_move(Machine *m, int dx, int dy, int dz, GError **errp);
+/* Those held from now on, as i8042_mouse() counts them. */
+bool keys_mouse_buttons(Machine *m, unsigned buttons, GError **errp);
+unsigned keys_mouse_held(Machine *m);
+
 typedef struct HeldKeys {
     Machine *m;
     uint16_t codes[KEYS_MAX];
     unsigned n, timer;
+    unsigned buttons; /* of the mouse */
 } HeldKeys;
 
 /* Of monitor.c. */

@@ -41,7 +41,7 @@ struct Monitor {
     Qmp *qmp; /* a program's */
 #endif
     GString *out;
-    unsigned cpu_index, buttons;
+    unsigned cpu_index;
     bool greeted, in_front;
     bool linear_pc;
 };
@@ -75,14 +75,6 @@ void mon_set_linear_pc(Monitor *mon, bool on)
 bool mon_linear_pc(Monitor *mon)
 {
     return mon->linear_pc;
-}
-
-unsigned mon_buttons(Monitor *mon, int set)
-{
-    if (set >= 0) {
-        mon->buttons = (unsigned)set;
-    }
-    return mon->buttons;
 }
 
 GPtrArray *mon_history(Monitor *mon)

@@ -280,20 +280,7 @@ json_object *qmp_ringbuf_write(Machine *m, const Args *args, GError **errp)
 
 json_object *qmp_getfd(Machine *m, const Args *args, GError **errp)
 {
-    const char *name = args_str(args, "fdname");
-    int fd = mon_take_fd(args_monitor(args));
-
-    if (fd < 0) {
-        error_setg(errp, "No file descriptor supplied via SCM_RIGHTS");
-        return NULL;
-    }
-    if (g_ascii_isdigit(name[0])) {
-        error_setg(errp, "Parameter 'fdname' expects a name not starting with "
-                         "a digit");
-        close(fd);
-        return NULL;
-    }
-    fds_put(m, name, fd);
+    fds_take_passed(args_monitor(args), args_str(args, "fdname"), errp);
     return NULL;
 }
 

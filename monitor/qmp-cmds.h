@@ -16,8 +16,8 @@ QmpFn qmp_query_version, qmp_query_target, qmp_query_kvm, qmp_query_kvm_exits,
     qmp_query_memdev, qmp_query_empty, qmp_query_mice,
     qmp_query_command_line_options, qmp_query_schema, qmp_stop, qmp_cont,
     qmp_system_reset, qmp_system_powerdown, qmp_system_wakeup, qmp_quit,
-    qmp_inject_nmi, qmp_set_action, qmp_watchdog_set_action,
-    qmp_human_monitor_command, qmp_capabilities;
+    qmp_inject_nmi, qmp_rtc_reset_reinjection, qmp_set_action,
+    qmp_watchdog_set_action, qmp_human_monitor_command, qmp_capabilities;
 /* qmp-cpu.c */
 QmpFn qmp_query_cpu_definitions, qmp_query_cpu_model_expansion,
     qmp_query_cpus_fast, qmp_query_hotpluggable_cpus;
@@ -52,11 +52,15 @@ QmpFn qmp_query_rx_filter, qmp_netdev_add, qmp_netdev_del, qmp_set_link;
 /* qmp-pci.c, qmp-migrate.c */
 QmpFn qmp_query_pci, qmp_migrate, qmp_migrate_cancel, qmp_migrate_incoming,
     qmp_query_migrate, qmp_query_migrate_capabilities,
-    qmp_migrate_set_capabilities;
+    qmp_migrate_set_capabilities, qmp_query_migrate_parameters,
+    qmp_migrate_set_parameters;
+/* qmp-keys.c */
+QmpFn qmp_send_key, qmp_input_send_event;
 /* qmp-balloon.c */
 QmpFn qmp_balloon, qmp_query_balloon;
 /* qmp-see.c */
-QmpFn qmp_trace_event_get_state, qmp_trace_event_set_state, qmp_x_query_stats;
+QmpFn qmp_trace_event_get_state, qmp_trace_event_set_state, qmp_x_query_stats,
+    qmp_x_query_irq, qmp_x_query_jit, qmp_x_query_ramblock, qmp_x_query_numa;
 /* qmp-block.c */
 QmpFn qmp_query_block, qmp_query_named_block_nodes, qmp_query_blockstats,
     qmp_blockdev_add, qmp_blockdev_del, qmp_block_resize,

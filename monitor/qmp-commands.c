@@ -40,6 +40,11 @@ const QmpCommand qmp_commands[] = {
       "bytes of memory", qmp_query_memory_size, 0 },
     { "query-memdev", "", "[Memdev", "where the memory comes from", qmp_query_memdev, 0 },
     { "query-mice", "", "[MouseInfo", "pointing devices", qmp_query_mice, 0 },
+    { "query-memory-devices", "", "[MemoryDeviceInfo", "memory that was plugged in: none", qmp_query_empty, 0 },
+    { "query-acpi-ospm-status", "", "[ACPIOSTInfo", "what the guest says of devices plugged in: nothing", qmp_query_empty, 0 },
+    { "rtc-reset-reinjection", "", "", "forgets clock ticks that the guest has missed; none are kept", qmp_rtc_reset_reinjection, 0 },
+    { "send-key", "keys:[KeyValue hold-time?:i", "", "presses keys together, for 100 ms or hold-time", qmp_send_key, 0 },
+    { "input-send-event", "device?:s head?:i events:[InputEvent", "", "keys and mouse, event by event", qmp_input_send_event, 0 },
     { "stop", "", "", "stops the processors", qmp_stop, 0 },
     { "cont", "", "", "lets the processors run", qmp_cont, 0 },
     { "system_reset", "", "", "resets the machine", qmp_system_reset, 0 },
@@ -57,6 +62,14 @@ const QmpCommand qmp_commands[] = {
       "switches trace events", qmp_trace_event_set_state, 0 },
     { "x-query-stats", "", "HumanReadableText",
       "what the processors and devices have done so far, as info stats prints it", qmp_x_query_stats, 0 },
+
+    { "x-query-irq", "", "HumanReadableText",
+      "how often each interrupt input rose, as info irq prints it", qmp_x_query_irq, 0 },
+    { "x-query-jit", "", "HumanReadableText",
+      "what the software CPU has decoded, as info jit prints it", qmp_x_query_jit, 0 },
+    { "x-query-ramblock", "", "HumanReadableText",
+      "RAM and ROM, as info ramblock prints it", qmp_x_query_ramblock, 0 },
+    { "x-query-numa", "", "HumanReadableText", "nodes of memory: none", qmp_x_query_numa, 0 },
 
     /* processors */
     { "query-cpus-fast", "", "[CpuInfoFast", "the processors", qmp_query_cpus_fast, 0 },
@@ -146,6 +159,8 @@ const QmpCommand qmp_commands[] = {
     { "migrate_cancel", "", "", "gives it up", qmp_migrate_cancel, CMD_OOB },
     { "migrate-incoming", "uri:s", "", "goes on with -incoming defer", qmp_migrate_incoming, 0 },
     { "query-migrate", "", "MigrationInfo", "how far it is", qmp_query_migrate, CMD_OOB },
+    { "query-migrate-parameters", "", "MigrationParameters", "what migrate-set-parameters sets", qmp_query_migrate_parameters, 0 },
+    { "migrate-set-parameters", "max-bandwidth?:i", "", "limits a migration, in bytes per second; 0: no limit", qmp_migrate_set_parameters, 0 },
     { "query-migrate-capabilities", "", "[MigrationCapabilityStatus", "what it can do: tell by events", qmp_query_migrate_capabilities, 0 },
     { "migrate-set-capabilities", "capabilities:[MigrationCapabilityStatus", "", "turns them on", qmp_migrate_set_capabilities, 0 },
 
@@ -197,6 +212,8 @@ const QmpCommand qmp_commands[] = {
       "does all actions, or none if one fails", qmp_transaction, 0 },
 
     /* what is not here, for clients that ask everybody */
+    { "query-pr-managers", "", "[PRManagerInfo", "helpers for persistent reservations: none", qmp_query_empty, 0 },
+    { "query-yank", "", "[YankInstance", "connections that can be broken off: none", qmp_query_empty, 0 },
     { "query-tpm", "", "[TPMInfo", "trusted platform modules: none", qmp_query_empty, 0 },
     { "query-tpm-models", "", "[s", "models of them: none", qmp_query_empty, 0 },
     { "query-tpm-types", "", "[s", "types of them: none", qmp_query_empty, 0 },

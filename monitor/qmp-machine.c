@@ -320,6 +320,13 @@ json_object *qmp_inject_nmi(Machine *m, const Args *args, GError **errp)
     return NULL;
 }
 
+/* Ticks that were late come late; none are kept to be given again. */
+json_object *qmp_rtc_reset_reinjection(Machine *m, const Args *args,
+                                       GError **errp)
+{
+    return NULL;
+}
+
 json_object *qmp_set_action(Machine *m, const Args *args, GError **errp)
 {
     const char *reboot = args_str(args, "reboot");

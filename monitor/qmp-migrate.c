@@ -59,6 +59,31 @@ json_object *qmp_query_migrate(Machine *m, const Args *args, GError **errp)
     return o;
 }
 
+json_object *qmp_query_migrate_parameters(Machine *m, const Args *args,
+                                          GError **errp)
+{
+    json_object *o = json_object_new_object();
+    MigrateInfo info;
+
+    migrate_query(m, &info);
+    js_u64(o, "max-bandwidth", info.max_bandwidth);
+    return o;
+}
+
+json_object *qmp_migrate_set_parameters(Machine *m, const Args *args,
+                                        GError **errp)
+{
+    int64_t max = args_int(args, "max-bandwidth", 0);
+
+    if (max < 0) {
+        error_setg(errp, "Parameter 'max_bandwidth' expects a non-negative "
+                         "number of bytes per second (0: no limit)");
+    } else if (args_has(args, "max-bandwidth")) {
+        migrate_set_max_bandwidth(m, (uint64_t)max);
+    }
+    return NULL;
+}
+
 /* The MIGRATION event, which always comes. */
 json_object *qmp_query_migrate_capabilities(Machine *m, const Args *args,
                                             GError **errp)

@@ -12,6 +12,7 @@
 #include "util/osdep.h"
 #include "util/trace.h"
 #include "util/error.h"
+#include "monitor/absent.h"
 #include "monitor/qmp.h"
 #include "monitor/qmp-input.h"
 
@@ -191,8 +192,11 @@ static bool may_run(Qmp *q, const char *name, const QmpCommand *c, bool oob,
                         "Capabilities negotiation is already complete, "
                         "command ignored");
     } else if (!c) {
+        const char *why = absent_why(name);
+
         error_set_class(errp, ERROR_CLASS_COMMAND_NOT_FOUND,
-                        "The command %s has not been found", name);
+                        "The command %s has not been found%s%s", name,
+                        why ? ": " : "", why ? why : "");
     } else if (oob && !(c->flags & CMD_OOB)) {
         error_setg(errp, "The command %s does not support OOB", name);
     } else {

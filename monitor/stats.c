@@ -6,7 +6,10 @@
  */
 #include "util/osdep.h"
 #include "accel/accel.h"
+#include "hw/intc/i8259.h"
+#include "hw/intc/ioapic.h"
 #include "monitor/stats.h"
+#include "system/host-kernel.h"
 #include "target-x86/seg.h"
 
 enum { REGIONS_SHOWN = 40 };
@@ -16,15 +19,21 @@ static void stat_line(const char *name, uint64_t value, void *opaque)
     g_string_append_printf(opaque, "  %-34s %14" PRIu64 "\n", name, value);
 }
 
-static void stat_cpu(X86Cpu *cpu, GString *out)
+static void stat_engine(X86Cpu *cpu, GString *out)
 {
     const AccelOps *ops = cpu->machine->accel->ops;
-    uint64_t all = 0;
 
     g_string_append_printf(out, "CPU %u (%s)\n", cpu->index, ops->name);
     if (ops->stats) {
         ops->stats(cpu, stat_line, out);
     }
+}
+
+static void stat_cpu(X86Cpu *cpu, GString *out)
+{
+    uint64_t all = 0;
+
+    stat_engine(cpu, out);
     for (unsigned i = 0; i < G_N_ELEMENTS(cpu->vectors); i++) {
         all += cpu->vectors[i];
     }
@@ -94,4 +103,62 @@ void stats_print(Machine *m, GString *out)
     }
     stat_regions("Ports", m->io, out);
     stat_regions("Memory-mapped registers", m->mem, out);
+}
+
+void stats_print_jit(Machine *m, GString *out)
+{
+    for (unsigned i = 0; m->cpu && i < m->ncpus; i++) {
+        stat_engine(m->cpu[i], out);
+    }
+}
+
+static void stat_inputs(const Device *dev, const uint64_t *rises, unsigned n,
+                        GString *out)
+{
+    g_string_append_printf(out, "IRQ statistics for %s:\n", dev->cls->name);
+    for (unsigned i = 0; i < n; i++) {
+        if (rises[i]) {
+            g_string_append_printf(out, "%2u: %" PRIu64 "\n", i, rises[i]);
+        }
+    }
+}
+
+void stats_print_irq(Machine *m, GString *out)
+{
+    if (host_has_irqchip(m)) {
+        g_string_append(out, "The interrupt controllers are in the host's "
+                             "kernel, which does not count: start with "
+                             "-machine kernel-irqchip=off, or look at the "
+                             "guest's /proc/interrupts\n");
+        return;
+    }
+    for (guint i = 0; i < m->devices->len; i++) {
+        const Device *dev = m->devices->pdata[i];
+
+        if (dev->cls == &i8259_class) {
+            stat_inputs(dev, i8259_rises(dev), 16, out);
+        } else if (dev->cls == &ioapic_class) {
+            stat_inputs(dev, ioapic_rises(dev), IOAPIC_PINS, out);
+        }
+    }
+}
+
+/* As QEMU's, but for what we have not: the offset in the address space of all
+ * RAM, and what migration used of it. */
+void stats_print_ram(Machine *m, GString *out)
+{
+    const FlatMap *map = as_flat(m->mem);
+
+    g_string_append_printf(out, "%24s %18s %18s %s\n", "Block Name", "Address",
+                           "Size", "HVA");
+    for (unsigned i = 0; i < map->n; i++) {
+        const FlatRange *r = &map->range[i];
+
+        if (r->region->kind == REGION_RAM || r->region->kind == REGION_ROM) {
+            g_string_append_printf(
+                out, "%24s 0x%016" PRIx64 " 0x%016" PRIx64 " %p\n",
+                r->region->name, r->base, r->size,
+                (void *)(r->region->ram + r->offset));
+        }
+    }
 }

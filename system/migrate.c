@@ -25,6 +25,8 @@
 #include "system/migrate.h"
 #include "system/snapshot-stream.h"
 
+enum { PACE_US = 10000 };
+
 typedef struct Migration {
     Machine *m;
     MigrateStatus status;
@@ -32,9 +34,10 @@ typedef struct Migration {
     char *uri;
     int fd, listen_fd;
     unsigned listen_id;
-    GPid child;     /* of exec: */
-    int cancelled;  /* atomic */
-    uint64_t bytes; /* atomic */
+    GPid child;             /* of exec: */
+    int cancelled;          /* atomic */
+    uint64_t bytes;         /* atomic */
+    uint64_t max_bandwidth; /* atomic; 0: no limit */
     int64_t began_us, ended_us;
     GByteArray *state;
     SnapImage *image;
@@ -240,6 +243,20 @@ static bool hang_up(Migration *g, GError **errp)
     return !*errp;
 }
 
+/* Waits until the bytes sent so far are no more than the limit allows. */
+static void pace(const Migration *g)
+{
+    while (!__atomic_load_n(&g->cancelled, __ATOMIC_RELAXED)) {
+        uint64_t limit = __atomic_load_n(&g->max_bandwidth, __ATOMIC_RELAXED);
+        int64_t us = g_get_monotonic_time() - g->began_us;
+
+        if (!limit || (double)g->bytes <= (double)limit * (double)us / 1e6) {
+            return;
+        }
+        g_usleep(PACE_US);
+    }
+}
+
 /* All of @len bytes in or out; called on a worker. 0 or -errno. */
 static int move_bytes(Migration *g, char *p, size_t len)
 {
@@ -260,6 +277,9 @@ static int move_bytes(Migration *g, char *p, size_t len)
             p += n;
             len -= (size_t)n;
             __atomic_fetch_add(&g->bytes, (uint64_t)n, __ATOMIC_RELAXED);
+            if (!g->incoming) {
+                pace(g);
+            }
         }
     }
     return 0;
@@ -362,6 +382,12 @@ void migrate_wait(Machine *m)
     }
 }
 
+void migrate_set_max_bandwidth(Machine *m, uint64_t bytes_per_s)
+{
+    __atomic_store_n(&migration_of(m)->max_bandwidth, bytes_per_s,
+                     __ATOMIC_RELAXED);
+}
+
 void migrate_query(Machine *m, MigrateInfo *out)
 {
     Migration *g = migration_of(m);
@@ -374,6 +400,7 @@ void migrate_query(Machine *m, MigrateInfo *out)
         .bytes = __atomic_load_n(&g->bytes, __ATOMIC_RELAXED),
         .ram_bytes = m->cfg.ram_size,
         .total_ms = (end - g->began_us) / 1000,
+        .max_bandwidth = g->max_bandwidth,
         .error = g->err ? g->err->message : NULL,
     };
 }

@@ -24,7 +24,8 @@ typedef struct MigrateInfo {
     uint64_t bytes;     /* of the stream, so far */
     uint64_t ram_bytes; /* of the whole RAM */
     int64_t total_ms;
-    const char *error; /* MIGRATE_FAILED; valid until the next migration */
+    uint64_t max_bandwidth; /* bytes a second; 0: no limit */
+    const char *error;      /* MIGRATE_FAILED; valid until the next migration */
 } MigrateInfo;
 
 /* Stops the machine and sends it in the background; when it is over the machine
@@ -33,6 +34,8 @@ bool migrate_start(Machine *m, const char *uri, GError **errp);
 void migrate_cancel(Machine *m);
 /* Runs the main loop until none is under way. */
 void migrate_wait(Machine *m);
+/* For this migration and those to come. */
+void migrate_set_max_bandwidth(Machine *m, uint64_t bytes_per_s);
 void migrate_query(Machine *m, MigrateInfo *out);
 const char *migrate_status_name(MigrateStatus s); /* "completed" */
 

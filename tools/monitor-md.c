@@ -4,6 +4,7 @@
  * wrote there.
  */
 #include "util/osdep.h"
+#include "monitor/absent.h"
 #include "monitor/qmp.h"
 
 /* ---- text --------------------------------------------------------------------- */
@@ -51,10 +52,23 @@ static void print_hmp(const char *prefix, const HmpCommand *table)
     }
 }
 
+static void print_absent(void)
+{
+    printf("\n## What QEMU 7.2 has and Rhea has not\n\n"
+           "Commands of both monitors.\n\n| commands | why |\n|---|---|\n");
+    for (const AbsentCommand *a = absent_commands; a->names; a++) {
+        g_auto(GStrv) names = g_strsplit(a->names, "|", -1);
+        g_autofree char *text = g_strjoinv("`, `", names);
+
+        printf("| `%s` | %s |\n", text, a->why);
+    }
+}
+
 static int print_monitor(void)
 {
     print_hmp("", hmp_commands);
     print_hmp("info ", hmp_info_commands);
+    print_absent();
     return 0;
 }
 

@@ -59,6 +59,7 @@ typedef struct PicPair {
     Region master_ports, slave_ports, elcr_ports;
     IrqLine intr;
     bool intr_level;
+    uint64_t rises[16]; /* of the inputs: "info irq" */
 } PicPair;
 
 static const uint8_t elcr_writable[2] = { 0xf8, 0xde };
@@ -440,11 +441,17 @@ static void pic_input(void *opaque, int n, int level)
     PicPair *s = opaque;
 
     trace(pic_set_irq, n < 8, n & 7, level);
+    s->rises[n] += level && !(s->pic[n >> 3].line >> (n & 7) & 1);
     if (host_set_gsi(s->dev.machine, (unsigned)n, level)) {
         return;
     }
     pic_set_ir(&s->pic[n >> 3], n & 7, level);
     pic_update(s);
+}
+
+const uint64_t *i8259_rises(const Device *dev)
+{
+    return container_of(dev, PicPair, dev)->rises;
 }
 
 IrqLine i8259_input(Device *dev, int irq)

@@ -18,6 +18,8 @@ bool i8259_intr(Device *dev);
  * IR7 of the chip that was asked, without a bit in its ISR. @opaque is the
  * Device: fits apic_connect_pic(). */
 int i8259_ack(void *opaque);
+/* How often each of the 16 inputs rose. */
+const uint64_t *i8259_rises(const Device *dev);
 /* The text of "info pic". */
 void i8259_dump(Device *dev, GString *out);
 

@@ -56,6 +56,7 @@ typedef struct IoApic {
     uint8_t select;
     uint32_t line; /* the pins as they are */
     uint64_t rte[IOAPIC_PINS];
+    uint64_t rises[IOAPIC_PINS]; /* "info irq" */
 } IoApic;
 
 /* ---- in the host's kernel -------------------------------------------------- */
@@ -130,6 +131,7 @@ static void ioapic_pin(void *opaque, int pin, int level)
     bool rose = level && !(s->line & bit);
 
     trace(ioapic_set_irq, pin, level);
+    s->rises[pin] += rose;
     if (host_has_irqchip(s->dev.machine)) {
         if (pin != 0) { /* GSI 0 is wired to pin 2 */
             host_set_gsi(s->dev.machine, pin == 2 ? 0 : (unsigned)pin, level);
@@ -258,6 +260,11 @@ IrqLine ioapic_input(Device *dev, int pin)
         return (IrqLine) { .set = NULL };
     }
     return (IrqLine) { ioapic_pin, container_of(dev, IoApic, dev), pin };
+}
+
+const uint64_t *ioapic_rises(const Device *dev)
+{
+    return container_of(dev, IoApic, dev)->rises;
 }
 
 void ioapic_dump(Device *dev, GString *out)

@@ -18,6 +18,8 @@ extern const DeviceClass ioapic_class;
 /* Input @pin, 0 to 23. A PC has ISA interrupt 0 on pin 2, the machine wires
  * it so. */
 IrqLine ioapic_input(Device *dev, int pin);
+/* How often each of the IOAPIC_PINS inputs rose. */
+const uint64_t *ioapic_rises(const Device *dev);
 /* The text of "info ioapic". */
 void ioapic_dump(Device *dev, GString *out);
 

@@ -62,6 +62,32 @@ static const Case cases[] = {
       "*\"Invalid parameter type for 'filename', expected: string\"*" },
     { "{\"execute\":\"set-action\",\"arguments\":{\"panic\":\"foo\"}}",
       "*\"Parameter 'panic' does not accept value 'foo'\"*" },
+    { "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"edu\"}}",
+      "*CommandNotFound*\"The command device_add has not been found: there is "
+      "no hot plug: *" },
+    { "{\"execute\":\"send-key\",\"arguments\":{\"keys\":[{\"type\":"
+      "\"qcode\",\"data\":\"nosuch\"}]}}",
+      "*\"Parameter 'data' does not accept value 'nosuch'\"*" },
+    { "{\"execute\":\"send-key\",\"arguments\":{\"keys\":[{\"type\":"
+      "\"qcode\",\"data\":\"ctrl\"},{\"type\":\"number\",\"data\":30}]}}",
+      "*\"return\": {}*" },
+    { "{\"execute\":\"input-send-event\",\"arguments\":{\"events\":[{"
+      "\"type\":\"btn\",\"data\":{\"button\":\"left\",\"down\":true}},{"
+      "\"type\":\"rel\",\"data\":{\"axis\":\"x\",\"value\":5}},{"
+      "\"type\":\"key\",\"data\":{\"down\":true,\"key\":{\"type\":"
+      "\"qcode\",\"data\":\"a\"}}}]}}",
+      "*\"return\": {}*" },
+    { "{\"execute\":\"input-send-event\",\"arguments\":{\"events\":[{"
+      "\"type\":\"abs\",\"data\":{\"axis\":\"x\",\"value\":5}}]}}",
+      "*\"there is no device for 'abs' events: *" },
+    { "{\"execute\":\"migrate-set-parameters\",\"arguments\":{"
+      "\"max-bandwidth\":1000000}}",
+      "*\"return\": {}*" },
+    { "{\"execute\":\"query-migrate-parameters\"}",
+      "*\"max-bandwidth\": 1000000}*" },
+    { "{\"execute\":\"watchdog-set-action\",\"arguments\":{\"action\":"
+      "\"pause\"}}",
+      "*\"return\": {}*" },
     { "{\"execute\":\"stop\",\"foo\":1}",
       "*\"QMP input member 'foo' is unexpected\"*" },
     { "{\"execute\":5}", "*\"QMP input member 'execute' must be a string\"*" },
