@@ -108,19 +108,6 @@ void hmp_info_qtree(Monitor *mon, const Args *args)
     }
 }
 
-static Device *find_device(Machine *m, const char *cls, guint *from)
-{
-    for (; *from < m->devices->len; (*from)++) {
-        Device *d = g_ptr_array_index(m->devices, *from);
-
-        if (!strcmp(d->cls->name, cls)) {
-            (*from)++;
-            return d;
-        }
-    }
-    return NULL;
-}
-
 void hmp_info_pci(Monitor *mon, const Args *args)
 {
     g_autoptr(GString) out = g_string_new(NULL);
@@ -129,20 +116,28 @@ void hmp_info_pci(Monitor *mon, const Args *args)
     mon_puts(mon, out->str);
 }
 
+typedef void DumpFn(Device *dev, GString *out);
+
+/* All devices of a class. */
+static void dump_class(Machine *m, const DeviceClass *cls, DumpFn *dump,
+                       GString *out)
+{
+    for (guint i = 0; i < m->devices->len; i++) {
+        Device *dev = m->devices->pdata[i];
+
+        if (dev->cls == cls) {
+            dump(dev, out);
+        }
+    }
+}
+
 void hmp_info_pic(Monitor *mon, const Args *args)
 {
     Machine *m = mon_machine(mon);
     g_autoptr(GString) out = g_string_new(NULL);
-    guint i = 0;
-    Device *d;
 
-    while ((d = find_device(m, "ioapic", &i))) {
-        ioapic_dump(d, out);
-    }
-    i = 0;
-    while ((d = find_device(m, "isa-i8259", &i))) {
-        i8259_dump(d, out);
-    }
+    dump_class(m, &ioapic_class, ioapic_dump, out);
+    dump_class(m, &i8259_class, i8259_dump, out);
     mon_puts(mon, out->str);
 }
 
