@@ -7,6 +7,7 @@
 
 #include "util/error.h"
 #include "util/iov.h"
+#include "util/log.h"
 #include "util/trace.h"
 
 enum { ZERO_BUF = 1 << 20 };
@@ -139,19 +140,20 @@ int block_preadv(BlockNode *bn, uint64_t off, const struct iovec *iov, int n)
     return bn->drv->read ? bn->drv->read(bn, off, iov, n) : -ENOTSUP;
 }
 
-/* A guessed raw image must not become another format at the next start. */
-static bool changes_format(BlockNode *bn, uint64_t off, const struct iovec *iov,
-                           int n)
+/* The format that the image would have after this write, when its own was
+ * guessed: a guest must not choose what its disk is at the next start. */
+static const char *becomes_format(BlockNode *bn, uint64_t off,
+                                  const struct iovec *iov, int n)
 {
     uint8_t head[512] = { 0 };
     size_t len;
 
     if (!bn->probed || off >= sizeof(head) ||
         strcmp(bn->drv->name, "raw") != 0) {
-        return false;
+        return NULL;
     }
     if (off && block_pread(bn, 0, head, off) < 0) {
-        return true;
+        return "another format";
     }
     len = iov_to_buf(iov, n, 0, head + off, sizeof(head) - off);
     for (unsigned i = 0; block_drivers[i]; i++) {
@@ -159,10 +161,21 @@ static bool changes_format(BlockNode *bn, uint64_t off, const struct iovec *iov,
 
         if (drv->is_format && drv != bn->drv && drv->probe &&
             drv->probe(head, off + len, NULL) > 1) {
-            return true;
+            return drv->name;
         }
     }
-    return false;
+    return NULL;
+}
+
+static int refuse_format(BlockNode *bn, const char *format)
+{
+    if (!__atomic_exchange_n(&bn->refused, true, __ATOMIC_RELAXED)) {
+        warn_report("%s: a write that would make this raw image %s at the "
+                    "next start was refused, since its format was guessed: "
+                    "say format=raw",
+                    bn->filename, format);
+    }
+    return -EPERM;
 }
 
 static int write_checks(BlockNode *bn, uint64_t off, uint64_t len)
@@ -186,13 +199,15 @@ int block_pwritev(BlockNode *bn, uint64_t off, const struct iovec *iov, int n,
 {
     size_t len = iov_size(iov, n);
     int ret = write_checks(bn, off, len);
+    const char *format;
 
     trace(blk_co_pwritev, (void *)bn, off, n);
     if (ret < 0 || !len) {
         return ret;
     }
-    if (changes_format(bn, off, iov, n)) {
-        return -EPERM;
+    format = becomes_format(bn, off, iov, n);
+    if (format) {
+        return refuse_format(bn, format);
     }
     watch_before(bn, off, len);
     ret = bn->drv->write ? bn->drv->write(bn, off, iov, n, flags) : -ENOTSUP;

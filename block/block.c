@@ -355,16 +355,6 @@ static BlockNode *open_probed(BlockGraph *g, KeyVal *opts, unsigned flags,
         if (!file) {
             return NULL;
         }
-    } else if (!file->read_only) {
-        fprintf(stderr,
-                "WARNING: Image format was not specified for '%s' and probing "
-                "guessed raw.\n"
-                "         Automatically detecting the format is dangerous "
-                "for raw images, write operations on block 0 will be "
-                "restricted.\n"
-                "         Specify the 'raw' format explicitly to remove "
-                "the restrictions.\n",
-                file->filename);
     }
     return open_node(g, drv, opts, flags, file, true, depth, errp);
 }

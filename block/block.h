@@ -293,6 +293,7 @@ struct BlockNode {
     unsigned flags; /* BLOCK_* */
     bool read_only;
     bool probed;               /* the format was guessed */
+    bool refused;              /* ... and a write for it; said so (atomic) */
     bool growable;             /* writes past the end extend it (files) */
     BlockNode *file, *backing; /* one reference each; may be NULL */
     char *backing_name, *backing_fmt; /* as stored in the image, or NULL */
