@@ -162,6 +162,45 @@ static void print_machines(Cli *cli)
     }
 }
 
+static const MachineClass *find_machine(const char *name, GError **errp)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autofree char *hint = NULL;
+
+    if (!name) {
+        return machine_classes[0];
+    }
+    for (int i = 0; machine_classes[i]; i++) {
+        const MachineClass *mc = machine_classes[i];
+
+        /* pc-i440fx-N, pc-q35-N: versions of one machine to us */
+        if (!strcmp(name, mc->name) || !g_strcmp0(name, mc->alias) ||
+            (!strcmp(mc->name, "pc") && g_str_has_prefix(name, "pc-i440fx-"))) {
+            return mc;
+        }
+        g_ptr_array_add(names, (char *)mc->name);
+    }
+    hint = did_you_mean(name, names_end(names), " (");
+    error_setg(errp,
+               "unsupported machine type '%s'%s (use -machine help "
+               "to list supported machines)",
+               name, hint);
+    return NULL;
+}
+
+static bool print_machine(Cli *cli, const char *name, GError **errp)
+{
+    const MachineClass *mc = find_machine(name, errp);
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    if (!mc) {
+        return false;
+    }
+    mc->print_options(mc, out);
+    cli_print(cli, "%s", out->str);
+    return true;
+}
+
 static void add_accels(Cli *cli, const char *names)
 {
     if (cli->accels->len) {
@@ -181,6 +220,9 @@ OPT_FN(machine)
     if (cli_is_help(keyval_get(kv, "type"))) {
         print_machines(cli);
         return true;
+    }
+    if (keyval_get(kv, "help")) {
+        return print_machine(cli, keyval_get(kv, "type"), errp);
     }
     accel = keyval_get(kv, "accel");
     if (accel) {
@@ -617,7 +659,8 @@ void cli_free(Cli *cli)
 
 Cli *cli_parse(int argc, char **argv, GError **errp)
 {
-    g_autoptr(GArray) list = options_parse(argc, argv, option_defs, errp);
+    g_autoptr(GArray) list =
+        options_parse(argc, argv, option_defs, errp);
     g_autoptr(Cli) cli = cli_new();
 
     if (!list) {
@@ -667,32 +710,6 @@ char **cli_find_option(Cli *cli, const char *group, const char *id)
 }
 
 /* ---- building ------------------------------------------------------------------- */
-
-static const MachineClass *find_machine(const char *name, GError **errp)
-{
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    g_autofree char *hint = NULL;
-
-    if (!name) {
-        return machine_classes[0];
-    }
-    for (int i = 0; machine_classes[i]; i++) {
-        const MachineClass *mc = machine_classes[i];
-
-        /* pc-i440fx-N, pc-q35-N: versions of one machine to us */
-        if (!strcmp(name, mc->name) || !g_strcmp0(name, mc->alias) ||
-            (!strcmp(mc->name, "pc") && g_str_has_prefix(name, "pc-i440fx-"))) {
-            return mc;
-        }
-        g_ptr_array_add(names, (char *)mc->name);
-    }
-    hint = did_you_mean(name, names_end(names), " (");
-    error_setg(errp,
-               "unsupported machine type '%s'%s (use -machine help "
-               "to list supported machines)",
-               name, hint);
-    return NULL;
-}
 
 /* The chardev behind "-serial TEXT" or "chardev:ID"; NULL without an error
  * for "none". */

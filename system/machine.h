@@ -33,6 +33,7 @@ typedef struct MachineClass {
     const char *virtio_bus;
     bool irqchip; /* has 8259s, local APICs and an I/O APIC of hw/intc, which an
                    * accelerator may have in the host's kernel */
+    void (*print_options)(const struct MachineClass *mc, GString *out);
     bool (*build)(Machine *m, GError **errp); /* map RAM, make devices */
     void (*reset)(Machine *m); /* after the devices' and the CPUs' reset */
     void (*unbuild)(

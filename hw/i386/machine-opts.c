@@ -24,60 +24,66 @@ typedef struct MachineOpt {
     const char *name;
     OptKind kind;
     const char *machine; /* the only one that has it; NULL: all */
+    const char *help;    /* NULL: it changes nothing here */
 } MachineOpt;
 
 static const MachineOpt machine_opts[] = {
-    { "type", OPT_USED, NULL },
-    { "accel", OPT_USED, NULL },
-    { "acpi", OPT_USED, NULL },
-    { "hpet", OPT_USED, NULL },
-    { "i8042", OPT_USED, NULL },
-    { "pic", OPT_USED, NULL },
-    { "pit", OPT_USED, NULL },
-    { "max-ram-below-4g", OPT_USED, NULL },
-    { "smbios-entry-point-type", OPT_USED, NULL },
-    { "x-snapshot-zstd", OPT_BOOL, NULL },
-    { "x-oem-id", OPT_USED, NULL },
-    { "x-oem-table-id", OPT_USED, NULL },
-    { "kernel", OPT_USED, NULL },
-    { "initrd", OPT_USED, NULL },
-    { "append", OPT_USED, NULL },
-    { "dtb", OPT_USED, NULL },
-    { "bus-lock-ratelimit", OPT_ANY, NULL },
-    { "default-bus-bypass-iommu", OPT_BOOL, NULL },
-    { "dt-compatible", OPT_ANY, NULL },
-    { "dump-guest-core", OPT_BOOL, NULL },
-    { "fd-bootchk", OPT_BOOL, NULL },
-    { "graphics", OPT_BOOL, NULL },
-    { "hmat", OPT_OFF, NULL },
-    { "igd-passthru", OPT_OFF, NULL },
-    { "kernel-irqchip", OPT_ANY, NULL },
-    { "kernel_irqchip", OPT_ANY, NULL },
-    { "kvm-shadow-mem", OPT_ANY, NULL },
-    { "max-fw-size", OPT_ANY, NULL },
-    { "mem-merge", OPT_BOOL, NULL },
-    { "memory-backend", OPT_USED, NULL },
-    { "nvdimm", OPT_OFF, NULL },
-    { "pcspk-audiodev", OPT_ANY, NULL },
-    { "phandle-start", OPT_ANY, NULL },
-    { "sata", OPT_BOOL, NULL },
-    { "smbus", OPT_BOOL, NULL },
-    { "smm", OPT_OFF, NULL },
-    { "suppress-vmdesc", OPT_BOOL, NULL },
-    { "usb", OPT_BOOL, NULL },
-    { "vmport", OPT_AUTO, NULL },
-    { "confidential-guest-support", OPT_NONE, NULL },
-    { "dumpdtb", OPT_NONE, NULL },
-    { "firmware", OPT_NONE, NULL },
-    { "memory-encryption", OPT_NONE, NULL },
-    { "rtc", OPT_USED, "microvm" },
-    { "isa-serial", OPT_USED, "microvm" },
-    { "auto-kernel-cmdline", OPT_USED, "microvm" },
-    { "ioapic2", OPT_OFF, "microvm" },
-    { "option-roms", OPT_BOOL, "microvm" },
-    { "x-option-roms", OPT_BOOL, "microvm" },
-    { "pcie", OPT_OFF, "microvm" },
-    { NULL, OPT_ANY, NULL },
+    { "type", OPT_USED, NULL, "a machine of \"-machine help\"" },
+    { "accel", OPT_USED, NULL, "engines to try, as a:b" },
+    { "acpi", OPT_USED, NULL, "ACPI tables and power management (on)" },
+    { "hpet", OPT_USED, NULL, "High Precision Event Timer" },
+    { "i8042", OPT_USED, NULL, "keyboard controller" },
+    { "pic", OPT_USED, NULL, "8259 interrupt controllers (on)" },
+    { "pit", OPT_USED, NULL, "8254 timer (on)" },
+    { "max-ram-below-4g", OPT_USED, NULL,
+      "bytes of RAM under the devices' hole" },
+    { "smbios-entry-point-type", OPT_USED, NULL, "32, 64 or auto: both" },
+    { "memory-backend", OPT_USED, NULL, "id of the -object that is the RAM" },
+    { "kernel-irqchip", OPT_ANY, NULL,
+      "on, split or off: who has the APICs under kvm" },
+    { "kernel_irqchip", OPT_ANY, NULL, "as kernel-irqchip" },
+    { "x-snapshot-zstd", OPT_BOOL, NULL,
+      "compress the RAM of snapshots (off)" },
+    { "x-oem-id", OPT_USED, NULL, "OEM ID of the ACPI tables, 6 characters" },
+    { "x-oem-table-id", OPT_USED, NULL,
+      "OEM table ID of the ACPI tables, 8 characters" },
+    { "kernel", OPT_USED, NULL, "as -kernel" },
+    { "initrd", OPT_USED, NULL, "as -initrd" },
+    { "append", OPT_USED, NULL, "as -append" },
+    { "dtb", OPT_USED, NULL, "as -dtb" },
+    { "rtc", OPT_USED, "microvm", "MC146818 clock (on)" },
+    { "isa-serial", OPT_USED, "microvm", "16550 serial port (on)" },
+    { "auto-kernel-cmdline", OPT_USED, "microvm",
+      "virtio-mmio slots on the kernel's command line (on)" },
+    { "bus-lock-ratelimit", OPT_ANY, NULL, NULL },
+    { "default-bus-bypass-iommu", OPT_BOOL, NULL, NULL },
+    { "dt-compatible", OPT_ANY, NULL, NULL },
+    { "dump-guest-core", OPT_BOOL, NULL, NULL },
+    { "fd-bootchk", OPT_BOOL, NULL, NULL },
+    { "graphics", OPT_BOOL, NULL, NULL },
+    { "hmat", OPT_OFF, NULL, NULL },
+    { "igd-passthru", OPT_OFF, NULL, NULL },
+    { "kvm-shadow-mem", OPT_ANY, NULL, NULL },
+    { "max-fw-size", OPT_ANY, NULL, NULL },
+    { "mem-merge", OPT_BOOL, NULL, NULL },
+    { "nvdimm", OPT_OFF, NULL, NULL },
+    { "pcspk-audiodev", OPT_ANY, NULL, NULL },
+    { "phandle-start", OPT_ANY, NULL, NULL },
+    { "sata", OPT_BOOL, NULL, NULL },
+    { "smbus", OPT_BOOL, NULL, NULL },
+    { "smm", OPT_OFF, NULL, NULL },
+    { "suppress-vmdesc", OPT_BOOL, NULL, NULL },
+    { "usb", OPT_BOOL, NULL, NULL },
+    { "vmport", OPT_AUTO, NULL, NULL },
+    { "confidential-guest-support", OPT_NONE, NULL, NULL },
+    { "dumpdtb", OPT_NONE, NULL, NULL },
+    { "firmware", OPT_NONE, NULL, NULL },
+    { "memory-encryption", OPT_NONE, NULL, NULL },
+    { "ioapic2", OPT_OFF, "microvm", NULL },
+    { "option-roms", OPT_BOOL, "microvm", NULL },
+    { "x-option-roms", OPT_BOOL, "microvm", NULL },
+    { "pcie", OPT_OFF, "microvm", NULL },
+    { NULL, OPT_ANY, NULL, NULL },
 };
 
 typedef struct OptWalk {
@@ -85,9 +91,39 @@ typedef struct OptWalk {
     GError *err; /* the first one */
 } OptWalk;
 
-static bool machine_has_option(const Machine *m, const MachineOpt *o)
+static bool machine_has_option(const MachineClass *mc, const MachineOpt *o)
 {
-    return !o->machine || strcmp(o->machine, m->cls->name) == 0;
+    return !o->machine || strcmp(o->machine, mc->name) == 0;
+}
+
+/* The names that change nothing here, or the ones that are refused. */
+static void print_names(const MachineClass *mc, bool refused, GString *out)
+{
+    const char *sep = "";
+
+    for (const MachineOpt *o = machine_opts; o->name; o++) {
+        if (machine_has_option(mc, o) && !o->help &&
+            (o->kind == OPT_NONE || o->kind == OPT_OFF) == refused) {
+            g_string_append_printf(out, "%s%s", sep, o->name);
+            sep = ", ";
+        }
+    }
+    g_string_append_c(out, '\n');
+}
+
+void machine_print_options(const MachineClass *mc, GString *out)
+{
+    g_string_append_printf(out, "%s-machine options:\n",
+                           mc->alias ? mc->alias : mc->name);
+    for (const MachineOpt *o = machine_opts; o->name; o++) {
+        if (machine_has_option(mc, o) && o->help) {
+            g_string_append_printf(out, "  %-23s - %s\n", o->name, o->help);
+        }
+    }
+    g_string_append(out, "QEMU's, which change nothing here: ");
+    print_names(mc, false, out);
+    g_string_append(out, "QEMU's, not supported yet: ");
+    print_names(mc, true, out);
 }
 
 static void machine_unknown_option(OptWalk *w, const char *key)
@@ -96,13 +132,15 @@ static void machine_unknown_option(OptWalk *w, const char *key)
     g_autofree char *hint = NULL;
 
     for (const MachineOpt *o = machine_opts; o->name; o++) {
-        if (machine_has_option(w->m, o)) {
+        if (machine_has_option(w->m->cls, o)) {
             g_ptr_array_add(names, (char *)o->name);
         }
     }
     hint = did_you_mean(key, names_end(names), ": ");
-    error_setg(&w->err, "unknown option '%s' of machine '%s'%s", key,
-               w->m->cls->name, hint);
+    error_setg(&w->err,
+               "unknown option '%s' of machine '%s'%s (-machine %s,help lists "
+               "them)",
+               key, w->m->cls->name, hint, w->m->cls->name);
 }
 
 static void machine_check_option(const char *key, const char *value,
@@ -118,7 +156,7 @@ static void machine_check_option(const char *key, const char *value,
         return; /* the command line's */
     }
     while (o->name &&
-           (strcmp(o->name, key) != 0 || !machine_has_option(w->m, o))) {
+           (strcmp(o->name, key) != 0 || !machine_has_option(w->m->cls, o))) {
         o++;
     }
     if (!o->name) {

@@ -15,5 +15,7 @@ typedef struct PcOptions {
  * the configuration where the command line left them out. An unknown option
  * is an error that names the nearest one. */
 bool machine_read_options(Machine *m, PcOptions *out, GError **errp);
+/* "-machine NAME,help": those with an effect, one a line, then the others. */
+void machine_print_options(const MachineClass *mc, GString *out);
 
 #endif

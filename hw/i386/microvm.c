@@ -200,6 +200,7 @@ const MachineClass microvm_machine = {
     .desc = "microvm (i386)",
     .max_cpus = MACHINE_MAX_CPUS,
     .virtio_bus = "virtio-bus",
+    .print_options = machine_print_options,
     .build = micro_build,
     .reset = micro_reset,
     .unbuild = micro_unbuild,

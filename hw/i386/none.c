@@ -64,6 +64,7 @@ const MachineClass none_machine = {
     .name = "none",
     .desc = "empty machine",
     .max_cpus = 1,
+    .print_options = machine_print_options,
     .build = none_build,
     .reset = none_reset,
     .unbuild = none_unbuild,

@@ -558,6 +558,7 @@ const MachineClass pc_machine = {
     .max_cpus = MACHINE_MAX_CPUS,
     .virtio_bus = "PCI",
     .irqchip = true,
+    .print_options = machine_print_options,
     .build = pc_build,
     .reset = pc_reset,
     .unbuild = pc_unbuild,
