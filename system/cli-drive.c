@@ -89,6 +89,21 @@ static char *quote_commas(const char *name)
     return g_strjoinv(",,", parts);
 }
 
+/* "disk.img,format=raw" where QEMU takes nothing but a name, unless there is
+ * such a file. */
+static char *file_options(const char *arg)
+{
+    g_autoptr(KeyVal) kv = NULL;
+
+    if (strchr(arg, ',') && access(arg, F_OK) != 0) {
+        kv = keyval_parse(arg, "file", NULL);
+    }
+    if (kv && keyval_get(kv, "file")) {
+        return g_strdup(g_str_has_prefix(arg, "file=") ? arg + 5 : arg);
+    }
+    return quote_commas(arg);
+}
+
 /* -hda, -cdrom and others: a row says the rest of the -drive. */
 OPT_FN(disk_file)
 {
@@ -101,7 +116,7 @@ OPT_FN(disk_file)
         { "fdb", "if=floppy,index=1" },     { "sd", "if=sd,index=0" },
         { "pflash", "if=pflash" },          { "mtdblock", "if=mtd" },
     };
-    g_autofree char *file = quote_commas(arg);
+    g_autofree char *file = file_options(arg);
 
     for (size_t i = 0; i < G_N_ELEMENTS(forms); i++) {
         if (strcmp(def->name, forms[i].option) == 0) {

@@ -484,6 +484,26 @@ OPT_FN(watchdog_action)
     return watchdog_action_parse(arg, &cli->cfg.watchdog_action, errp);
 }
 
+/* The drives' letters, each once: a and c are floppy and disk, d the CD-ROM, n
+ * the network. */
+static bool check_boot_drives(const char *drives, GError **errp)
+{
+    for (const char *p = drives; p && *p; p++) {
+        if (memchr(drives, *p, (size_t)(p - drives))) {
+            error_setg(errp, "Boot device '%c' was given twice", *p);
+            return false;
+        }
+        if (!strchr("acdn", *p)) {
+            error_setg(errp,
+                       "Invalid boot device for PC: '%c' (there are: a, "
+                       "c, d, n)",
+                       *p);
+            return false;
+        }
+    }
+    return true;
+}
+
 OPT_FN(boot)
 {
     static const char *const keys[] = { "order",          "once",
@@ -498,5 +518,7 @@ OPT_FN(boot)
     for (int i = 0; keys[i]; i++) {
         keyval_get(kv, keys[i]); /* for firmware, which there is not yet */
     }
-    return cli_refuse_unused(kv, "boot", keys, errp);
+    return check_boot_drives(keyval_get(kv, "order"), errp) &&
+           check_boot_drives(keyval_get(kv, "once"), errp) &&
+           cli_refuse_unused(kv, "boot", keys, errp);
 }

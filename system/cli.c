@@ -660,7 +660,7 @@ void cli_free(Cli *cli)
 Cli *cli_parse(int argc, char **argv, GError **errp)
 {
     g_autoptr(GArray) list =
-        options_parse(argc, argv, option_defs, errp);
+        options_parse(argc, argv, option_defs, "hda", errp);
     g_autoptr(Cli) cli = cli_new();
 
     if (!list) {

@@ -35,7 +35,7 @@ static void option_unknown(const OptionDef *defs, const char *word,
 }
 
 GArray *options_parse(int argc, char **argv, const OptionDef *defs,
-                      GError **errp)
+                      const char *bare, GError **errp)
 {
     g_autoptr(GArray) list = g_array_new(FALSE, FALSE, sizeof(OptionGiven));
 
@@ -45,11 +45,10 @@ GArray *options_parse(int argc, char **argv, const OptionDef *defs,
         const char *name;
 
         if (word[0] != '-' || !word[1]) {
-            error_setg(errp,
-                       "%s: not an option; a disk image is given with -drive "
-                       "file=%s, a kernel with -kernel %s",
-                       word, word, word);
-            return NULL;
+            given.def = option_find(defs, bare);
+            given.arg = word;
+            g_array_append_val(list, given);
+            continue;
         }
         name = word + (word[1] == '-' ? 2 : 1);
         given.def = option_find(defs, name);

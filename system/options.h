@@ -28,11 +28,11 @@ typedef struct OptionGiven {
 
 /*
  * @argv[1..] to a GArray of OptionGiven; "--x" equals "-x". A word without a
- * dash, an unknown option, a missing argument: NULL and one line in @errp,
- * with the nearest name. Main thread; the caller frees the array.
+ * dash is an argument of the option @bare. An unknown option, a missing
+ * argument: NULL and one line in @errp, with the nearest name. Main thread; the caller frees the array.
  */
 GArray *options_parse(int argc, char **argv, const OptionDef *defs,
-                      GError **errp);
+                      const char *bare, GError **errp);
 void options_print_help(const OptionDef *defs, GString *out);
 
 #endif

@@ -38,9 +38,18 @@ has "d help" '^guest_errors' "$RHEA" -d help
 check_err "unknown option" '-nosuch: invalid option' "$RHEA" -nosuch
 check_err "nearest option" "did you mean -kernel?" "$RHEA" -kernal x
 check_err "missing argument" '-kernel: requires an argument' "$RHEA" -kernel
-check_err "a word" 'disk.img: not an option' "$RHEA" disk.img
+check_err "a word is a disk image" "-hda nosuch.img: Could not open 'nosuch.img'" \
+    "$RHEA" nosuch.img
 check_err "unknown machine" "did you mean 'pc'?" "$RHEA" -machine pcc
+check_err "image options" "-hda nosuch.img,format=raw: Could not open 'nosuch.img'" \
+    "$RHEA" -hda nosuch.img,format=raw
+check_err "two images in one place" 'drive with bus=0, unit=0 (index=0) exists' \
+    "$RHEA" /dev/null /dev/null
 check_err "machine option" "foo" "$RHEA" -machine pc,foo=1
+has "machine options" '^  hpet  *- ' "$RHEA" -machine pc,help
+has "machine options of microvm" '^  isa-serial ' "$RHEA" -M microvm,help
+check_err "boot device" 'Invalid boot device for PC' "$RHEA" -boot x
+check_err "boot device" 'given twice' "$RHEA" -boot order=cc
 check_err "unknown CPU" "unable to find CPU model 'Haswel'" "$RHEA" -cpu Haswel
 check_err "unknown CPU feature" "nosuch" "$RHEA" -cpu max,+nosuch
 check_err "unknown device" "'isa-debug-exi' is not a valid device model name" \
