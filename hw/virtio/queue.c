@@ -634,7 +634,9 @@ void virtq_set_size(VirtioDevice *v, unsigned queue, unsigned size)
 {
     VirtqSetup *s = virtq_setup(v, queue);
 
-    if (!s || s->enabled || !is_pow2(size) || size > s->max_size) {
+    /* Requests of a ring that is being reset are known by their heads. */
+    if (!s || s->enabled || v->queue[queue]->n_in_flight || !is_pow2(size) ||
+        size > s->max_size) {
         log_mask(LOG_GUEST_ERROR, "%s: queue %u cannot have %u entries (now)\n",
                  v->ops->name, queue, size);
         return;

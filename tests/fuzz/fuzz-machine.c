@@ -192,6 +192,7 @@ static void op_state(Fuzz *f)
     Device *dev = devices->pdata[take(f) % devices->len];
     unsigned at = take16(f), flip = take(f);
     g_autoptr(GByteArray) s = g_byte_array_new();
+    g_autoptr(GError) err = NULL;
     size_t pos = 0;
     bool ok;
 
@@ -202,8 +203,10 @@ static void op_state(Fuzz *f)
     if (s->len) {
         s->data[at % s->len] ^= flip;
     }
-    ok = vmstate_load(s, &pos, dev->cls->vmstate, dev, NULL);
-    g_assert_true(ok || flip);
+    ok = vmstate_load(s, &pos, dev->cls->vmstate, dev, &err);
+    if (!ok && !flip) {
+        g_error("%s: %s", dev->cls->name, err->message);
+    }
     if (!ok) {
         dev->cls->reset(dev);
     }

@@ -1,7 +1,8 @@
 /*
  * main() for a libFuzzer target where there is no libFuzzer: each file of
  * tests/fuzz/corpus/NAME, a few hundred small changes of each, and the empty
- * input. Speaks TAP. --seed=N repeats a run; other options are ignored.
+ * input. Speaks TAP. --seed=N repeats a run; files that are named are run once
+ * instead; other options are ignored.
  */
 #include "util/osdep.h"
 
@@ -68,6 +69,18 @@ static void replay(const char *name, const uint8_t *data, size_t len,
     fflush(stdout);
 }
 
+static void run_file(const char *path)
+{
+    g_autofree char *data = NULL;
+    gsize len;
+
+    if (!g_file_get_contents(path, &data, &len, NULL)) {
+        g_error("cannot read %s", path);
+    }
+    run((const uint8_t *)data, len);
+    printf("ok %u %s\n", ++test_no, path);
+}
+
 static void replay_dir(const char *dir, uint32_t seed)
 {
     GDir *d = g_dir_open(dir, 0, NULL);
@@ -100,7 +113,13 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (g_str_has_prefix(argv[i], "--seed=")) {
             seed = (uint32_t)strtoul(argv[i] + 7, NULL, 0);
+        } else if (argv[i][0] != '-') {
+            run_file(argv[i]);
         }
+    }
+    if (test_no) {
+        printf("1..%u\n", test_no);
+        return 0;
     }
     printf("# --seed=%u\n", seed);
     fflush(stdout);

@@ -511,6 +511,8 @@ static void test_queue_reset(void)
     g_assert_cmphex(ld(&g, 28, 2), ==, 0);
     st(&g, 28, 1, 2); /* not now */
     g_assert_cmphex(ld(&g, 28, 2), ==, 0);
+    st(&g, 24, 1, 2); /* nor a size that the request does not fit into */
+    g_assert_cmphex(ld(&g, 24, 2), ==, QSIZE);
     virtq_push(g.toy->q[0], g.toy->held, 64);
     g.toy->held = NULL;
     g.toy->hold = false;
