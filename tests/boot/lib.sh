@@ -63,6 +63,14 @@ rhea()
     echo "$RHEA -accel ${ACCEL:-tcg} -display none -monitor none -serial stdio"
 }
 
+# The engines that there are here, or the one that ACCEL names.
+engines()
+{
+    echo "${ACCEL:-tcg}"
+    [ -n "${ACCEL:-}" ] || "$RHEA" -accel help |
+        sed -n 's/^\(kvm\) .*usable: yes.*/\1/p'
+}
+
 finish()
 {
     echo "1..$test_no"

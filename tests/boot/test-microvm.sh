@@ -29,11 +29,13 @@ interrupt seen
 '
 # shellcheck disable=SC2046,SC2086
 {
-    check "machine information, legacy disk" 0 "$list$seen" \
-        $(rhea) -M microvm -m 64 -kernel "$minfo" $disk
-    check "machine information, disk of version 2" 0 "$list$seen" \
-        $(rhea) -M microvm -m 64 -kernel "$minfo" $disk \
-        -global virtio-mmio.force-legacy=off
+    for a in $(engines); do
+        check "machine information, legacy disk, $a" 0 "$list$seen" \
+            $(ACCEL=$a rhea) -M microvm -m 64 -kernel "$minfo" $disk
+        check "machine information, disk of version 2, $a" 0 "$list$seen" \
+            $(ACCEL=$a rhea) -M microvm -m 64 -kernel "$minfo" $disk \
+            -global virtio-mmio.force-legacy=off
+    done
     check "random numbers from virtio-rng, found by its id" 0 'random
 interrupt seen
 ' sh -c "$(rhea) -M microvm -kernel $minfo $disk -device virtio-rng-device |
