@@ -124,6 +124,13 @@ guest:
 	$(Q)tools/make-guest >/dev/null 2>&1 || echo "no guest kernel to be had: its tests will skip"
 check check-boot: guest
 .PHONY: guest
+# A whole Debian in every scene and on every machine of its table: an hour, and
+# root to make the image. SCENES="--smp 2 login+network" plays a part.
+SCENES ?= --all
+debian-scenes: all
+	$(Q)RHEA_IMG=$(B)/rhea-img tools/make-debian
+	$(Q)tests/boot/debian.py --rhea $(B)/rhea --img $(B)/rhea-img $(SCENES)
+.PHONY: debian-scenes
 
 check-all: check lint
 	$(Q)$(MAKE) SAN=asan check
