@@ -142,7 +142,8 @@ struct Machine {
     void (*cpus_pause)(Machine *m);
     void (*cpus_resume)(Machine *m);
     void (*cpus_reset)(Machine *m);
-    /* A non-maskable interrupt to every vCPU; lock held, any thread. */
+    /* A non-maskable interrupt to every vCPU, as the board wires it (PCs: to
+     * LINT1 of the local APICs); lock held, any thread. */
     void (*cpus_nmi)(Machine *m);
     /* In a vCPU's thread: it waits before its next instruction until
      * cpus_resume(), true. Elsewhere: nothing, false. */

@@ -199,6 +199,7 @@ static bool pc_add_apics(PcBoard *b, GError **errp)
             return false;
         }
     }
+    m->cpus_nmi = apic_nmi;
     return true;
 }
 

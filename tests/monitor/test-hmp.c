@@ -5,6 +5,7 @@
  * running a loop.
  */
 #include "util/osdep.h"
+#include "target-x86/cpu.h"
 #include "tests/lib/monitor-vm.h"
 
 static char *run(Machine *m, const char *line)
@@ -270,6 +271,22 @@ static void test_stop_and_cont(void)
     mvm_free(m);
 }
 
+/* The button is wired to LINT1, which guests mask on all processors but one. */
+static void test_nmi(void)
+{
+    enum { SVR = 0xf0, LVT_LINT1 = 0x360, MODE_NMI = 0x400 };
+    Machine *m = mvm_new();
+    X86Cpu *cpu = m->cpu[0];
+
+    g_free(run(m, "nmi"));
+    g_assert_false(cpu_pending(cpu) & CPU_NMI); /* masked after reset */
+    cpu->apic_ops->mmio_write(cpu, SVR, 0x1ff, 4);
+    cpu->apic_ops->mmio_write(cpu, LVT_LINT1, MODE_NMI, 4);
+    g_free(run(m, "nmi"));
+    g_assert_true(cpu_pending(cpu) & CPU_NMI);
+    mvm_free(m);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -277,5 +294,6 @@ int main(int argc, char **argv)
     g_test_add_func("/hmp/symbols", test_symbols);
     g_test_add_func("/hmp/every-command", test_every_command);
     g_test_add_func("/hmp/stop-and-cont", test_stop_and_cont);
+    g_test_add_func("/hmp/nmi", test_nmi);
     return g_test_run();
 }
