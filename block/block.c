@@ -299,11 +299,6 @@ static bool open_backing_depth(BlockNode *bn, KeyVal *options, unsigned depth,
     return true;
 }
 
-bool block_open_backing(BlockNode *bn, KeyVal *options, GError **errp)
-{
-    return open_backing_depth(bn, options, 0, errp);
-}
-
 /* The backing file, and no option left that nobody knew. */
 static BlockNode *finish_open(BlockNode *bn, KeyVal *opts, unsigned depth,
                               GError **errp)

@@ -362,8 +362,6 @@ BlockNode *block_open_snapshot(BlockNode *bn, GError **errp);
 bool block_close(BlockNode *bn, GError **errp);
 /* Switches between reading and writing. */
 bool block_reopen(BlockNode *bn, bool rdwr, GError **errp);
-/* Opens the backing file that the image names, if it is not open yet. */
-bool block_open_backing(BlockNode *bn, KeyVal *options, GError **errp);
 
 /* Guesses the format: never NULL, "raw" at worst. Safe on any content. */
 const BlockDriver *block_probe(BlockNode *file);

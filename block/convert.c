@@ -63,22 +63,3 @@ bool block_convert(const ConvertOpts *o, const BlockJob *job, GError **errp)
     return true;
 }
 
-bool block_copy(BlockNode *src, BlockNode *dst, bool only_top,
-                const BlockJob *job, GError **errp)
-{
-    CopyOpts c = {
-        .src = src,
-        .dst = dst,
-        .len = src->size,
-        .base = only_top ? src->backing : NULL,
-        .min_sparse = 65536,
-        .unmap = true,
-        .cluster = cluster_of(dst),
-    };
-
-    if (src->size > dst->size) {
-        error_setg(errp, "the target is smaller than the source");
-        return false;
-    }
-    return block_copy_range(&c, job, errp);
-}

@@ -48,12 +48,6 @@ bool block_rebase(BlockNode *bn, const char *name, const char *fmt, bool unsafe,
 bool block_stream(BlockNode *bn, BlockNode *base, const BlockJob *job,
                   GError **errp);
 
-/* Copies the guest's view of @src to @dst (same size, open for writing): what
- * backup and the first pass of mirror do. @map_only_top: data of the top layer
- * alone (sync=top). */
-bool block_copy(BlockNode *src, BlockNode *dst, bool only_top,
-                const BlockJob *job, GError **errp);
-
 /* The length of the zeroes at the front of @buf, rounded down to @unit. */
 size_t block_zero_prefix(const void *buf, size_t len, size_t unit);
 bool buffer_is_zero(const void *buf, size_t len);

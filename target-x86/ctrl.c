@@ -287,10 +287,3 @@ bool x86_set_dr(X86Cpu *c, unsigned n, uint64_t v)
     return true;
 }
 
-void x86_set_a20(X86Cpu *c, bool enabled)
-{
-    if (c->s.a20_masked == enabled) {
-        c->s.a20_masked = !enabled;
-        tlb_flush(c, true);
-    }
-}

@@ -107,8 +107,6 @@ bool x86_set_cr8(X86Cpu *c, uint64_t v);
 bool x86_set_efer(X86Cpu *c, uint64_t v);
 bool x86_set_xcr0(X86Cpu *c, uint64_t v);
 bool x86_set_dr(X86Cpu *c, unsigned n, uint64_t v);
-/* The A20 line (port 92, 8042). Paused vCPU, or its own thread. */
-void x86_set_a20(X86Cpu *c, bool enabled);
 /* XCR0 bits that this CPU model has. */
 uint64_t x86_xcr0_mask(const X86Cpu *c);
 /* PDPTEs from memory at s.cr3; false: one has reserved bits set. */

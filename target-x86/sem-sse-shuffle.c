@@ -230,11 +230,6 @@ SEM(PINSRD)
     insert(c, in, in->rex_w ? 8 : 4);
 }
 
-SEM(PINSRQ)
-{
-    insert(c, in, 8);
-}
-
 static inline void extract(X86Cpu *c, const Insn *in, unsigned size)
 {
     unsigned n = (uint8_t)in->imm & (16 / size - 1);
@@ -275,11 +270,6 @@ SEM(PEXTRW)
 SEM(PEXTRD)
 {
     extract(c, in, in->rex_w ? 8 : 4);
-}
-
-SEM(PEXTRQ)
-{
-    extract(c, in, 8);
 }
 
 SEM(EXTRACTPS)

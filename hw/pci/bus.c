@@ -61,11 +61,6 @@ PciBus *pci_bus_find(Machine *m, const char *name)
     return NULL;
 }
 
-const char *pci_bus_name(const PciBus *bus)
-{
-    return bus->name;
-}
-
 PciDevice *pci_bus_device(PciBus *bus, uint8_t devfn)
 {
     return bus->device[devfn];

@@ -190,7 +190,6 @@ void pci_bus_set_router(PciBus *bus,
                         void *opaque);
 /* NULL: no such bus. */
 PciBus *pci_bus_find(Machine *m, const char *name);
-const char *pci_bus_name(const PciBus *bus);
 PciDevice *pci_bus_device(PciBus *bus, uint8_t devfn); /* NULL: nobody */
 /* @pd takes its place (property addr, or the first free slot). */
 bool pci_bus_add(PciBus *bus, PciDevice *pd, GError **errp);

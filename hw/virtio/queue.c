@@ -162,11 +162,6 @@ static bool virtq_has_new(VirtQueue *vq)
            (virtq_look(vq) && vq->seen_avail != vq->next_avail);
 }
 
-bool virtq_empty(VirtQueue *vq)
-{
-    return !virtq_open(vq) || (!vq->n_again && !virtq_has_new(vq));
-}
-
 static void virtq_ask_notify(VirtQueue *vq, bool on)
 {
     uint8_t *p = vq->map.used;

@@ -219,7 +219,6 @@ void virtq_forget(VirtQueue *vq, VirtElem *e);
 void virtq_push(VirtQueue *vq, VirtElem *e, size_t written);
 /* Interrupts the guest unless it asked not to be. */
 void virtq_notify(VirtQueue *vq);
-bool virtq_empty(VirtQueue *vq);
 /* Asks the guest to notify or, while a handler is at work, not to. Turning it
  * on returns true when something came meanwhile and must be looked at first. */
 bool virtq_want_notify(VirtQueue *vq, bool on);

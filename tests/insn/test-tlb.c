@@ -488,10 +488,10 @@ static void test_a20(void)
     *word(vm, 0x100500) = 0x22;
     vm->c->s.seg[S_DS].base = 0xffff0;
     vm->c->s.seg[S_DS].sel = 0xffff;
-    x86_set_a20(vm->c, false);
+    vm->c->s.a20_masked = true;
     tcg_sync((TcgCpu *)vm->c);
     g_assert_cmphex(load(vm, 0x510, 4), ==, 0x11);
-    x86_set_a20(vm->c, true);
+    vm->c->s.a20_masked = false;
     tcg_sync((TcgCpu *)vm->c);
     g_assert_cmphex(load(vm, 0x510, 4), ==, 0x22);
     evm_free(vm);
