@@ -10,6 +10,7 @@
 #include "util/osdep.h"
 #include <fcntl.h>
 #include <netdb.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -25,7 +26,7 @@
 #include "system/migrate.h"
 #include "system/snapshot-stream.h"
 
-enum { PACE_US = 10000 };
+enum { PACE_US = 10000, POLL_MS = 100 };
 
 typedef struct Migration {
     Machine *m;
@@ -257,20 +258,42 @@ static void pace(const Migration *g)
     }
 }
 
+/* The other end may never read or write: nobody waits for it in a system call
+ * that only it can end. */
+static void set_fd(Migration *g, int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags >= 0) {
+        fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    }
+    g->fd = fd;
+}
+
+/* A little while, until the other end moves. */
+static void wait_for_other_end(const Migration *g)
+{
+    struct pollfd p = { g->fd, g->incoming ? POLLIN : POLLOUT, 0 };
+
+    poll(&p, 1, POLL_MS);
+}
+
 /* All of @len bytes in or out; called on a worker. 0 or -errno. */
 static int move_bytes(Migration *g, char *p, size_t len)
 {
     while (len > 0) {
         ssize_t n;
 
-        if (!g->incoming && __atomic_load_n(&g->cancelled, __ATOMIC_RELAXED)) {
+        if (__atomic_load_n(&g->cancelled, __ATOMIC_RELAXED)) {
             return -ECANCELED;
         }
         n = g->incoming ? read(g->fd, p, len) : write(g->fd, p, len);
         if (n == 0) {
             return -EIO;
         }
-        if (n < 0 && errno != EINTR) {
+        if (n < 0 && errno == EAGAIN) {
+            wait_for_other_end(g);
+        } else if (n < 0 && errno != EINTR) {
             return -errno;
         }
         if (n > 0) {
@@ -330,6 +353,7 @@ bool migrate_start(Machine *m, const char *uri, GError **errp)
 {
     Migration *g = migration_of(m);
     const Scheme *s = scheme_of(uri, errp);
+    int fd;
 
     if (!s || !begin(g, uri, false, errp)) {
         return false;
@@ -338,10 +362,11 @@ bool migrate_start(Machine *m, const char *uri, GError **errp)
         error_setg(errp, "Guest is waiting for an incoming migration");
         return false;
     }
-    g->fd = s->open(g, uri + strlen(s->prefix), errp);
-    if (g->fd < 0) {
+    fd = s->open(g, uri + strlen(s->prefix), errp);
+    if (fd < 0) {
         return false;
     }
+    set_fd(g, fd);
     g->was_running = m->state == RUN_RUNNING;
     if (g->was_running) {
         machine_stop(m, RUN_FINISH_MIGRATE);
@@ -468,10 +493,12 @@ static bool accept_one(int fd, GIOCondition cond, void *opaque)
 {
     Migration *g = opaque;
 
-    g->fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-    if (g->fd < 0) {
+    int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+
+    if (peer < 0) {
         return true;
     }
+    set_fd(g, peer);
     close(g->listen_fd);
     g->listen_fd = -1;
     g->listen_id = 0;
@@ -516,7 +543,7 @@ bool migrate_incoming(Machine *m, const char *uri, GError **errp)
         g->listen_fd = fd;
         g->listen_id = mainloop_add_fd(fd, G_IO_IN, accept_one, g);
     } else {
-        g->fd = fd;
+        set_fd(g, fd);
         receive(g);
     }
     return true;

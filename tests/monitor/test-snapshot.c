@@ -6,6 +6,9 @@
 #include "util/osdep.h"
 #include "config.h"
 #include <glib/gstdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include <zlib.h>
 #include "tests/lib/cli-vm.h"
 #include "util/bits.h"
@@ -559,6 +562,163 @@ static void test_migrate(void)
     cvm_free(m);
 }
 
+static int connect_to(const char *path)
+{
+    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    g_strlcpy(sa.sun_path, path, sizeof(sa.sun_path));
+    g_assert_cmpint(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), ==, 0);
+    return fd;
+}
+
+static Machine *waiting_machine(const char *uri)
+{
+    g_autofree char *line = g_strdup_printf("-machine pc -accel tcg -m 4 "
+                                            "-serial null -incoming %s",
+                                            uri);
+    g_autoptr(GError) err = NULL;
+    Machine *m = cvm_new(line, &err);
+
+    g_assert_no_error(err);
+    return m;
+}
+
+/* What comes at the socket instead of a machine. */
+static GByteArray *garbage(unsigned kind, const GByteArray *good)
+{
+    GByteArray *a = g_byte_array_new();
+    uint8_t head[8 + HEAD] = "RHEAVM01";
+
+    switch (kind) {
+    case 0: /* nothing */
+        break;
+    case 1:
+        g_byte_array_append(a, (const uint8_t *)"GET / HTTP/1.0\r\n\r\n", 18);
+        break;
+    case 2: /* a chunk that claims to be of 2 to the 64 bytes */
+        memset(head + 8, 0xff, HEAD);
+        st_be32(head + 8, 1);
+        g_byte_array_append(a, head, sizeof(head));
+        break;
+    case 3: /* half of a good one, then nobody */
+        g_byte_array_append(a, good->data, good->len / 2);
+        break;
+    case 4: /* megabytes of noise behind a good beginning */
+        g_byte_array_append(a, good->data, 3000);
+        for (unsigned i = 0; i < 4 << 20; i += 4) {
+            uint32_t v = (uint32_t)g_test_rand_int();
+
+            g_byte_array_append(a, (uint8_t *)&v, 4);
+        }
+        break;
+    default: /* another version */
+        g_byte_array_append(a, good->data, good->len);
+        a->data[7] = '2';
+    }
+    return a;
+}
+
+/* Sends while the machine reads; it may hang up early. */
+static void feed(int fd, const GByteArray *a)
+{
+    for (guint at = 0; at < a->len;) {
+        ssize_t n = send(fd, a->data + at, MIN(a->len - at, 60000),
+                         MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        if (n < 0 && errno != EAGAIN) {
+            return;
+        }
+        at += n > 0 ? (guint)n : 0;
+        mainloop_iterate(false);
+    }
+}
+
+/* The stream is refused with one line, and the process ends as QEMU's does. */
+static void test_migrate_garbage(void)
+{
+    g_autofree char *path = g_build_filename(dir, "sock", NULL);
+    g_autofree char *uri = g_strconcat("unix:", path, NULL);
+    g_autoptr(GByteArray) good = NULL;
+    Machine *m = busy_machine("");
+
+    good = save(m, false);
+    cvm_free(m);
+    for (unsigned kind = 0; kind < 6; kind++) {
+        g_autoptr(GByteArray) bad = garbage(kind, good);
+        MigrateInfo info;
+        int fd;
+
+        m = waiting_machine(uri);
+        fd = connect_to(path);
+        while (mainloop_iterate(false)) {
+        }
+        feed(fd, bad);
+        close(fd);
+        migrate_wait(m);
+        migrate_query(m, &info);
+        g_assert_cmpstr(migrate_status_name(info.status), ==, "failed");
+        g_assert_nonnull(info.error);
+        g_assert_null(strchr(info.error, '\n'));
+        cvm_free(m);
+        g_unlink(path);
+    }
+}
+
+/* Somebody connects and says nothing (a socket), or never will (a pipe): the
+ * machine can still be ended. */
+static void test_migrate_silence(void)
+{
+    g_autofree char *path = g_build_filename(dir, "sock", NULL);
+    g_autofree char *uri = g_strconcat("unix:", path, NULL), *pipe_uri = NULL;
+    Machine *m = waiting_machine(uri);
+    int fd = connect_to(path), pipes[2];
+
+    while (mainloop_iterate(false)) {
+    }
+    g_assert_cmpint(send(fd, "RHEAVM01", 8, MSG_NOSIGNAL), ==, 8);
+    cvm_free(m);
+    close(fd);
+    g_unlink(path);
+
+    g_assert_cmpint(pipe(pipes), ==, 0);
+    pipe_uri = g_strdup_printf("fd:%d", pipes[0]);
+    m = waiting_machine(pipe_uri);
+    while (mainloop_iterate(false)) {
+    }
+    cvm_free(m);
+    close(pipes[1]);
+}
+
+/* A reader that never reads: the migration can be cancelled, and the machine
+ * runs on. */
+static void test_migrate_deaf(void)
+{
+    Machine *m = busy_machine("");
+    g_autofree char *uri = NULL;
+    MigrateInfo info;
+    int pipes[2];
+
+    for (unsigned at = 0x10000; at < 0x90000; at += 4) {
+        as_store(m->mem, at, at, 4);
+    }
+    g_assert_cmpint(pipe(pipes), ==, 0);
+    uri = g_strdup_printf("fd:%d", pipes[1]);
+    g_assert_true(machine_start(m, NULL));
+    g_assert_true(migrate_start(m, uri, NULL));
+    for (unsigned i = 0; i < 20; i++) {
+        mainloop_iterate(false);
+        g_usleep(1000);
+    }
+    migrate_cancel(m);
+    migrate_wait(m);
+    migrate_query(m, &info);
+    g_assert_cmpstr(migrate_status_name(info.status), ==, "cancelled");
+    g_assert_cmpstr(run_state_name(m->state), ==, "running");
+    cvm_free(m);
+    close(pipes[0]);
+}
+
 int main(int argc, char **argv)
 {
     int ret;
@@ -580,6 +740,9 @@ int main(int argc, char **argv)
     g_test_add_func("/savevm/refused", test_refused);
     g_test_add_func("/savevm/failed-load", test_failed_load);
     g_test_add_func("/migrate/file", test_migrate);
+    g_test_add_func("/migrate/garbage", test_migrate_garbage);
+    g_test_add_func("/migrate/silence", test_migrate_silence);
+    g_test_add_func("/migrate/deaf", test_migrate_deaf);
     ret = g_test_run();
     for (const char *const *f =
              (const char *const[]) { "a.img", "b.img", "state", NULL };
