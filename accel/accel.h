@@ -50,6 +50,8 @@ typedef struct AccelOps {
     void (*cpu_exit)(X86Cpu *cpu);
 
     CpuExit (*run)(X86Cpu *cpu);
+    bool looks; /* run() calls machine_run_later() now and then, and serves
+                 * CPU_SOON */
     void (*kick)(X86Cpu *cpu); /* any thread: run() returns soon */
     void (*pull)(X86Cpu *cpu); /* accelerator -> cpu->s */
     void (*push)(X86Cpu *cpu); /* cpu->s -> accelerator */

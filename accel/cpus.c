@@ -24,6 +24,7 @@
 #include "util/osdep.h"
 #include "accel/cpus.h"
 #include "accel/triple.h"
+#include "system/later.h"
 #include "target-x86/cpuid.h"
 
 #include <pthread.h>
@@ -199,12 +200,30 @@ static bool cpu_idle(const X86Cpu *cpu)
            !x86_has_work(cpu);
 }
 
+/* What waited until this vCPU has nothing to do. */
+static void run_later_locked(CpuThread *t)
+{
+    busy_begin_locked(t);
+    pthread_mutex_unlock(&t->all->lock);
+    machine_idle_turn(t->all->m);
+    pthread_mutex_lock(&t->all->lock);
+    busy_end_locked(t);
+}
+
 static void sleep_locked(CpuThread *t)
 {
+    Machine *m = t->all->m;
+
+    if (machine_has_later(m)) {
+        run_later_locked(t);
+        return; /* it may have had work for us */
+    }
     __atomic_store_n(&t->asleep, true, __ATOMIC_SEQ_CST);
-    if (cpu_idle(t->cpu)) {
+    __atomic_fetch_add(&m->cpus_asleep, 1, __ATOMIC_SEQ_CST);
+    if (cpu_idle(t->cpu) && !machine_has_later(m)) {
         pthread_cond_wait(&t->wake, &t->all->lock);
     }
+    __atomic_fetch_sub(&m->cpus_asleep, 1, __ATOMIC_SEQ_CST);
     __atomic_store_n(&t->asleep, false, __ATOMIC_SEQ_CST);
 }
 
@@ -269,6 +288,7 @@ static void *cpu_loop(void *opaque)
 
     __atomic_store_n(&t->tid, gettid(), __ATOMIC_RELAXED);
     current = t;
+    machine_later_join(all->m);
     pthread_mutex_lock(&all->lock);
     while (!t->quit) {
         if (all->owner || all->waiting) {
@@ -355,6 +375,12 @@ static bool cpus_hold(Machine *m)
     pthread_mutex_unlock(&t->all->lock);
     cpu_kick(t->cpu);
     return true;
+}
+
+/* Machine.cpus_soon */
+static void cpus_soon(Machine *m)
+{
+    cpu_raise(current->cpu, CPU_SOON);
 }
 
 void cpu_run_on(X86Cpu *cpu, void (*fn)(X86Cpu *cpu, void *opaque),
@@ -539,6 +565,8 @@ bool cpus_create(Machine *m, GError **errp)
     m->cpus_reset = cpus_reset;
     m->cpus_hold = cpus_hold;
     m->cpus_nmi = cpus_nmi;
+    m->cpus_look = m->accel->ops->looks;
+    m->cpus_soon = cpus_soon;
     for (unsigned i = 0; i < m->ncpus; i++) {
         CpuThread *t = &all->thread[i];
 
@@ -597,6 +625,7 @@ void cpus_destroy(Machine *m)
     m->cpus_pause = m->cpus_resume = m->cpus_reset = NULL;
     m->cpus_hold = NULL;
     m->cpus_nmi = NULL;
+    m->cpus_look = false;
     m->cpus = NULL;
     g_free(m->cpu);
     m->cpu = NULL;

@@ -62,7 +62,8 @@ struct Blk {
     BlkLimits limits;
     Bucket buckets[LIMIT_KINDS];
     bool limited;
-    GQueue throttled; /* of BlkReq */
+    GQueue throttled;  /* of BlkReq */
+    unsigned drainers; /* the main loop waits for requests to end */
     unsigned quiesced;
     GQueue held; /* of BlkReq: came while quiesced */
     guint timer;
@@ -84,6 +85,10 @@ static BlkReq *req_get(Blk *blk)
         r = g_new(BlkReq, 1);
     }
     return r;
+}
+
+static void drain_wake(void *opaque)
+{
 }
 
 static void req_finish(BlkReq *r)
@@ -113,6 +118,9 @@ static void req_finish(BlkReq *r)
     /* While in_flight counts it, blk_drain() and blk_free() wait for it. */
     done(opaque, ret);
     blk->in_flight--;
+    if (blk->drainers) {
+        mainloop_call(drain_wake, NULL); /* this may be another thread */
+    }
 }
 
 /* Those that waited try again, each once. */
@@ -322,6 +330,14 @@ static bool direct_flush(BlkReq *r)
     return true;
 }
 
+static AioOp direct_op(const BlkReq *r)
+{
+    if (r->file->flags & BLOCK_DIRECT) {
+        return r->op == BLK_READ ? AIO_READ : AIO_WRITE;
+    }
+    return r->op == BLK_READ ? AIO_READ_CACHED : AIO_WRITE_CACHED;
+}
+
 /* True: on its way. */
 static bool direct_transfer(BlkReq *r)
 {
@@ -365,12 +381,8 @@ static bool direct_transfer(BlkReq *r)
     } else if (!r->file->drv->fd || !direct_aligned(r->file, r)) {
         worker_run(direct_rest, direct_rest_done, r);
     } else {
-        aio_submit(blk->aio,
-                   r->op == BLK_READ               ? AIO_READ
-                   : r->file->flags & BLOCK_DIRECT ? AIO_WRITE
-                                                   : AIO_WRITE_CACHED,
-                   r->file->drv->fd(r->file), r->host_offset, r->iov, r->n,
-                   direct_done, r);
+        aio_submit(blk->aio, direct_op(r), r->file->drv->fd(r->file),
+                   r->host_offset, r->iov, r->n, direct_done, r);
     }
     return true;
 }
@@ -647,23 +659,29 @@ void blk_unplug(Blk *blk)
     }
 }
 
-void blk_drain(Blk *blk)
+/* Until @left of them are left that are held back. */
+static void drain_to(Blk *blk, const guint *left)
 {
-    while (blk->in_flight) {
+    blk->drainers++;
+    while (blk->in_flight > *left) {
         if (!aio_flush(blk->aio)) {
             mainloop_iterate(true);
         }
     }
+    blk->drainers--;
+}
+
+void blk_drain(Blk *blk)
+{
+    static const guint none;
+
+    drain_to(blk, &none);
 }
 
 void blk_quiesce(Blk *blk)
 {
     blk->quiesced++;
-    while (blk->in_flight > blk->held.length) {
-        if (!aio_flush(blk->aio)) {
-            mainloop_iterate(true);
-        }
-    }
+    drain_to(blk, &blk->held.length);
 }
 
 void blk_resume(Blk *blk)

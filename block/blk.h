@@ -2,9 +2,11 @@
  * What devices and tools use to reach a disk: requests that never wait, with a
  * callback.
  *
- * Everything here belongs to the main thread (or whoever runs the main loop).
- * @done is called from the main loop, never from inside blk_submit(); buffers
- * and the iovec array must live until then.
+ * Everything here belongs to the main thread (or whoever runs the main loop);
+ * in a turn (util/turn.h) under the lock of the main loop, blk_submit() and
+ * plugs also to another. @done is called from the main loop or at the end of a
+ * turn, never from inside blk_submit(); buffers and the iovec array must live
+ * until then.
  */
 #ifndef BLOCK_BLK_H
 #define BLOCK_BLK_H

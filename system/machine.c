@@ -10,6 +10,7 @@
  * then the board, which may load a kernel and set the boot processor's state.
  */
 #include "util/osdep.h"
+#include "system/later.h"
 #include "system/machine.h"
 
 #include <pthread.h>
@@ -556,6 +557,8 @@ void machine_free(Machine *m)
     while (m->devices->len) {
         device_free(m->devices->pdata[m->devices->len - 1]);
     }
+    machine_run_later(m, true);
+    g_free(m->later);
     g_ptr_array_unref(m->devices);
     g_ptr_array_unref(m->netdevs);
     if (m->cls && m->cls->unbuild) {

@@ -22,6 +22,7 @@ typedef struct KeyVal KeyVal;
 typedef struct CpuModel CpuModel;
 typedef struct HostKernel HostKernel;
 typedef struct BlockGraph BlockGraph;
+typedef struct Later Later;
 
 typedef struct MachineClass {
     const char *name;  /* "pc", "q35", "microvm", "none" */
@@ -63,7 +64,12 @@ typedef enum ResetCause {
     RESET_TRIPLE_FAULT,
 } ResetCause;
 
-enum { MACHINE_GSIS = 24, MACHINE_SERIALS = 4, MACHINE_MAX_CPUS = 255 };
+enum {
+    MACHINE_GSIS = 24,
+    MACHINE_SERIALS = 4,
+    MACHINE_MAX_CPUS = 255,
+    MACHINE_LATER_MAX = 64,
+};
 
 /* What a panic that the guest reports leads to. */
 typedef enum PanicAction {
@@ -151,6 +157,14 @@ struct Machine {
     /* In a vCPU's thread, lock not held: it executed HLT and nothing pending
      * would wake it. May be NULL. */
     void (*on_halt)(X86Cpu *cpu);
+    /* Of later.c. cpus_look: vCPUs call machine_run_later(), see there; cpus_soon
+     * makes this thread's vCPU call machine_idle_turn() after its instruction.
+     */
+    bool cpus_look;
+    void (*cpus_soon)(Machine *m);
+    unsigned cpus_asleep; /* atomic: vCPUs that wait for an interrupt */
+    unsigned n_later;     /* atomic */
+    Later *later;
     GSList *watchers; /* of event.c */
     /* Power button, wired by build(). */
     IrqLine power_button;

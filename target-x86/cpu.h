@@ -204,6 +204,7 @@ enum {
     CPU_STOP = 1 << 5,  /* leave run() so that the VM can stop, or work waits */
     CPU_FLUSH = 1 << 6, /* state or memory was replaced: drop translations */
     CPU_REQUEST = 1 << 7, /* accelerator's own: something waits in its queues */
+    CPU_SOON = 1 << 8,    /* machine_soon(): call machine_idle_turn() */
 };
 
 /* What a local APIC does for its processor; hw/intc/apic.c implements it.

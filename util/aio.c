@@ -10,20 +10,32 @@
  * lock of the same file. The thread takes all that has gathered and writes
  * neighbours in one call. Only whole pages: a part of one may have to be read
  * first, and that should not hold up the others.
+ *
+ * In a turn this thread does it instead: nobody needs to be woken. If it had to
+ * wait for long (a disk that cannot take more makes writers wait), the writer
+ * has the next ones.
  */
 #include "util/osdep.h"
 #include "util/aio.h"
 
 #include "util/iov.h"
 #include "util/mainloop.h"
+#include "util/turn.h"
 #include "util/worker.h"
 
 #if CONFIG_LIBURING
 #include <liburing.h>
 #include <sys/eventfd.h>
 #endif
+#include <sys/resource.h>
 
-enum { RING_ENTRIES = 256, PAGE = 4096, MERGE_IOVS = 256 };
+enum {
+    RING_ENTRIES = 256,
+    PAGE = 4096,
+    MERGE_IOVS = 256,
+    SLOW_US = 2000,   /* for a batch of writes in a turn ... */
+    SLOW_LEFT = 1000, /* ... then so many are the writer's */
+};
 
 typedef struct AioReq {
     AioDone *done;
@@ -57,8 +69,17 @@ struct Aio {
     AioReq *to_write, **to_tail;
     AioReq *written, **written_tail;
     bool told, stop;  /* told: writer_reap() is on its way */
-    AioReq *finished; /* the main thread's: writer_reap() is at them */
+    AioReq *finished; /* the lock's: writer_reap() is at them */
+    bool turn;        /* its end will look at `finished` */
+    unsigned slow;    /* batches that are not for a turn */
 };
+
+/* Writes of a turn. */
+typedef struct AioBatch {
+    Aio *aio;
+    AioReq *list;
+    bool slow;
+} AioBatch;
 
 static AioReq *req_get(Aio *aio)
 {
@@ -105,24 +126,37 @@ static bool writer_finish(Aio *aio)
     return any;
 }
 
-static void writer_reap(void *opaque)
+static AioReq **finished_end(Aio *aio)
 {
-    Aio *aio = opaque;
     AioReq **end = &aio->finished;
 
     while (*end) {
         end = &(*end)->next;
     }
+    return end;
+}
+
+/* What the callbacks submit goes out together. */
+static void finish_and_kick(Aio *aio)
+{
+    aio->reaping = true;
+    writer_finish(aio);
+    aio->reaping = false;
+    aio_kick(aio);
+}
+
+static void writer_reap(void *opaque)
+{
+    Aio *aio = opaque;
+    AioReq **end = finished_end(aio);
+
     g_mutex_lock(&aio->lock);
     *end = aio->written;
     aio->written = NULL;
     aio->written_tail = &aio->written;
     aio->told = false;
     g_mutex_unlock(&aio->lock);
-    aio->reaping = true;
-    writer_finish(aio);
-    aio->reaping = false;
-    aio_kick(aio);
+    finish_and_kick(aio);
 }
 
 static int write_some(int fd, uint64_t off, const struct iovec *iov, int n)
@@ -206,17 +240,101 @@ static bool writer_takes(const AioReq *r)
 
 static void writer_hold(Aio *aio, AioReq *r)
 {
-    if (!aio->writer) {
-        aio->writer = g_thread_new("aio-writer", writer_thread, aio);
-    }
     r->next = NULL;
     list_append(&aio->held_tail, r, &r->next);
 }
 
+/* ---- in a turn ------------------------------------------------------------------- */
+
+static void turn_read_done(void *opaque)
+{
+    Aio *aio = opaque;
+
+    aio->turn = false;
+    finish_and_kick(aio);
+}
+
+/* All of it is in the page cache and there now. */
+static bool turn_read(Aio *aio, AioReq *r)
+{
+    if (r->op != AIO_READ_CACHED || !turn_on() ||
+        preadv2(r->fd, r->iov, r->n, (off_t)r->off, RWF_NOWAIT) !=
+            (ssize_t)r->len) {
+        return false;
+    }
+    if (!aio->turn && !turn_add(NULL, turn_read_done, aio)) {
+        return false;
+    }
+    aio->turn = true;
+    r->ret = (int)r->len;
+    r->next = NULL;
+    *finished_end(aio) = r;
+    return true;
+}
+
+/* How often this thread went to sleep so far. */
+static long thread_sleeps(void)
+{
+    struct rusage ru;
+
+    return getrusage(RUSAGE_THREAD, &ru) == 0 ? ru.ru_nvcsw : 0;
+}
+
+static void turn_write(void *opaque)
+{
+    AioBatch *b = opaque;
+    gint64 start = g_get_monotonic_time();
+    long sleeps = thread_sleeps();
+
+    for (AioReq *r = b->list; r;) {
+        r = write_run(r);
+    }
+    b->slow =
+        g_get_monotonic_time() - start > SLOW_US && thread_sleeps() != sleeps;
+}
+
+static void turn_write_done(void *opaque)
+{
+    AioBatch *b = opaque;
+    Aio *aio = b->aio;
+
+    aio->slow = b->slow ? SLOW_LEFT : aio->slow;
+    *finished_end(aio) = b->list;
+    g_free(b);
+    finish_and_kick(aio);
+}
+
+/* The writes that gathered: here. */
+static bool turn_take_writes(Aio *aio)
+{
+    AioBatch *b;
+
+    if (!turn_on()) {
+        return false;
+    }
+    if (aio->slow) {
+        aio->slow--;
+        return false;
+    }
+    b = g_new(AioBatch, 1);
+    b->aio = aio;
+    b->list = aio->held_writes;
+    if (!turn_add(turn_write, turn_write_done, b)) {
+        g_free(b);
+        return false;
+    }
+    aio->held_writes = NULL;
+    aio->held_tail = &aio->held_writes;
+    return true;
+}
+
 static void writer_kick(Aio *aio)
 {
-    if (!aio->held_writes) {
+    if (!aio->held_writes || turn_take_writes(aio)) {
         return;
+    }
+    if (!aio->writer) {
+        aio->writer = g_thread_new("aio-writer", writer_thread, aio);
     }
     g_mutex_lock(&aio->lock);
     list_append(&aio->to_tail, aio->held_writes, aio->held_tail);
@@ -247,6 +365,7 @@ static int thread_transfer(void *opaque)
     do {
         switch (r->op) {
         case AIO_READ:
+        case AIO_READ_CACHED:
             ret = preadv(r->fd, r->iov, r->n, (off_t)r->off);
             break;
         case AIO_WRITE:
@@ -272,6 +391,11 @@ static void thread_done(void *opaque, int ret)
 /* ---- io_uring -------------------------------------------------------------------- */
 
 #if CONFIG_LIBURING
+static bool aio_reads(const AioReq *r)
+{
+    return r->op == AIO_READ || r->op == AIO_READ_CACHED;
+}
+
 static void ring_push(Aio *aio, AioReq *r)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&aio->ring);
@@ -283,10 +407,10 @@ static void ring_push(Aio *aio, AioReq *r)
     }
     if (r->op == AIO_FSYNC) {
         io_uring_prep_fsync(sqe, r->fd, IORING_FSYNC_DATASYNC);
-    } else if (r->op == AIO_READ && r->n == 1) {
+    } else if (aio_reads(r) && r->n == 1) {
         io_uring_prep_read(sqe, r->fd, r->iov->iov_base,
                            (unsigned)r->iov->iov_len, r->off);
-    } else if (r->op == AIO_READ) {
+    } else if (aio_reads(r)) {
         io_uring_prep_readv(sqe, r->fd, r->iov, (unsigned)r->n, r->off);
     } else if (r->n == 1) {
         io_uring_prep_write(sqe, r->fd, r->iov->iov_base,
@@ -459,6 +583,9 @@ void aio_submit(Aio *aio, AioOp op, int fd, uint64_t off,
     r->n = n;
     r->off = off;
     r->len = iov_size(iov, n);
+    if (turn_read(aio, r)) {
+        return;
+    }
     if (aio->uring && writer_takes(r)) {
         writer_hold(aio, r);
     } else if (aio->uring) {

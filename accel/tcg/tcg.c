@@ -13,6 +13,7 @@
 #include "target-x86/cpuid.h"
 #include "target-x86/disas.h"
 #include "target-x86/flags.h"
+#include "system/later.h"
 #include "target-x86/seg.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -275,6 +276,10 @@ static bool tcg_between(TcgCpu *tc, CpuExit *exit)
         }
         tcg_sync(tc);
     }
+    if (unlikely(cpu_pending(c) & CPU_SOON)) {
+        cpu_lower(c, CPU_SOON);
+        machine_idle_turn(c->machine);
+    }
     tc->seen = pending = cpu_pending(c);
     if (unlikely(pending & (CPU_FLUSH | CPU_REQUEST))) {
         tcg_serve_requests(tc, pending);
@@ -529,7 +534,8 @@ static bool tcg_unwound(TcgCpu *tc, int how)
  * On a busy host the main thread may wait for a processor that this thread
  * keeps: then the guest's timers would be late by whole time slices, and Linux
  * would find that its timer does not tick. So every few thousand instructions
- * we look, and fire what is overdue ourselves.
+ * we look, and fire what is overdue ourselves. The same for what waits until
+ * this processor has nothing to do, which it may never come to.
  */
 static void tcg_late_timers(TcgCpu *tc)
 {
@@ -542,6 +548,11 @@ static void tcg_late_timers(TcgCpu *tc)
     if (unlikely(clock_late(m->vclock, TIMER_SLACK_NS))) {
         machine_lock(m);
         clock_fire(m->vclock);
+        machine_unlock(m);
+    }
+    if (machine_has_later(m)) {
+        machine_lock(m);
+        machine_run_later(m, false);
         machine_unlock(m);
     }
 }
@@ -817,6 +828,7 @@ const AccelOps tcg_accel = {
     .cpu_init = tcg_cpu_init,
     .cpu_exit = tcg_embedded_cpu_exit,
     .run = tcg_run,
+    .looks = true,
     .kick = tcg_kick,
     .map_changed = tcg_map_changed,
     .ram_written = tcg_ram_written,

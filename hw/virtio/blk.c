@@ -22,6 +22,7 @@
 #include "hw/block/disk-props.h"
 #include "hw/block/errors.h"
 #include "hw/virtio/virtio.h"
+#include "system/later.h"
 
 extern const DeviceClass virtio_blk_device_class, virtio_blk_pci_class;
 
@@ -156,7 +157,8 @@ static void request_end(BlkRequest *r, uint8_t status)
  * come in that time it was worth it, and the guest takes care of all of them at
  * once; if not, as many of the next requests as did not need it are not held
  * back, twice as many each time: a guest that waits for each of its requests
- * loses nothing.
+ * loses nothing. And it comes when the guest has nothing else to do, at once
+ * then.
  */
 static void hold_arm(VirtioBlk *s, bool on)
 {
@@ -167,6 +169,8 @@ static void hold_arm(VirtioBlk *s, bool on)
     s->started_before = s->started;
 }
 
+static bool hold_later(void *opaque, bool idle);
+
 static void hold_end(VirtioBlk *s)
 {
     if (!s->held) {
@@ -174,6 +178,7 @@ static void hold_end(VirtioBlk *s)
     }
     s->held = s->windows = 0;
     hold_arm(s, false);
+    machine_not_later(s->v.pci.dev.machine, hold_later, s);
     for (unsigned i = 0; i < s->v.n_queues; i++) {
         virtq_notify(s->v.queue[i]);
     }
@@ -200,9 +205,22 @@ static bool hold_expired(int fd, GIOCondition cond, void *opaque)
     return true;
 }
 
+/* LaterFn: a guest that waits is not made to wait longer. */
+static bool hold_later(void *opaque, bool idle)
+{
+    VirtioBlk *s = opaque;
+
+    if (idle) {
+        hold_end(s);
+    }
+    return idle || !s->held;
+}
+
 static void blk_notify(VirtioBlk *s, VirtQueue *vq)
 {
-    if (s->hold_fd < 0 || s->v.pci.dev.machine->state != RUN_RUNNING) {
+    Machine *m = s->v.pci.dev.machine;
+
+    if (s->hold_fd < 0 || m->state != RUN_RUNNING || machine_is_idle(m)) {
         virtq_notify(vq);
         return;
     }
@@ -212,6 +230,11 @@ static void blk_notify(VirtioBlk *s, VirtQueue *vq)
         return;
     }
     if (!s->held++) {
+        if (m->cpus_look && !machine_later(m, hold_later, s)) {
+            s->held = 0;
+            virtq_notify(vq);
+            return;
+        }
         hold_arm(s, true);
     } else if (s->held == HOLD_REQUESTS) {
         s->pause = 0;
@@ -229,6 +252,7 @@ static void hold_init(VirtioBlk *s)
 
 static void hold_fini(VirtioBlk *s)
 {
+    machine_not_later(s->v.pci.dev.machine, hold_later, s);
     if (s->hold_fd >= 0) {
         mainloop_remove(s->hold_watch);
         close(s->hold_fd);
@@ -639,6 +663,7 @@ static const VirtioOps virtio_blk_ops = {
     .id = 2,
     .pci_class = 0x010000, /* a SCSI controller, as drivers expect */
     .config_size = CFG_SIZE,
+    .patient = true,
     .features = blk_features,
     .set_features = blk_set_features,
     .get_config = blk_get_config,

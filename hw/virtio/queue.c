@@ -536,6 +536,15 @@ void virtq_push(VirtQueue *vq, VirtElem *e, size_t written)
     g_free(e);
 }
 
+unsigned virtq_waiting(VirtQueue *vq)
+{
+    if (!virtq_ready(vq)) {
+        return 0;
+    }
+    return (uint16_t)(ring_load(vq->map.avail + RING_IDX, __ATOMIC_RELAXED) -
+                      vq->next_avail);
+}
+
 void virtq_available(VirtQueue *vq, size_t *in, size_t *out, size_t in_max,
                      size_t out_max)
 {

@@ -36,6 +36,8 @@ struct VirtQueue {
 
 extern const VMState vmstate_virtq;
 
+/* Requests that the driver has added and nobody has taken, as far as it says. */
+unsigned virtq_waiting(VirtQueue *vq);
 /* Registers and indices as at power-on. */
 void virtq_reset(VirtQueue *vq);
 

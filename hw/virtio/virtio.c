@@ -7,23 +7,37 @@
  * many there are until it comes. The work outlives the device if the main loop
  * still has it in its queue.
  *
- * While the machine is stopped nothing runs: notifications stay written down
- * until it goes on. A state that is loaded notifies every queue, so they need
- * not be saved.
+ * A patient device is served in the vCPU's thread, while it is patient at one of
+ * two moments (system/later.h). A guest that waits for each of its requests is
+ * served at once: then the interrupt is there before it has gone to sleep. One
+ * with many requests is left alone until it has nothing more to do or stops
+ * adding to them, so that one notification and one interrupt are enough for all.
+ * Which of the two it is, is tried again and again.
  */
 #include "util/osdep.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/trace.h"
 #include "util/mainloop.h"
+#include "util/turn.h"
 #include "hw/virtio/queue.h"
+#include "system/later.h"
 #include "system/machine.h"
+
+enum {
+    LOOKS_MAX = 16,   /* that a guest with many requests is left alone */
+    PROBE_EVERY = 64, /* notifications that are served at once */
+};
 
 struct VirtioWork {
     VirtioDevice *v; /* NULL: gone */
     unsigned calls;  /* of the main loop that are to come */
     bool queued;     /* one of them is for the queues */
     bool resetting;  /* one of them is for a reset */
+    /* Of a patient device. */
+    unsigned soon;         /* so many notifications are served at once */
+    unsigned looks, added; /* requests at the last look */
+    bool late;             /* this time the guest was left alone */
     unsigned n_waiting;
     uint64_t waiting[VIRTIO_MAX_QUEUES / 64]; /* queues */
 };
@@ -69,12 +83,8 @@ static bool work_take(VirtioWork *w, unsigned queue)
     return true;
 }
 
-static void work_run(void *opaque)
+static void work_run_queues(VirtioWork *w)
 {
-    VirtioWork *w = opaque;
-
-    w->calls--;
-    w->queued = false;
     for (unsigned i = 0; w->v && w->n_waiting && i < w->v->n_queues; i++) {
         if (!may_run(w->v)) {
             break;
@@ -83,7 +93,86 @@ static void work_run(void *opaque)
             virtio_run_queue(w->v, i);
         }
     }
+}
+
+static void work_run(void *opaque)
+{
+    VirtioWork *w = opaque;
+    Turn turn;
+    bool began = turn_begin(&turn, false);
+
+    w->calls--;
+    w->queued = false;
+    work_run_queues(w);
+    if (began) {
+        turn_end(&turn);
+        turn_done(&turn);
+    }
     work_unref(w);
+}
+
+static unsigned work_added(const VirtioWork *w)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; w->v && i < w->v->n_queues; i++) {
+        if (w->waiting[i / 64] >> (i % 64) & 1) {
+            n += virtq_waiting(w->v->queue[i]);
+        }
+    }
+    return n;
+}
+
+/* The requests of a turn have been started, and those that could be are over. */
+static void work_judge(void *opaque)
+{
+    VirtioWork *w = opaque;
+    VirtioDevice *v = w->v;
+
+    if (v && w->late && (w->added <= 1 || (v->ops->busy && v->ops->busy(v)))) {
+        w->soon = PROBE_EVERY;
+    }
+    w->calls--;
+    work_unref(w);
+}
+
+/* LaterFn */
+static bool work_later(void *opaque, bool idle)
+{
+    VirtioWork *w = opaque;
+    unsigned added = work_added(w);
+
+    if (!idle && w->v) {
+        if (added != w->added && ++w->looks < LOOKS_MAX) {
+            w->added = added;
+            return false;
+        }
+        return machine_soon(virtio_machine(w->v), work_later, w);
+    }
+    w->added = added;
+    w->calls++;
+    work_run(w);
+    if (!turn_add(NULL, work_judge, w)) {
+        work_judge(w);
+    }
+    return true;
+}
+
+/* False: the main loop shall do it. */
+static bool work_wait(VirtioWork *w)
+{
+    Machine *m = virtio_machine(w->v);
+
+    if (!w->v->ops->patient) {
+        return false;
+    }
+    w->late = !w->soon;
+    if (w->soon) {
+        w->soon--;
+        return machine_soon(m, work_later, w);
+    }
+    w->looks = w->added = 0;
+    return machine_later(m, work_later, w);
 }
 
 static void work_queue(VirtioWork *w)
@@ -91,7 +180,9 @@ static void work_queue(VirtioWork *w)
     if (!w->queued && w->n_waiting && may_run(w->v)) {
         w->queued = true;
         w->calls++;
-        mainloop_call(work_run, w);
+        if (!work_wait(w)) {
+            mainloop_call(work_run, w);
+        }
     }
 }
 

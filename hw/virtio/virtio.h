@@ -6,9 +6,10 @@
  * "-pci" with bus "PCI" and NAME "-device" with bus "virtio-bus" (an mmio
  * slot); virtio_realize() looks at the class and takes the transport.
  *
- * Queue handlers run in the main loop with the machine lock held, never in a
- * vCPU's thread, and not while the machine is stopped: a notification schedules
- * them once. Rings and descriptors are the guest's and hostile: a broken ring
+ * Queue handlers run in the main loop with the machine lock held, and not while
+ * the machine is stopped: a notification schedules them once. Those of a device
+ * that is patient run in a vCPU's thread when that comes to HLT (system/
+ * later.h); never inside a register access. Rings and descriptors are the guest's and hostile: a broken ring
  * sets NEEDS_RESET, and virtq_pop() returns NULL from then on.
  *
  * A handler takes what is there and leaves:
@@ -86,6 +87,8 @@ struct VirtioOps {
     uint16_t id;        /* 5: device ID */
     uint32_t pci_class; /* class code for the pci transport */
     size_t config_size; /* at most VIRTIO_CONFIG_MAX */
+    /* Requests gather until the guest waits for them. */
+    bool patient;
     /* Offered features of the device kind, bits 0-23 and 50-127; the ring's and
      * the transport's are added. Asked once, by virtio_realize(). */
     uint64_t (*features)(VirtioDevice *v);
