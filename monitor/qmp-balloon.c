@@ -50,4 +50,45 @@ json_object *qmp_query_balloon(Machine *m, const Args *args, GError **errp)
     return o;
 }
 
+json_object *qom_balloon_stats(Machine *m, GError **errp)
+{
+    static const char *const names[BALLOON_STATS] = {
+        [BALLOON_SWAP_IN] = "stat-swap-in",
+        [BALLOON_SWAP_OUT] = "stat-swap-out",
+        [BALLOON_MAJOR_FAULTS] = "stat-major-faults",
+        [BALLOON_MINOR_FAULTS] = "stat-minor-faults",
+        [BALLOON_FREE_MEMORY] = "stat-free-memory",
+        [BALLOON_TOTAL_MEMORY] = "stat-total-memory",
+        [BALLOON_AVAILABLE_MEMORY] = "stat-available-memory",
+        [BALLOON_DISK_CACHES] = "stat-disk-caches",
+        [BALLOON_HTLB_ALLOCATIONS] = "stat-htlb-pgalloc",
+        [BALLOON_HTLB_FAILURES] = "stat-htlb-pgfail",
+    };
+    uint64_t stats[BALLOON_STATS];
+    json_object *o, *list;
+    int64_t when;
+
+    if (!balloon_stats(m, stats, &when, errp)) {
+        return NULL;
+    }
+    o = json_object_new_object();
+    list = js_put(o, "stats", json_object_new_object());
+    for (unsigned i = 0; i < BALLOON_STATS; i++) {
+        js_u64(list, names[i], stats[i]);
+    }
+    js_int(o, "last-update", when);
+    return o;
+}
+
+void qom_balloon_poll(Machine *m, int64_t seconds, GError **errp)
+{
+    if (seconds < 0) {
+        error_setg(errp, "timer value must be greater than zero");
+    } else if (seconds > UINT32_MAX) {
+        error_setg(errp, "timer value is too big");
+    } else {
+        balloon_poll_stats(m, (uint32_t)seconds, errp);
+    }
+}
+
 #endif

@@ -79,6 +79,9 @@ char *qom_cpu_type(const char *model);
 /* New: names of features that the model has and we do not; core-id, thread-id
  * and so on of a processor. */
 json_object *qom_cpu_unavailable(const CpuModel *cm);
+/* A balloon's guest-stats, and its guest-stats-polling-interval anew. */
+json_object *qom_balloon_stats(Machine *m, GError **errp);
+void qom_balloon_poll(Machine *m, int64_t seconds, GError **errp);
 json_object *qom_cpu_topology(const Machine *m, unsigned index);
 /* Adds features and numbers of @cm to @o. */
 void qom_cpu_props(json_object *o, const CpuModel *cm);

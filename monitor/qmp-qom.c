@@ -495,6 +495,14 @@ static void no_property(Machine *m, Node n, const char *name, GError **errp)
     error_setg(errp, "Property '%s.%s' not found", type, name);
 }
 
+static bool is_balloon(Node n)
+{
+    const char *name =
+        n.kind == NODE_DEVICE ? ((const Device *)n.p)->cls->name : "";
+
+    return g_str_has_prefix(name, "virtio-balloon-");
+}
+
 json_object *qmp_qom_get(Machine *m, const Args *args, GError **errp)
 {
     const char *path = args_str(args, "path");
@@ -504,6 +512,9 @@ json_object *qmp_qom_get(Machine *m, const Args *args, GError **errp)
 
     if (n.kind == NODE_NONE) {
         return NULL;
+    }
+    if (is_balloon(n) && !strcmp(name, "guest-stats")) {
+        return qom_balloon_stats(m, errp);
     }
     v = get(m, n, path, name);
     if (!v) {
@@ -525,6 +536,8 @@ json_object *qmp_qom_set(Machine *m, const Args *args, GError **errp)
     old = get(m, n, path, name);
     if (!old) {
         no_property(m, n, name, errp);
+    } else if (is_balloon(n) && !strcmp(name, "guest-stats-polling-interval")) {
+        qom_balloon_poll(m, js_get_int(args_object(args), "value"), errp);
     } else if (n.kind == NODE_DEVICE && strcmp(name, "type") &&
                strcmp(name, "realized")) {
         const Device *dev = n.p;

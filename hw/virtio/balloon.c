@@ -362,6 +362,18 @@ bool balloon_stats(Machine *m, uint64_t stats[BALLOON_STATS], int64_t *when,
     return s != NULL;
 }
 
+bool balloon_poll_stats(Machine *m, uint32_t seconds, GError **errp)
+{
+    VirtioBalloon *s = find_balloon(m, errp);
+
+    if (s) {
+        s->poll_seconds = seconds;
+        timer_cancel(&s->poll);
+        stats_arm(s);
+    }
+    return s != NULL;
+}
+
 /* ---- class ---------------------------------------------------------------------- */
 
 static bool balloon_realize(Device *dev, GError **errp)

@@ -27,5 +27,7 @@ bool balloon_actual(Machine *m, uint64_t *bytes, GError **errp);
 /* The last numbers and when they came (Unix seconds; 0: never). */
 bool balloon_stats(Machine *m, uint64_t stats[BALLOON_STATS], int64_t *when,
                    GError **errp);
+/* Asks for them every @seconds from now on; 0: no more. */
+bool balloon_poll_stats(Machine *m, uint32_t seconds, GError **errp);
 
 #endif

@@ -398,6 +398,35 @@ static void test_oob(void)
     mvm_free(m);
 }
 
+#define SET_POLL(n) \
+    "{'execute':'qom-set','arguments':{'path':'/machine/peripheral/b'," \
+    "'property':'guest-stats-polling-interval','value':" n "}}"
+
+/* The guest's numbers; none has come. */
+static void test_balloon(void)
+{
+    const char *get = "{'execute':'qom-get','arguments':{'path':"
+                      "'/machine/peripheral/b','property':'guest-stats'}}";
+    Machine *m = mvm_new();
+    Client *c = client_new(m, true);
+    Device *dev = device_new(m, "virtio-balloon-pci", "b", NULL);
+
+    g_assert_true(device_realize(dev, NULL));
+    dev->cls->reset(dev);
+    expect(c, get,
+           "{\"return\": {\"stats\": *\"stat-free-memory\": "
+           "18446744073709551615*, \"last-update\": 0}}");
+    expect(c, SET_POLL("2"), "{\"return\": {}}");
+    expect(c,
+           "{'execute':'qom-get','arguments':{'path':'/machine/peripheral/b',"
+           "'property':'guest-stats-polling-interval'}}",
+           "{\"return\": 2}");
+    expect(c, SET_POLL("-2"), "*\"timer value must be greater than zero\"*");
+    expect(c, SET_POLL("4294967296"), "*\"timer value is too big\"*");
+    client_free(c);
+    mvm_free(m);
+}
+
 static void test_run_state(void)
 {
     Machine *m = mvm_new();
@@ -601,6 +630,7 @@ int main(int argc, char **argv)
     g_test_add_func("/qmp/never-reads", test_never_reads);
     g_test_add_func("/qmp/half-open", test_half_open);
     g_test_add_func("/qmp/oob", test_oob);
+    g_test_add_func("/qmp/balloon", test_balloon);
     g_test_add_func("/qmp/run-state", test_run_state);
     g_test_add_func("/qmp/rate", test_rate);
     g_test_add_func("/qmp/fds", test_fds);
