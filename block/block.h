@@ -178,7 +178,8 @@ typedef struct CreateOpt {
     const char *name;
     enum { OPT_SIZE, OPT_STR, OPT_BOOL, OPT_NUM, OPT_END } kind;
     const char *help;
-    bool amend; /* "amend -o" takes it too */
+    /* "amend -o" takes it, too, or alone. */
+    enum { CREATE_OPT, AMEND_TOO, AMEND_ONLY } amend;
 } CreateOpt;
 
 /* What a new image would need: "measure". */

@@ -576,14 +576,14 @@ static int host_device_probe(const uint8_t *head, size_t len,
 }
 
 static const CreateOpt file_create_opts[] = {
-    { "size", OPT_SIZE, "Virtual disk size", false },
+    { "size", OPT_SIZE, "Virtual disk size", CREATE_OPT },
     { "preallocation", OPT_STR,
-      "Preallocation mode (allowed values: off, falloc, full)", false },
+      "Preallocation mode (allowed values: off, falloc, full)", CREATE_OPT },
     { "nocow", OPT_BOOL, "Turn off copy-on-write (valid only on btrfs)",
-      false },
+      CREATE_OPT },
     { "extent_size_hint", OPT_SIZE,
-      "Extent size hint for the image file, 0 to disable", false },
-    { NULL, OPT_END, NULL, false },
+      "Extent size hint for the image file, 0 to disable", CREATE_OPT },
+    { NULL, OPT_END, NULL, CREATE_OPT },
 };
 
 #define FILE_DRIVER_FUNCTIONS \

@@ -498,9 +498,9 @@ static bool parallels_create(const char *filename, KeyVal *opts, GError **errp)
 }
 
 static const CreateOpt parallels_create_opts[] = {
-    { "cluster_size", OPT_SIZE, "Parallels image cluster size", false },
-    { "size", OPT_SIZE, "Virtual disk size", false },
-    { NULL, OPT_END, NULL, false },
+    { "cluster_size", OPT_SIZE, "Parallels image cluster size", CREATE_OPT },
+    { "size", OPT_SIZE, "Virtual disk size", CREATE_OPT },
+    { NULL, OPT_END, NULL, CREATE_OPT },
 };
 
 const BlockDriver block_parallels = {

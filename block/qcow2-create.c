@@ -11,8 +11,8 @@ typedef struct CreateParams {
     bool v3, lazy, ext_l2, data_file_raw;
     uint8_t compression;
     const char *prealloc, *backing, *backing_fmt, *data_file;
-    const char *encrypt, *key_secret;
-    uint64_t iter_ms;
+    const char *encrypt;
+    Qcow2CryptoOpts crypto;
 } CreateParams;
 
 /* ---- options ---------------------------------------------------------------------- */
@@ -27,6 +27,11 @@ static bool parse_compat(const char *compat, CreateParams *p, GError **errp)
         return false;
     }
     return true;
+}
+
+static bool is_luks(const CreateParams *p)
+{
+    return p->encrypt && strcmp(p->encrypt, "luks") == 0;
 }
 
 static bool parse_params(KeyVal *o, CreateParams *p, GError **errp)
@@ -52,8 +57,13 @@ static bool parse_params(KeyVal *o, CreateParams *p, GError **errp)
     p->data_file = keyval_get(o, "data_file");
     p->encrypt = keyval_get(o, "encrypt.format");
     p->encrypt = p->encrypt ? p->encrypt : enc ? "aes" : NULL;
-    p->key_secret = keyval_get(o, "encrypt.key-secret");
-    if (!keyval_u64(o, "encrypt.iter-time", 2000, &p->iter_ms, errp)) {
+    p->crypto.secret = keyval_get(o, "encrypt.key-secret");
+    p->crypto.cipher_alg = keyval_get(o, "encrypt.cipher-alg");
+    p->crypto.cipher_mode = keyval_get(o, "encrypt.cipher-mode");
+    p->crypto.ivgen_alg = keyval_get(o, "encrypt.ivgen-alg");
+    p->crypto.ivgen_hash = keyval_get(o, "encrypt.ivgen-hash-alg");
+    p->crypto.hash_alg = keyval_get(o, "encrypt.hash-alg");
+    if (!keyval_u64(o, "encrypt.iter-time", 2000, &p->crypto.iter_ms, errp)) {
         return false;
     }
     if (comp && strcmp(comp, "zstd") == 0) {
@@ -145,16 +155,21 @@ static bool check_params(const CreateParams *p, GError **errp)
         error_setg(errp, "this build lacks zstd (libzstd-dev)");
         return false;
     }
-    if (p->encrypt && strcmp(p->encrypt, "luks") != 0) {
-        error_setg(errp,
-                   "encrypt.format must be luks, not '%s' (the old aes "
-                   "is only read)",
+    if (p->encrypt && strcmp(p->encrypt, "luks") && strcmp(p->encrypt, "aes")) {
+        error_setg(errp, "encrypt.format must be luks or aes, not '%s'",
                    p->encrypt);
         return false;
     }
-    if (p->encrypt && !p->key_secret) {
+    if (p->encrypt && !CONFIG_NETTLE) {
+        error_setg(errp, "this build lacks nettle (nettle-dev)");
+        return false;
+    }
+    if (p->encrypt && !p->crypto.secret) {
         error_setg(errp, "Parameter 'encrypt.key-secret' is required for "
                          "cipher");
+        return false;
+    }
+    if (is_luks(p) && !qcow2_crypto_header_size(&p->crypto, errp)) {
         return false;
     }
     if (p->encrypt && p->data_file_raw) {
@@ -236,7 +251,9 @@ static void fill_header(Qcow2Header *h, const CreateParams *p)
     h->version = p->v3 ? 3 : 2;
     h->cluster_bits = (unsigned)g_bit_nth_lsf(p->cluster_size, -1);
     h->size = p->size;
-    h->crypt_method = p->encrypt ? CRYPT_LUKS : CRYPT_NONE;
+    h->crypt_method = is_luks(p)   ? CRYPT_LUKS
+                      : p->encrypt ? CRYPT_AES
+                                   : CRYPT_NONE;
     h->refcount_order = (unsigned)g_bit_nth_lsf(p->refcount_bits, -1);
     h->compression_type = p->compression;
     h->incompatible = (p->ext_l2 ? INCOMPAT_EXTL2 : 0) |
@@ -256,7 +273,8 @@ static bool create_image(BlockNode *file, const CreateParams *p, GError **errp)
 
     fill_header(&s.h, p);
     qcow2_set_geometry(&s);
-    s.crypto_hdr.len = p->encrypt ? qcow2_crypto_header_size() : 0;
+    s.crypto_hdr.len =
+        is_luks(p) ? qcow2_crypto_header_size(&p->crypto, errp) : 0;
     plan_layout(&s, &l);
     s.crypto_hdr.off = l.crypto_at << s.cluster_bits;
     if (l.l1_entries * 8 > QCOW2_MAX_L1_BYTES) {
@@ -282,9 +300,9 @@ static bool create_image(BlockNode *file, const CreateParams *p, GError **errp)
                                           "too long for a cluster)"
                                         : "Could not write qcow2 header");
     }
-    return ret == 0 && (!p->encrypt ||
-                        qcow2_crypto_create(file, s.crypto_hdr.off,
-                                            p->key_secret, p->iter_ms, errp));
+    return ret == 0 &&
+           (!is_luks(p) ||
+            qcow2_crypto_create(file, s.crypto_hdr.off, &p->crypto, errp));
 }
 
 static bool create_data_file(const char *filename, const CreateParams *p,
@@ -328,38 +346,58 @@ bool qcow2_create(const char *filename, KeyVal *opts, GError **errp)
 }
 
 const CreateOpt qcow2_create_opts[] = {
-    { "backing_file", OPT_STR, "File name of a base image", true },
-    { "backing_fmt", OPT_STR, "Image format of the base image", true },
-    { "cluster_size", OPT_SIZE, "qcow2 cluster size", false },
-    { "compat", OPT_STR, "Compatibility level (v2 [0.10] or v3 [1.1])", true },
+    { "backing_file", OPT_STR, "File name of a base image", AMEND_TOO },
+    { "backing_fmt", OPT_STR, "Image format of the base image", AMEND_TOO },
+    { "cluster_size", OPT_SIZE, "qcow2 cluster size", CREATE_OPT },
+    { "compat", OPT_STR, "Compatibility level (v2 [0.10] or v3 [1.1])",
+      AMEND_TOO },
     { "compression_type", OPT_STR,
-      "Compression method used for image cluster compression", false },
-    { "data_file", OPT_STR, "File name of an external data file", true },
+      "Compression method used for image cluster compression", CREATE_OPT },
+    { "data_file", OPT_STR, "File name of an external data file", AMEND_TOO },
     { "data_file_raw", OPT_BOOL,
-      "The external data file must stay valid as a raw image", true },
+      "The external data file must stay valid as a raw image", AMEND_TOO },
+    { "encrypt.cipher-alg", OPT_STR, "Name of encryption cipher algorithm",
+      CREATE_OPT },
+    { "encrypt.cipher-mode", OPT_STR, "Name of encryption cipher mode",
+      CREATE_OPT },
     { "encrypt.format", OPT_STR,
-      "Encrypt the image, format choices: 'aes', 'luks'", false },
+      "Encrypt the image, format choices: 'aes', 'luks'", CREATE_OPT },
+    { "encrypt.hash-alg", OPT_STR, "Name of encryption hash algorithm",
+      CREATE_OPT },
     { "encrypt.iter-time", OPT_NUM, "Time to spend in PBKDF in milliseconds",
-      false },
+      AMEND_TOO },
+    { "encrypt.ivgen-alg", OPT_STR, "Name of IV generator algorithm",
+      CREATE_OPT },
+    { "encrypt.ivgen-hash-alg", OPT_STR, "Name of IV generator hash algorithm",
+      CREATE_OPT },
     { "encrypt.key-secret", OPT_STR,
-      "ID of the secret that provides the keyslot key", false },
+      "ID of secret providing qcow AES key or LUKS passphrase", CREATE_OPT },
+    { "encrypt.keyslot", OPT_NUM,
+      "Select a single keyslot to modify explicitly", AMEND_ONLY },
+    { "encrypt.new-secret", OPT_STR,
+      "New secret to set in the matching keyslots. Empty string to erase",
+      AMEND_ONLY },
+    { "encrypt.old-secret", OPT_STR,
+      "Select all keyslots that match this password", AMEND_ONLY },
+    { "encrypt.state", OPT_STR,
+      "Select new state of affected keyslots (active/inactive)", AMEND_ONLY },
     { "encryption", OPT_BOOL,
       "Encrypt the image with format 'aes'. (Deprecated in favor of "
       "encrypt.format=aes)",
-      false },
-    { "extended_l2", OPT_BOOL, "Extended L2 tables", false },
+      CREATE_OPT },
+    { "extended_l2", OPT_BOOL, "Extended L2 tables", CREATE_OPT },
     { "extent_size_hint", OPT_SIZE,
-      "Extent size hint for the image file, 0 to disable", false },
-    { "lazy_refcounts", OPT_BOOL, "Postpone refcount updates", true },
+      "Extent size hint for the image file, 0 to disable", CREATE_OPT },
+    { "lazy_refcounts", OPT_BOOL, "Postpone refcount updates", AMEND_TOO },
     { "nocow", OPT_BOOL, "Turn off copy-on-write (valid only on btrfs)",
-      false },
+      CREATE_OPT },
     { "preallocation", OPT_STR,
       "Preallocation mode (allowed values: off, metadata, falloc, full)",
-      false },
+      CREATE_OPT },
     { "refcount_bits", OPT_NUM, "Width of a reference count entry in bits",
-      true },
-    { "size", OPT_SIZE, "Virtual disk size", true },
-    { NULL, OPT_END, NULL, false },
+      AMEND_TOO },
+    { "size", OPT_SIZE, "Virtual disk size", AMEND_TOO },
+    { NULL, OPT_END, NULL, CREATE_OPT },
 };
 
 /* ---- measure ----------------------------------------------------------------------------- */

@@ -624,6 +624,7 @@ bool qcow2_amend(BlockNode *bn, KeyVal *opts, bool force, const BlockJob *job,
     const char *compat = keyval_get(opts, "compat");
     const char *backing = keyval_get(opts, "backing_file");
     const char *fmt = keyval_get(opts, "backing_fmt");
+    g_autoptr(KeyVal) crypt = block_sub_options(opts, "encrypt.");
     uint64_t size, bits;
 
     if (!keyval_size(opts, "size", 1, bn->size, &size, errp) ||
@@ -642,7 +643,8 @@ bool qcow2_amend(BlockNode *bn, KeyVal *opts, bool force, const BlockJob *job,
                    keyval_unused(opts));
         return false;
     }
-    if (compat && !amend_compat(bn, compat, job, errp)) {
+    if ((compat && !amend_compat(bn, compat, job, errp)) ||
+        !qcow2_crypto_amend(bn, crypt, force, errp)) {
         return false;
     }
     if (bits != UINT64_C(1) << s->h.refcount_order &&

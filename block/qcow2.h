@@ -403,11 +403,22 @@ int qcow2_discard_range(BlockNode *bn, uint64_t off, uint64_t len, bool full);
 
 bool qcow2_crypto_open(BlockNode *bn, KeyVal *options, GError **errp);
 void qcow2_crypto_close(Qcow2State *s);
-/* A new LUKS header at @off, qcow2_crypto_header_size() bytes; one key slot,
- * whose key takes @iter_ms to derive. */
-uint64_t qcow2_crypto_header_size(void);
-bool qcow2_crypto_create(BlockNode *file, uint64_t off, const char *secret,
-                         uint64_t iter_ms, GError **errp);
+/* Options of a new LUKS header, in QEMU's names; NULL: the usual. */
+typedef struct Qcow2CryptoOpts {
+    const char *secret;
+    const char *cipher_alg, *cipher_mode, *ivgen_alg, *ivgen_hash, *hash_alg;
+    uint64_t iter_ms; /* that deriving the key shall take */
+} Qcow2CryptoOpts;
+
+/* Bytes of a new header with its key slots; 0: an option is wrong. */
+uint64_t qcow2_crypto_header_size(const Qcow2CryptoOpts *o, GError **errp);
+/* Writes one to @off. One slot is in use. */
+bool qcow2_crypto_create(BlockNode *file, uint64_t off,
+                         const Qcow2CryptoOpts *o, GError **errp);
+/* Key slots are added or erased as state, keyslot, new-secret, old-secret and
+ * iter-time say; nothing happens where none is given. @force: also the last
+ * one. */
+bool qcow2_crypto_amend(BlockNode *bn, KeyVal *opts, bool force, GError **errp);
 /* In place; @off: the guest's for AES, the host's for LUKS. Any thread. */
 int qcow2_crypto_run(const Qcow2State *s, bool encrypt, uint64_t guest,
                      uint64_t host, void *buf, size_t len);

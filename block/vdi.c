@@ -431,9 +431,9 @@ static bool vdi_create(const char *filename, KeyVal *opts, GError **errp)
 }
 
 static const CreateOpt vdi_create_opts[] = {
-    { "size", OPT_SIZE, "Virtual disk size", false },
-    { "static", OPT_BOOL, "VDI static (pre-allocated) image", false },
-    { NULL, OPT_END, NULL, false },
+    { "size", OPT_SIZE, "Virtual disk size", CREATE_OPT },
+    { "static", OPT_BOOL, "VDI static (pre-allocated) image", CREATE_OPT },
+    { NULL, OPT_END, NULL, CREATE_OPT },
 };
 
 const BlockDriver block_vdi = {

@@ -245,17 +245,17 @@ const CreateOpt vhdx_create_opts[] = {
     { "block_size", OPT_SIZE,
       "Block Size; min 1MB, max 256MB. 0 means auto-calculate based on image "
       "size.",
-      false },
+      CREATE_OPT },
     { "block_state_zero", OPT_BOOL,
       "Force use of payload blocks of type 'ZERO'. Non-standard, but default.  "
       "Do not set to 'off' when using 'qemu-img convert' with "
       "subformat=dynamic.",
-      false },
-    { "log_size", OPT_SIZE, "Log size; min 1MB.", false },
-    { "size", OPT_SIZE, "Virtual disk size; max of 64TB.", false },
+      CREATE_OPT },
+    { "log_size", OPT_SIZE, "Log size; min 1MB.", CREATE_OPT },
+    { "size", OPT_SIZE, "Virtual disk size; max of 64TB.", CREATE_OPT },
     { "subformat", OPT_STR,
       "VHDX format type, can be either 'dynamic' or 'fixed'. Default is "
       "'dynamic'.",
-      false },
-    { NULL, OPT_END, NULL, false },
+      CREATE_OPT },
+    { NULL, OPT_END, NULL, CREATE_OPT },
 };

@@ -638,13 +638,13 @@ static const CreateOpt vpc_create_opts[] = {
     { "force_size", OPT_BOOL,
       "Force disk size calculation to use the actual size specified, rather "
       "than using the nearest CHS-based calculation",
-      false },
-    { "size", OPT_SIZE, "Virtual disk size", false },
+      CREATE_OPT },
+    { "size", OPT_SIZE, "Virtual disk size", CREATE_OPT },
     { "subformat", OPT_STR,
       "Type of virtual hard disk format. Supported formats are {dynamic "
       "(default) | fixed} ",
-      false },
-    { NULL, OPT_END, NULL, false },
+      CREATE_OPT },
+    { NULL, OPT_END, NULL, CREATE_OPT },
 };
 
 const BlockDriver block_vpc = {

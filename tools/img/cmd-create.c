@@ -122,7 +122,8 @@ static void look_unknown(const char *key, const char *value, void *opaque)
     Unknown *u = opaque;
     const CreateOpt *o = u->known;
 
-    while (o->kind != OPT_END && strcmp(o->name, key) != 0) {
+    while (o->kind != OPT_END &&
+           (o->amend == AMEND_ONLY || strcmp(o->name, key) != 0)) {
         o++;
     }
     u->found |= o->kind == OPT_END;

@@ -231,7 +231,7 @@ static void add_lines(GPtrArray *lines, const CreateOpt *o, bool amend)
         char *line;
         bool known = false;
 
-        if (amend && !o->amend) {
+        if (o->amend == (amend ? CREATE_OPT : AMEND_ONLY)) {
             continue;
         }
         head = g_strdup_printf("  %s=<%s>", o->name, types[o->kind]);
