@@ -66,15 +66,13 @@ static void complete_warn_evex(KvmCpu *kc)
                 "clearcpuid=304 in -append, or use -accel tcg");
 }
 
-/* The mnemonic at cs:rip, for the count. */
-static const char *complete_mnemonic(KvmCpu *kc)
+bool kvm_insn_at_rip(KvmCpu *kc, uint8_t bytes[15], Insn *in)
 {
     X86Cpu *c = kvm_x86(kc);
     uint64_t lin = c->s.rip + (c->mode.code64 ? 0 : c->s.seg[S_CS].base);
-    uint8_t bytes[15] = { 0 };
-    Insn in;
 
-    for (unsigned i = 0; i < sizeof(bytes); i++) {
+    memset(bytes, 0, 15);
+    for (unsigned i = 0; i < 15; i++) {
         hwaddr phys;
 
         if (!tcg_accel.translate(c, lin + i, &phys) ||
@@ -83,8 +81,16 @@ static const char *complete_mnemonic(KvmCpu *kc)
         }
         as_read(c->machine->mem, phys, &bytes[i], 1);
     }
-    if (decode_insn(bytes, sizeof(bytes), c->mode.code_bits, &in) !=
-        DECODE_OK) {
+    return decode_insn(bytes, 15, c->mode.code_bits, in) == DECODE_OK;
+}
+
+/* The mnemonic at cs:rip, for the count. */
+static const char *complete_mnemonic(KvmCpu *kc)
+{
+    uint8_t bytes[15];
+    Insn in;
+
+    if (!kvm_insn_at_rip(kc, bytes, &in)) {
         if (bytes[0] == 0x62) {
             complete_warn_evex(kc);
         }

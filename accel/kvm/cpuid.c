@@ -307,6 +307,11 @@ static void model_add_seen(KvmAccel *a, CpuModel *cm)
 
     model_probe(a, cm, list);
     model_hide_avx512(a, cm, list);
+    if (a->probe.interprets && a->caps.guest_debug && a->completion &&
+        cpu_model_has(cm, FEAT_LM)) {
+        a->probe.user_runs =
+            !kvm_probe_syscall(a->fd, a->run_size, (struct kvm_cpuid2 *)list);
+    }
     for (unsigned f = 1; f < FEAT_COUNT; f++) {
         if (probe_shows(&a->probe, f) && !cpu_model_has(cm, f) &&
             cpu_feature_available(f)) {

@@ -288,6 +288,25 @@ static int host_cap(int vm, int cap)
     return MAX(r, 0);
 }
 
+/* EPT or NPT is in use; no capability says it. */
+static bool host_second_level(void)
+{
+    static const char *const names[] = {
+        "/sys/module/kvm_intel/parameters/ept",
+        "/sys/module/kvm_amd/parameters/npt",
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *text = NULL;
+
+        if (g_file_get_contents(names[i], &text, NULL, NULL) &&
+            (text[0] == 'Y' || text[0] == '1')) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool kvm_host_caps(int vm, KvmCaps *caps, GError **errp)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(cap_rows); i++) {
@@ -329,6 +348,7 @@ bool kvm_host_caps(int vm, KvmCaps *caps, GError **errp)
         .slots = host_cap(vm, KVM_CAP_NR_MEMSLOTS),
         .mce_banks = host_cap(vm, KVM_CAP_MCE),
     };
+    caps->shadow_mmu = !host_second_level();
     if (!caps->slots) {
         caps->slots = 32; /* as the documentation has it */
     }

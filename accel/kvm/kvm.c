@@ -27,7 +27,7 @@
 
 #define KVM_SIGNAL   SIGUSR1
 #define TSS_ADDR     0xfffbd000u /* three pages below the firmware */
-#define IDENTITY_MAP 0xfffbc000u
+#define IDENTITY_MAP 0xfffbc000u /* KVM_REWALK_ADDR is below it */
 #define APIC_ON      0x800u
 #define APIC_X2      0x400u
 #define MSR_DEADLINE 0x6e0u
@@ -288,6 +288,9 @@ static bool kvm_handle_exit(KvmCpu *kc, CpuExit *exit)
     case KVM_EXIT_DEBUG:
         log_mask(LOG_KVM, "kvm: exit KVM_EXIT_DEBUG: pc=%" PRIx64 "\n",
                  (uint64_t)run->debug.arch.pc);
+        if (kvm_user_caught(kc, exit)) {
+            return *exit == CPU_EXIT_KICKED;
+        }
         *exit = CPU_EXIT_DEBUG;
         return false;
     case KVM_EXIT_FAIL_ENTRY:
@@ -436,10 +439,12 @@ static bool kvm_enter(KvmCpu *kc, CpuExit *exit)
     return more;
 }
 
-/* Address line 20 is not KVM's; nor are more than four breakpoints. */
-static bool kvm_must_be_soft(const KvmCpu *kc)
+/* Address line 20 is not KVM's; nor are more than four breakpoints, nor steps
+ * over some instructions. */
+static bool kvm_must_be_soft(KvmCpu *kc)
 {
-    return kc->tcg.cpu.s.a20_masked || kc->soft_debug || kc->tcg.n_watch;
+    return kc->tcg.cpu.s.a20_masked || kc->soft_debug || kc->tcg.n_watch ||
+           (kc->tcg.single_step && kvm_user_step_is_soft(kc));
 }
 
 static bool kvm_step(KvmCpu *kc, CpuExit *exit)
@@ -502,34 +507,56 @@ static CpuExit kvm_run(X86Cpu *c)
 
 /* ---- debugging ------------------------------------------------------------------------------- */
 
+static void debug_wanted(KvmCpu *kc, struct kvm_guest_debug *d)
+{
+    unsigned n = 0;
+
+    d->control = kc->tcg.single_step ? KVM_GUESTDBG_SINGLESTEP : 0;
+    for (unsigned i = 0; i < kc->tcg.n_breakpoints; i++) {
+        d->arch.debugreg[n++] = kc->tcg.breakpoint[i];
+    }
+    for (unsigned i = 0; i < KVM_CATCHES && n < KVM_HW_BREAKPOINTS; i++) {
+        if (kc->catch_at[i]) {
+            d->arch.debugreg[n++] = kc->catch_at[i];
+        }
+    }
+    d->arch.debugreg[7] = n ? 0x600 : 0;
+    for (unsigned i = 0; i < n; i++) {
+        d->arch.debugreg[7] |= 2u << (i * 2); /* global, execute */
+    }
+    d->control |= n ? KVM_GUESTDBG_USE_HW_BP : 0;
+    d->control |= d->control ? KVM_GUESTDBG_ENABLE : 0;
+}
+
+void kvm_debug_update(KvmCpu *kc)
+{
+    struct kvm_guest_debug d = { 0 };
+
+    if (!kc->soft_debug) {
+        debug_wanted(kc, &d);
+    }
+    if (memcmp(&d, &kc->debug, sizeof(d)) == 0) {
+        return;
+    }
+    if (KVM_CALL(kc->fd, KVM_SET_GUEST_DEBUG, &d) < 0) {
+        kc->soft_debug = true; /* then the software CPU does it */
+    }
+    kc->debug = d;
+}
+
+/* Breakpoints in user code: see user.c. */
 static bool kvm_set_debug(X86Cpu *c, const hwaddr *breakpoints, unsigned n,
                           bool single_step)
 {
     KvmCpu *kc = kvm_cpu(c);
-    struct kvm_guest_debug d = { 0 };
 
     if (!tcg_accel.set_debug(c, breakpoints, n, single_step)) {
         return false;
     }
-    kc->soft_debug = n > KVM_HW_BREAKPOINTS || !kc->kvm->caps.guest_debug;
-    if (!n && !single_step) {
-        kc->soft_debug = false;
-    }
-    if (!kc->soft_debug && (n || single_step)) {
-        d.control = KVM_GUESTDBG_ENABLE;
-        d.control |= single_step ? KVM_GUESTDBG_SINGLESTEP : 0;
-        d.control |= n ? KVM_GUESTDBG_USE_HW_BP : 0;
-        d.arch.debugreg[7] = n ? 0x600 : 0;
-        for (unsigned i = 0; i < n; i++) {
-            d.arch.debugreg[i] = breakpoints[i];
-            d.arch.debugreg[7] |= 2u << (i * 2); /* global, execute */
-        }
-    }
-    if ((d.control || kc->debugging) &&
-        KVM_CALL(kc->fd, KVM_SET_GUEST_DEBUG, &d) < 0) {
-        kc->soft_debug = d.control != 0; /* then the software CPU does it */
-    }
-    kc->debugging = d.control && !kc->soft_debug;
+    kc->soft_debug = n > KVM_HW_BREAKPOINTS ||
+                     (n && kc->kvm->probe.user_runs) ||
+                     ((n || single_step) && !kc->kvm->caps.guest_debug);
+    kvm_debug_update(kc);
     return true;
 }
 

@@ -25,6 +25,10 @@ enum {
 typedef struct KvmCpu KvmCpu;
 typedef struct KvmAccel KvmAccel;
 
+#define KVM_REWALK_ADDR 0xfffbb000u /* see kvm_memory_rewalk() */
+
+enum { KVM_CATCH_UD, KVM_CATCH_PF, KVM_CATCHES };
+
 /* One user memory region. */
 typedef struct KvmSlot {
     hwaddr base, size;
@@ -44,6 +48,7 @@ typedef struct KvmCaps {
     bool clock, tsc_control; /* kvmclock; a TSC at any rate */
     bool tsc_deadline, irqchip, split_irqchip, pit2, signal_msi;
     unsigned irq_routes;
+    bool shadow_mmu; /* no second level of page tables, as far as is known */
 } KvmCaps;
 
 /* An eventfd that the kernel signals. Compared as bytes: no padding. */
@@ -70,6 +75,7 @@ typedef struct KvmProbe {
     bool interprets; /* so slowly that it is no hardware */
     bool hide_leaf7; /* it would show AVX-512, which nobody here executes */
     bool warned;     /* of what CPUID shows in vain */
+    bool user_runs;  /* user code, by itself: see user.c */
     uint64_t insns_per_sec;
     uint32_t answer[KVM_PROBE_LEAVES][4];
 } KvmProbe;
@@ -136,12 +142,16 @@ struct KvmCpu {
     int64_t burst_end; /* host ns; when KVM went on */
     bool turns;        /* bursts also come without a failure */
     bool soft_debug;   /* more breakpoints than debug registers */
-    bool debugging;    /* KVM_SET_GUEST_DEBUG is on */
+    struct kvm_guest_debug debug;   /* as KVM has it */
+    uint64_t catch_at[KVM_CATCHES]; /* handlers' entries; 0: none. user.c */
 
     KvmStats stats;
 };
 
 extern const AccelOps kvm_accel;
+
+/* KVM_SET_GUEST_DEBUG, if anything about it is new. */
+void kvm_debug_update(KvmCpu *kc);
 
 static inline KvmCpu *kvm_cpu(X86Cpu *c)
 {
@@ -181,11 +191,25 @@ bool kvm_probe_avx512(int fd, size_t run_size, struct kvm_cpuid2 *cpuid);
 /* What it saw: EAX EBX ECX EDX, or NULL. */
 const uint32_t *kvm_probe_leaf(const KvmProbe *p, uint32_t leaf, uint32_t sub);
 
+/* Does SYSCALL in user mode reach the kernel's code in kernel mode? */
+bool kvm_probe_syscall(int fd, size_t run_size, struct kvm_cpuid2 *cpuid);
+
+/* ---- user.c: user mode where the kernel does not see all of it ------------- */
+
+/* Where the guest's handlers begin now, for kvm_debug_update(). */
+void kvm_user_watch(KvmCpu *kc);
+/* After KVM_EXIT_DEBUG: was it for us? Then @exit is what came of it. */
+bool kvm_user_caught(KvmCpu *kc, CpuExit *exit);
+/* The next instruction cannot be single-stepped by KVM. */
+bool kvm_user_step_is_soft(KvmCpu *kc);
+
 /* ---- memory.c: the flat map as slots ----------------------------------------- */
 
 void kvm_memory_map_changed(Accel *accel, const FlatMap *map);
 /* KVM_GET_DIRTY_LOG of what lies in @ram; bits are or-ed into @bitmap. */
 void kvm_memory_dirty_sync(Accel *accel, Region *ram, unsigned long *bitmap);
+/* Guest memory, and page tables in it, was written behind the kernel's back. */
+void kvm_memory_rewalk(KvmAccel *a);
 void kvm_memory_close(KvmAccel *a);
 
 /* ---- ioevent.c: ioeventfds, coalesced writes ----------------------------------- */
@@ -266,6 +290,8 @@ bool kvm_enabled(const Machine *m);
 
 /* The engine below executes from cpu->s on; how far is its own business. */
 CpuExit kvm_complete(KvmCpu *kc);
+/* The instruction at cs:rip; false: none that the software CPU has. */
+bool kvm_insn_at_rip(KvmCpu *kc, uint8_t bytes[15], Insn *in);
 /* ... about @n instructions, for reasons that are no failure of KVM's. */
 CpuExit kvm_run_soft(KvmCpu *kc, uint64_t n);
 /* On an interpreter: has KVM had its turn? Then a burst, by the next. */

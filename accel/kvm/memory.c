@@ -47,7 +47,7 @@ static void slot_add(KvmAccel *a, const KvmSlot *s)
     while (n < a->n_slots && a->slot[n].used) {
         n++;
     }
-    if (n == a->caps.slots) {
+    if (n == a->caps.slots - 1) { /* the last is kvm_memory_rewalk()'s */
         error_report("kvm: out of memory slots (%u)", a->caps.slots);
         return;
     }
@@ -179,6 +179,35 @@ void kvm_memory_dirty_sync(Accel *accel, Region *ram, unsigned long *bitmap)
         if (s->used && off < ram->size && !(s->flags & KVM_MEM_READONLY)) {
             slot_dirty(a, i, off >> PAGE_SHIFT, bitmap);
         }
+    }
+}
+
+/* ---- shadow page tables ----------------------------------------------------------- */
+
+/*
+ * Without a second level of page tables (EPT, NPT) the kernel keeps a copy of
+ * the guest's, and notices by write protection when the guest changes them. Our
+ * writes it does not notice: those of a burst, of loadvm. A memory slot that
+ * goes away makes it forget the copy; this one is next to the identity map,
+ * where no guest has anything.
+ */
+void kvm_memory_rewalk(KvmAccel *a)
+{
+    static uint8_t page[PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
+    struct kvm_userspace_memory_region r = {
+        .slot = a->caps.slots - 1,
+        .guest_phys_addr = KVM_REWALK_ADDR,
+        .memory_size = PAGE_SIZE,
+        .flags = a->caps.readonly_mem ? KVM_MEM_READONLY : 0,
+        .userspace_addr = (uintptr_t)page,
+    };
+
+    if (!a->caps.shadow_mmu) {
+        return;
+    }
+    if (KVM_CALL(a->vm, KVM_SET_USER_MEMORY_REGION, &r) == 0) {
+        r.memory_size = 0;
+        KVM_CALL(a->vm, KVM_SET_USER_MEMORY_REGION, &r);
     }
 }
 

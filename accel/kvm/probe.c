@@ -10,7 +10,7 @@
 #include "accel/kvm/kvm.h"
 
 enum {
-    MEMORY = 0x3000,
+    MEMORY = 0x10000,
     CODE = 0x1000,
     LEAVES = 0x1800, /* pairs: leaf, subleaf */
     ANSWERS = 0x2000,
@@ -197,6 +197,141 @@ bool kvm_probe_avx512(int fd, size_t run_size, struct kvm_cpuid2 *cpuid)
         memcpy(s.memory + CODE, evex_code, sizeof(evex_code));
         ok =
             ioctl(s.cpu, KVM_RUN, 0) == 0 && s.run->exit_reason == KVM_EXIT_HLT;
+    }
+    scratch_end(&s);
+    return ok;
+}
+
+/* ---- SYSCALL ----------------------------------------------------------------------- */
+
+enum { /* of a guest in long mode; physical, and linear in user mode */
+       US_CODE = 0x1000,
+       US_PML4 = 0x4000,
+       US_PDPT = 0x5000,
+       US_PD = 0x6000,
+       US_GDT = 0x7000,
+       US_IDT = 0x7100, /* not everything in it is a gate */
+       US_TSS = 0x8000,
+       US_STACK = 0xa000,
+       US_STUB = 0xb000,
+       US_ENTRY = 0xc000,
+       US_MEMORY = 0x10000,
+       US_KERNEL = 0x200000, /* + physical: the kernel's view */
+       US_CS = 0x10,
+       US_USER_CS = 0x33,
+       US_USER_DS = 0x2b,
+       US_TR = 0x38,
+};
+
+typedef struct MsrThree {
+    struct {
+        uint32_t nmsrs, padding;
+    } head;
+    struct kvm_msr_entry entry[3];
+} MsrThree;
+
+static void user_gate(uint8_t *idt, unsigned vector, uint64_t to)
+{
+    uint64_t lo = (to & 0xffff) | (uint64_t)US_CS << 16 |
+                  UINT64_C(0x8e00) << 32 | (to >> 16 & 0xffff) << 48;
+
+    memcpy(idt + vector * 16, &lo, 8);
+}
+
+/* Page 0 is the user's, what is mapped at 2 MiB the same for the kernel. */
+static void user_memory(uint8_t *m)
+{
+    static const uint64_t gdt[] = {
+        0,
+        0,
+        0x00af9b000000ffff,
+        0x00cf93000000ffff,
+        0,
+        0x00cff3000000ffff,
+        0x00affb000000ffff,
+        0x0000890000000067 | (uint64_t)(US_TSS & 0xffff) << 16 |
+            UINT64_C(0x20) << 32,
+        0,
+    };
+    uint64_t entry[3] = { US_PDPT | 7, US_PD | 7, 0x87 }, kernel = 0x83;
+    uint64_t rsp0 = US_KERNEL + US_STACK;
+
+    memset(m, 0, US_MEMORY);
+    memcpy(m + US_PML4, &entry[0], 8);
+    memcpy(m + US_PDPT, &entry[1], 8);
+    memcpy(m + US_PD, &entry[2], 8);
+    memcpy(m + US_PD + 8, &kernel, 8);
+    memcpy(m + US_GDT, gdt, sizeof(gdt));
+    memcpy(m + US_TSS + 4, &rsp0, 8);
+    user_gate(m + US_IDT, 6, US_KERNEL + US_STUB);
+    user_gate(m + US_IDT, 13, US_KERNEL + US_STUB);
+    user_gate(m + US_IDT, 14, US_KERNEL + US_STUB);
+    m[US_STUB] = m[US_ENTRY] = 0xf4;
+    m[US_CODE] = 0x0f; /* SYSCALL */
+    m[US_CODE + 1] = 0x05;
+}
+
+static bool user_start(Scratch *s)
+{
+    struct kvm_regs regs = { .rip = US_CODE, .rflags = 2, .rsp = US_STACK };
+    struct kvm_segment data = { .limit = 0xffffffff,
+                                .selector = US_USER_DS,
+                                .type = 3,
+                                .present = 1,
+                                .dpl = 3,
+                                .db = 1,
+                                .s = 1,
+                                .g = 1 };
+    MsrThree msrs = {
+        .head.nmsrs = 3,
+        .entry = { { .index = 0xc0000081, .data = UINT64_C(0x230010) << 32 },
+                   { .index = 0xc0000082, .data = US_KERNEL + US_ENTRY },
+                   { .index = 0xc0000084, .data = 0x700 } },
+    };
+    struct kvm_sregs sr;
+
+    if (ioctl(s->cpu, KVM_GET_SREGS, &sr) < 0) {
+        return false;
+    }
+    sr.ds = sr.es = sr.fs = sr.gs = sr.ss = data;
+    data.selector = US_USER_CS;
+    data.type = 11;
+    data.l = 1;
+    data.db = 0;
+    sr.cs = data;
+    sr.tr = (struct kvm_segment) { .base = US_KERNEL + US_TSS,
+                                   .limit = 0x67,
+                                   .selector = US_TR,
+                                   .type = 11,
+                                   .present = 1 };
+    sr.gdt.base = US_KERNEL + US_GDT;
+    sr.gdt.limit = 9 * 8 - 1;
+    sr.idt.base = US_KERNEL + US_IDT;
+    sr.idt.limit = 15 * 16 - 1;
+    sr.cr0 = 0x80010031; /* PG, WP, NE, ET, PE */
+    sr.cr3 = US_PML4;
+    sr.cr4 = 0x20;   /* PAE */
+    sr.efer = 0x501; /* LMA, LME, SCE */
+    return ioctl(s->cpu, KVM_SET_SREGS, &sr) == 0 &&
+           ioctl(s->cpu, KVM_SET_MSRS, &msrs) == 3 &&
+           ioctl(s->cpu, KVM_SET_REGS, &regs) == 0;
+}
+
+bool kvm_probe_syscall(int fd, size_t run_size, struct kvm_cpuid2 *cpuid)
+{
+    Scratch s = {
+        .vm = -1, .cpu = -1, .run = MAP_FAILED, .memory = MAP_FAILED
+    };
+    struct kvm_regs regs;
+    bool ok = true; /* what cannot be asked is no reason */
+
+    if (scratch_make(&s, fd, run_size, cpuid)) {
+        user_memory(s.memory);
+        if (user_start(&s) && ioctl(s.cpu, KVM_RUN, 0) == 0 &&
+            s.run->exit_reason == KVM_EXIT_HLT &&
+            ioctl(s.cpu, KVM_GET_REGS, &regs) == 0) {
+            ok = regs.rip == US_KERNEL + US_ENTRY + 1;
+        }
     }
     scratch_end(&s);
     return ok;

@@ -1003,6 +1003,8 @@ void kvm_push(X86Cpu *c)
     push_events(kc, s);
     push_regs(kc, s);
     push_mp_state(kc, s);
+    kvm_memory_rewalk(kc->kvm);
+    kvm_user_watch(kc);
 
     /* What the kernel will say at the next exit. */
     kc->run->if_flag = !!(s->rflags & FL_IF);

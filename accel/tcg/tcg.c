@@ -818,6 +818,34 @@ bool tcg_deliver(X86Cpu *c, int vector, int kind, bool has_error,
     return ok;
 }
 
+static bool tcg_try_iret(X86Cpu *c, unsigned osz)
+{
+    if (sigsetjmp(c->unwind, 0)) {
+        return false;
+    }
+    far_iret(c, osz);
+    return true;
+}
+
+bool tcg_return(X86Cpu *c, unsigned osz)
+{
+    TcgCpu *tc = tcg_cpu(c);
+    X86State was = c->s;
+    bool ok;
+
+    tcg_forget_all(tc);
+    c->insn = c->unwound = NULL;
+    c->lazy.op = FLAGS_EXACT;
+    tcg_sync(tc);
+    ok = tcg_try_iret(c, osz);
+    if (!ok) {
+        c->s = was;
+    }
+    x86_update_mode(c);
+    tcg_sync(tc);
+    return ok;
+}
+
 const AccelOps tcg_accel = {
     .name = "tcg",
     .desc = "software processor",

@@ -256,6 +256,9 @@ CpuExit tcg_run_burst(X86Cpu *c, uint64_t n, bool stale);
  */
 bool tcg_deliver(X86Cpu *c, int vector, int kind, bool has_error,
                  uint32_t error);
+/* The reverse: IRET of @osz bytes a word, with the frame at RSP. false, and
+ * nothing changed: it faults. Same threads. */
+bool tcg_return(X86Cpu *c, unsigned osz);
 
 /* Instructions executed. The vCPU's thread, or while it is paused. */
 uint64_t tcg_insn_count(X86Cpu *c);

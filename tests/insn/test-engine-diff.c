@@ -1,7 +1,8 @@
 /*
  * Handlers against reference functions: random straight code with forward
  * jumps runs once in blocks and once one instruction at a time, where nothing
- * but sem_*() is used. Registers, flags and memory must be equal.
+ * but sem_*() is used. Registers, flags and memory must be equal. With
+ * EVM_ENGINE the first of the two is that engine's: KVM against sem_*().
  *
  * Flags that the manual leaves undefined may differ; instructions that would
  * read such a flag are not generated. -m thorough: a hundred times as many.
@@ -288,7 +289,7 @@ static bool equal(const Program *pr, const Outcome *a, const Outcome *b)
             !memcmp(a->stack, b->stack, sizeof(a->stack)));
 }
 
-static void one_program(Evm *vm, bool code64)
+static void one_program(Evm *vm, Evm *ref, bool code64)
 {
     Program pr = { .code64 = code64 };
     unsigned want = 1 + rnd(MAX_INSNS - 1);
@@ -299,20 +300,21 @@ static void one_program(Evm *vm, bool code64)
     }
     pr.code[pr.len] = 0xf4;
     evm_write(vm, EVM_CODE, pr.code, pr.len + 1);
+    evm_write(ref, EVM_CODE, pr.code, pr.len + 1);
     random_start(&start, code64);
 
     outcome_start(vm, &start);
     blocks.vector = evm_run(vm, 0);
     outcome_take(vm, &blocks);
 
-    outcome_start(vm, &start);
-    vm->c->s.halted = false;
-    tcg_accel.set_debug(vm->c, NULL, 0, true);
-    while (tcg_accel.run(vm->c) == CPU_EXIT_DEBUG && !vm->c->s.halted) {
+    outcome_start(ref, &start);
+    ref->c->s.halted = false;
+    tcg_accel.set_debug(ref->c, NULL, 0, true);
+    while (tcg_accel.run(ref->c) == CPU_EXIT_DEBUG && !ref->c->s.halted) {
     }
-    tcg_accel.set_debug(vm->c, NULL, 0, false);
+    tcg_accel.set_debug(ref->c, NULL, 0, false);
     steps.vector = blocks.vector;
-    outcome_take(vm, &steps);
+    outcome_take(ref, &steps);
     if (!equal(&pr, &blocks, &steps)) {
         show(&pr, &blocks, &steps);
         g_test_fail();
@@ -322,12 +324,14 @@ static void one_program(Evm *vm, bool code64)
 static void test_random(const void *arg)
 {
     bool code64 = GPOINTER_TO_INT(arg) == 64;
-    Evm *vm = evm_new(code64 ? EVM_LONG64 : EVM_PROT32);
+    EvmMode mode = code64 ? EVM_LONG64 : EVM_PROT32;
+    Evm *vm = evm_new(mode), *ref = evm_new_on(mode, "tcg");
     unsigned n = g_test_thorough() ? 300000 : 3000;
 
     for (unsigned i = 0; i < n && !g_test_failed(); i++) {
-        one_program(vm, code64);
+        one_program(vm, ref, code64);
     }
+    evm_free(ref);
     evm_free(vm);
 }
 

@@ -9,8 +9,9 @@ if [ -n "$why" ]; then
 fi
 bad=0
 # A few rounds of each row: every run is a trip into the kernel.
-for t in test-engine test-tlb test-simd-engine; do
-    if EVM_ENGINE=kvm SIMD_ROUNDS=2 timeout 60 "$B/tests/insn/$t" \
+for t in test-engine test-tlb test-simd-engine test-engine-diff test-host-block; do
+    if EVM_ENGINE=kvm SIMD_ROUNDS=2 RHEA_TEST_N=1000 \
+        timeout 200 "$B/tests/insn/$t" \
         >"$B/tests/insn/$t.kvm.log" 2>&1; then
         echo "$t: $(grep -c '^ok' "$B/tests/insn/$t.kvm.log") under KVM"
     else

@@ -69,7 +69,7 @@ static void evm_seg(X86Cpu *c, unsigned seg, uint16_t sel, uint32_t attr,
 }
 
 /* GDT: 8 code64, 0x10 data, 0x18 code32, 0x20 user code64, 0x28 user data,
- * 0x30 TSS. */
+ * 0x30 TSS, 0x40 user code32. */
 static void evm_descriptors(Evm *vm)
 {
     static const uint64_t gdt[] = {
@@ -81,6 +81,7 @@ static void evm_descriptors(Evm *vm)
         0x00cff3000000ffff,
         0x0000890000000067 | (uint64_t)EVM_TSS << 16,
         0,
+        0x00cffb000000ffff,
     };
 
     memcpy(evm_ptr(vm, EVM_GDT), gdt, sizeof(gdt));
@@ -153,7 +154,7 @@ void evm_mode(Evm *vm, EvmMode mode)
         evm_idt(vm, mode != EVM_PROT32);
         evm_flat(c, mode);
         s->gdt_base = EVM_GDT;
-        s->gdt_limit = 0x3f;
+        s->gdt_limit = 0x47;
         s->idt_base = EVM_IDT;
         s->tr = (X86Seg) {
             .sel = 0x30,

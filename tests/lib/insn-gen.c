@@ -626,13 +626,25 @@ static const char skipped[] =
     "RDFSBASE RDGSBASE WRFSBASE WRGSBASE RDPKRU WRPKRU XGETBV "
     "XSAVE XSAVEC XSAVEOPT XRSTOR VMCALL VMMCALL IN OUT INS OUTS CLI STI ";
 
+static const CpuModel *only_model;
+static const char *only_but;
+
+void gen_limit(const CpuModel *model, const char *but)
+{
+    only_model = model;
+    only_but = but;
+}
+
 bool gen_row_usable(unsigned id)
 {
     const InsnRow *row = &insn_rows[id];
     Insn in = { .id = id };
 
     if (row->attr & IA_PRIV || insn_is(&in, skipped) ||
-        !host_has_feature(row->feature)) {
+        !host_has_feature(row->feature) ||
+        (only_model && row->feature &&
+         !cpu_model_has(only_model, row->feature)) ||
+        (only_but && insn_is(&in, only_but))) {
         return false;
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(row->op); i++) {

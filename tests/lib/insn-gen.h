@@ -10,6 +10,7 @@
 #ifndef TESTS_LIB_INSN_GEN_H
 #define TESTS_LIB_INSN_GEN_H
 
+#include "target-x86/cpuid.h"
 #include "target-x86/insn.h"
 #include "tests/lib/host-cpu.h"
 
@@ -25,6 +26,9 @@ bool gen_one_in(unsigned n);
  * from under the process (FS base).
  */
 bool gen_row_usable(unsigned id);
+/* Only rows whose feature @model has, too, and none of the names in @but (with
+ * spaces between); NULL: all. */
+void gen_limit(const CpuModel *model, const char *but);
 /* The row's name is one of @list, which is separated by blanks. */
 bool insn_is(const Insn *in, const char *list);
 bool row_has_operand(const InsnRow *row, OpKind kind);
