@@ -8,50 +8,24 @@
 
 #include "util/error.h"
 
-static bool ranges_meet(const LiveRange *r, uint64_t off, uint64_t len)
-{
-    return off < r->off + r->len && r->off < off + len;
-}
-
-static bool being_saved(const LiveJob *job, uint64_t off, uint64_t len)
-{
-    for (guint i = 0; i < job->busy->len; i++) {
-        if (ranges_meet(&g_array_index(job->busy, LiveRange, i), off, len)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* One chunk, by whoever comes first; others wait for it. */
-static int save_chunk(LiveJob *job, uint64_t off, uint8_t *buf, bool *saved)
+static int save_chunk(LiveJob *job, uint64_t off, uint8_t *buf, bool *write)
 {
-    LiveRange r = { off, MIN(job->chunk, job->source->size - off) };
+    uint64_t len = MIN(job->chunk, job->source->size - off);
     int ret = 0;
+    bool failed;
 
-    *saved = false;
+    live_claim(job, off, len);
     g_mutex_lock(&job->lock);
-    while (being_saved(job, r.off, r.len)) {
-        g_cond_wait(&job->cond, &job->lock);
-    }
-    if (!dirty_test(job->dirty, off) || job->error) {
-        g_mutex_unlock(&job->lock);
-        return 0;
-    }
-    g_array_append_val(job->busy, r);
+    failed = job->error != NULL;
     g_mutex_unlock(&job->lock);
-    ret = live_copy(job, job->source, job->target, r.off, r.len, buf);
-    g_mutex_lock(&job->lock);
-    dirty_clear(job->dirty, r.off, r.len);
-    for (guint i = 0; i < job->busy->len; i++) {
-        if (g_array_index(job->busy, LiveRange, i).off == r.off) {
-            g_array_remove_index_fast(job->busy, i);
-            break;
+    if (dirty_test(job->dirty, off) && !failed) {
+        ret = live_copy(job, job->source, job->target, off, len, buf, write);
+        if (ret == 0) {
+            dirty_clear(job->dirty, off, len);
         }
     }
-    *saved = true;
-    g_cond_broadcast(&job->cond);
-    g_mutex_unlock(&job->lock);
+    live_release(job, off, len);
     return ret;
 }
 
@@ -62,7 +36,8 @@ static void backup_before(void *opaque, uint64_t off, uint64_t len)
     g_autofree uint8_t *buf = NULL;
 
     for (off -= off % job->chunk; off < end; off += job->chunk) {
-        bool saved;
+        bool write;
+        int ret;
 
         if (!dirty_test(job->dirty, off)) {
             continue;
@@ -75,7 +50,10 @@ static void backup_before(void *opaque, uint64_t off, uint64_t len)
             live_fail(job, -ENOMEM, "saving what the guest overwrites");
             return;
         }
-        if (save_chunk(job, off, buf, &saved) < 0) {
+        ret = save_chunk(job, off, buf, &write);
+        if (ret < 0) {
+            live_fail(job, ret,
+                      write ? "writing the target" : "reading the disk");
             return;
         }
     }
@@ -131,9 +109,13 @@ static int backup_run(LiveJob *job)
         return 0;
     }
     while (ret == 0 && dirty_next(job->dirty, off, job->chunk, &off, &len)) {
-        bool saved;
+        bool write;
 
-        ret = save_chunk(job, off, buf, &saved);
+        ret = save_chunk(job, off, buf, &write);
+        if (ret < 0) {
+            ret = live_fault(job, ret, write);
+            continue;
+        }
         off += len;
         if (!live_step(job, len)) {
             break;

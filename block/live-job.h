@@ -39,19 +39,22 @@ struct LiveJob {
     int64_t slice_start; /* us; of the present speed */
     uint64_t slice_done;
     char *error;
+    LiveFault fault;
+    bool stopped;
 
     /* Of the operations. */
     BlockNode *source, *target; /* one reference each; target may be NULL */
     BlockNode *base, *top;      /* not owned */
     LiveSync sync;
     bool target_zero, compress, base_was_ro, success_on_cancel;
+    bool blocking; /* mirror: the guest's writes wait for the target */
     char *backing_name, *bitmap;
     DirtyMap *dirty; /* mirror: to be copied; backup: not saved yet */
     DirtyMap *taken; /* of the bitmap */
     uint32_t chunk;
     BlockWatch watch;
-    GArray *busy; /* of LiveRange, under lock: backup: being saved; stream:
-                     the guest's writes */
+    GArray *busy; /* of LiveRange, under lock: backup, blocking mirror: being
+                     copied; stream: the guest's writes */
     uint64_t own_off, own_len; /* stream: what the job is at */
 };
 
@@ -76,9 +79,25 @@ int live_fail(LiveJob *job, int ret, const char *what);
 void live_set_ready(LiveJob *job);
 /* Any of the ends was asked for. */
 bool live_ending(LiveJob *job);
-/* A stretch, with zeroes as zeroes. */
+/* A stretch, with zeroes as zeroes. 0 or -errno; then @write says which of the
+ * two it was. */
 int live_copy(LiveJob *job, BlockNode *src, BlockNode *dst, uint64_t off,
-              uint64_t len, uint8_t *buf);
+              uint64_t len, uint8_t *buf, bool *write);
+/* In the thread: an error, handled by the job's policy, which may pause it. 0:
+ * try again (or ignore it); @ret: the job ends. The guest's writes must not be
+ * waiting for the thread. */
+int live_fault(LiveJob *job, int ret, bool write);
+/* live_copy() and live_fault() until it is done or over. */
+int live_copy_on(LiveJob *job, BlockNode *src, BlockNode *dst, uint64_t off,
+                 uint64_t len, uint8_t *buf);
+
+/* Ranges of job->busy; these two with the lock held. */
+bool live_range_busy(const LiveJob *job, uint64_t off, uint64_t len);
+void live_range_done(LiveJob *job, uint64_t off, uint64_t len);
+bool live_ranges_meet(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen);
+/* Waits until nobody else is in the range, and takes it; gives it back. */
+void live_claim(LiveJob *job, uint64_t off, uint64_t len);
+void live_release(LiveJob *job, uint64_t off, uint64_t len);
 
 extern const LiveOps live_mirror_ops, live_active_commit_ops;
 /* Has a source, target and sync; the rest of a mirror's start. */

@@ -6,6 +6,9 @@
  * it wrote; the thread clears a mark before it reads. When no mark is left the
  * job is ready. The last marks are copied while the guest is held, then the
  * target takes the disk's place.
+ *
+ * With MIRROR_BLOCKING the write itself copies what it wrote, after the thread
+ * has left that place, so that the marks never grow.
  */
 #include "util/osdep.h"
 #include "block/live-job.h"
@@ -13,7 +16,12 @@
 #include "util/bits.h"
 #include "util/error.h"
 
-enum { LAST_MAX = 16 << 20 }; /* copied while the guest is held */
+enum {
+    LAST_MAX = 16 << 20, /* copied while the guest is held */
+    SYNC_MAX =
+        16 << 20, /* of a write that waits for the target: discards may be
+                            as large as the disk, and are left to the thread */
+};
 
 static void mirror_wrote(void *opaque, uint64_t off, uint64_t len)
 {
@@ -23,6 +31,51 @@ static void mirror_wrote(void *opaque, uint64_t off, uint64_t len)
     g_mutex_lock(&job->lock);
     g_cond_broadcast(&job->cond);
     g_mutex_unlock(&job->lock);
+}
+
+/* That a write has a watch that waits sends it to a worker. */
+static void mirror_will_write(void *opaque, uint64_t off, uint64_t len)
+{
+}
+
+/* One piece of what a guest's write has changed. On an error the mark stays: the
+ * thread meets it again and knows what to do. */
+static bool mirror_follow(LiveJob *job, uint64_t off, uint64_t len,
+                          uint8_t *buf)
+{
+    bool write;
+    int ret;
+
+    live_claim(job, off, len);
+    dirty_clear(job->dirty, off, len);
+    ret = live_copy(job, job->source, job->target, off, len, buf, &write);
+    if (ret < 0) {
+        dirty_mark(job->dirty, off, len);
+    }
+    live_release(job, off, len);
+    return ret == 0;
+}
+
+static void mirror_wrote_blocking(void *opaque, uint64_t off, uint64_t len)
+{
+    LiveJob *job = opaque;
+    uint64_t g = job->chunk,
+             end = MIN((off + len + g - 1) / g * g, job->source->size);
+    g_autofree uint8_t *buf = NULL;
+    bool ok = true;
+
+    mirror_wrote(job, off, len);
+    if (len > SYNC_MAX || live_ending(job)) {
+        return;
+    }
+    off -= off % g;
+    buf = g_try_malloc(MIN(end - off, LIVE_CHUNK));
+    while (buf && ok && off < end) {
+        uint64_t n = MIN(end - off, LIVE_CHUNK);
+
+        ok = mirror_follow(job, off, n, buf);
+        off += n;
+    }
 }
 
 /* What is to be copied at first. */
@@ -61,10 +114,11 @@ static int mirror_scan(LiveJob *job)
     return 0;
 }
 
-static int mirror_stretch(LiveJob *job, uint64_t *from, uint8_t *buf,
+static int mirror_stretch(LiveJob *job, uint64_t *from, uint8_t *buf, bool held,
                           uint64_t *done)
 {
     uint64_t off, len;
+    bool write;
     int ret;
 
     *done = 0;
@@ -72,11 +126,24 @@ static int mirror_stretch(LiveJob *job, uint64_t *from, uint8_t *buf,
         (!*from || !dirty_next(job->dirty, 0, LIVE_CHUNK, &off, &len))) {
         return 0;
     }
+    if (job->blocking) {
+        live_claim(job, off, len);
+    }
     dirty_clear(job->dirty, off, len);
-    ret = live_copy(job, job->source, job->target, off, len, buf);
+    ret = live_copy(job, job->source, job->target, off, len, buf, &write);
+    if (ret < 0) { /* what comes in its place meanwhile counts, too */
+        dirty_mark(job->dirty, off, len);
+    }
+    if (job->blocking) {
+        live_release(job, off, len);
+    }
+    if (ret < 0) {
+        *done = 1; /* there is more */
+        return held ? ret : live_fault(job, ret, write);
+    }
     *from = off + len;
     *done = len;
-    return ret;
+    return 0;
 }
 
 /* Nothing is dirty: until that changes, or the end is asked for. */
@@ -108,7 +175,7 @@ static int mirror_run(LiveJob *job)
 
     live_set_len(job, dirty_count(job->dirty));
     while (ret == 0) {
-        ret = mirror_stretch(job, &from, buf, &n);
+        ret = mirror_stretch(job, &from, buf, false, &n);
         if (ret < 0) {
             break;
         }
@@ -137,7 +204,7 @@ static bool mirror_last(LiveJob *job, GError **errp)
     int ret = buf ? 0 : -ENOMEM;
 
     while (ret == 0 && n) {
-        ret = mirror_stretch(job, &from, buf, &n);
+        ret = mirror_stretch(job, &from, buf, true, &n);
     }
     if (ret == 0) {
         ret = block_flush(job->target);
@@ -228,14 +295,16 @@ bool live_mirror_prepare(LiveJob *job, uint32_t granularity, GError **errp)
         error_setg(errp, "too many bits: use a larger granularity");
         return false;
     }
-    job->watch.after = mirror_wrote;
+    job->chunk = g;
+    job->watch.before = job->blocking ? mirror_will_write : NULL;
+    job->watch.after = job->blocking ? mirror_wrote_blocking : mirror_wrote;
     job->watch.opaque = job;
     return true;
 }
 
 LiveJob *live_mirror_start(LiveJobs *all, Blk *blk, BlockNode *target,
-                           LiveSync sync, uint32_t granularity,
-                           bool target_zero, const LiveOpts *o, GError **errp)
+                           LiveSync sync, uint32_t granularity, unsigned flags,
+                           const LiveOpts *o, GError **errp)
 {
     LiveJob *job = live_new(all, &live_mirror_ops, blk, o, errp);
 
@@ -244,7 +313,8 @@ LiveJob *live_mirror_start(LiveJobs *all, Blk *blk, BlockNode *target,
     }
     job->target = block_ref(target);
     job->sync = sync == LIVE_TOP && !job->source->backing ? LIVE_FULL : sync;
-    job->target_zero = target_zero;
+    job->target_zero = flags & MIRROR_TARGET_ZERO;
+    job->blocking = flags & MIRROR_BLOCKING;
     if (target == job->source) {
         error_setg(errp, "Can't mirror node into itself");
     } else if (sync == LIVE_INCREMENTAL) {

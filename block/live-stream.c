@@ -13,18 +13,13 @@
 
 /* ---- one at a time in a place ------------------------------------------------------- */
 
-static bool ranges_meet(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
-{
-    return alen && blen && a < b + blen && b < a + alen;
-}
-
 static void stream_before(void *opaque, uint64_t off, uint64_t len)
 {
     LiveJob *job = opaque;
     LiveRange r = { off, len };
 
     g_mutex_lock(&job->lock);
-    while (ranges_meet(off, len, job->own_off, job->own_len)) {
+    while (live_ranges_meet(off, len, job->own_off, job->own_len)) {
         g_cond_wait(&job->cond, &job->lock);
     }
     g_array_append_val(job->busy, r);
@@ -33,31 +28,7 @@ static void stream_before(void *opaque, uint64_t off, uint64_t len)
 
 static void stream_after(void *opaque, uint64_t off, uint64_t len)
 {
-    LiveJob *job = opaque;
-
-    g_mutex_lock(&job->lock);
-    for (guint i = 0; i < job->busy->len; i++) {
-        const LiveRange *r = &g_array_index(job->busy, LiveRange, i);
-
-        if (r->off == off && r->len == len) {
-            g_array_remove_index_fast(job->busy, i);
-            break;
-        }
-    }
-    g_cond_broadcast(&job->cond);
-    g_mutex_unlock(&job->lock);
-}
-
-static bool guest_writes(const LiveJob *job, uint64_t off, uint64_t len)
-{
-    for (guint i = 0; i < job->busy->len; i++) {
-        const LiveRange *r = &g_array_index(job->busy, LiveRange, i);
-
-        if (ranges_meet(r->off, r->len, off, len)) {
-            return true;
-        }
-    }
-    return false;
+    live_release(opaque, off, len);
 }
 
 static void stream_enter(LiveJob *job, uint64_t off, uint64_t len)
@@ -65,7 +36,7 @@ static void stream_enter(LiveJob *job, uint64_t off, uint64_t len)
     g_mutex_lock(&job->lock);
     job->own_off = off;
     job->own_len = len;
-    while (guest_writes(job, off, len)) {
+    while (live_range_busy(job, off, len)) {
         g_cond_wait(&job->cond, &job->lock);
     }
     g_mutex_unlock(&job->lock);
@@ -96,49 +67,64 @@ static int stream_zero(LiveJob *job, uint64_t off, uint64_t len, uint8_t *buf)
 
 /* At @off, up to @len: fills what is a hole here and data below. */
 static int stream_stretch(LiveJob *job, uint64_t off, uint64_t *len,
-                          uint8_t *buf)
+                          uint8_t *buf, bool *write)
 {
     BlockNode *bn = job->source, *owner;
     BlockExtent e;
     int ret = block_map_chain(bn, job->base, off, *len, &e, &owner, NULL);
 
+    *write = false;
     if (ret < 0) {
-        return live_fail(job, ret, "reading the tables");
+        return ret;
     }
     *len = e.len;
     if (owner == bn || e.kind == EXTENT_HOLE) {
         return 0;
     }
     if (e.kind == EXTENT_ZERO) {
+        *write = true;
         ret = job->base ? stream_zero(job, off, e.len, buf) : 0;
     } else {
         ret = block_pread(bn, off, buf, e.len);
         if (ret == 0) {
+            *write = true;
             ret = block_pwrite_unwatched(bn, off, buf, e.len);
         }
     }
-    return ret < 0 ? live_fail(job, ret, "writing the disk") : 0;
+    return ret;
 }
 
 static int stream_run(LiveJob *job)
 {
     BlockNode *bn = job->source;
     g_autofree uint8_t *buf = g_try_malloc(LIVE_CHUNK);
-    int ret = buf ? 0 : live_fail(job, -ENOMEM, "starting");
+    int ret = buf ? 0 : live_fail(job, -ENOMEM, "starting"), ignored = 0;
 
     live_set_len(job, bn->size);
     for (uint64_t off = 0; off < bn->size && ret == 0;) {
         uint64_t len = MIN(LIVE_CHUNK, bn->size - off);
 
+        bool write;
+
         stream_enter(job, off, len);
-        ret = stream_stretch(job, off, &len, buf);
+        ret = stream_stretch(job, off, &len, buf, &write);
         stream_leave(job);
+        if (ret < 0) {
+            int failed = ret;
+
+            ret = live_fault(job, failed, write);
+            if (ret < 0 || job->o.on_source != LIVE_IGNORE) {
+                continue;
+            }
+            ignored = failed; /* left as it is: the base stays in the chain */
+        }
         off += len;
         if (!live_step(job, len)) {
             break;
         }
     }
-    return ret;
+    return ret < 0 || !ignored ? ret
+                               : live_fail(job, ignored, "reading the disk");
 }
 
 /* The layer @bn gets the backing file @base, of which it takes a reference. */
@@ -239,7 +225,7 @@ static int commit_run(LiveJob *job)
         if (ret < 0) {
             live_fail(job, ret, "reading the tables");
         } else if (e.kind != EXTENT_HOLE) {
-            ret = live_copy(job, top, job->base, off, e.len, buf);
+            ret = live_copy_on(job, top, job->base, off, e.len, buf);
         }
         off += e.len;
         if (ret < 0 || !live_step(job, e.len)) {

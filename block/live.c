@@ -6,6 +6,8 @@
 #include "util/error.h"
 #include "util/mainloop.h"
 
+enum { RETRY_US = 100000 }; /* between two tries, when errors are ignored */
+
 struct LiveJobs {
     GPtrArray *list; /* of LiveJob */
 };
@@ -162,7 +164,7 @@ static gpointer live_thread(gpointer opaque)
     LiveJob *job = opaque;
     int ret = job->ops->run(job);
 
-    if (ret < 0) {
+    if (ret < 0 && !live_ending(job)) {
         live_fail(job, ret, "copying");
     }
     mainloop_call(live_end, job);
@@ -272,13 +274,144 @@ void live_set_ready(LiveJob *job)
     }
 }
 
+/* ---- places ------------------------------------------------------------------------- */
+
+bool live_ranges_meet(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
+{
+    return alen && blen && a < b + blen && b < a + alen;
+}
+
+bool live_range_busy(const LiveJob *job, uint64_t off, uint64_t len)
+{
+    for (guint i = 0; i < job->busy->len; i++) {
+        const LiveRange *r = &g_array_index(job->busy, LiveRange, i);
+
+        if (live_ranges_meet(r->off, r->len, off, len)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void live_range_done(LiveJob *job, uint64_t off, uint64_t len)
+{
+    for (guint i = 0; i < job->busy->len; i++) {
+        const LiveRange *r = &g_array_index(job->busy, LiveRange, i);
+
+        if (r->off == off && r->len == len) {
+            g_array_remove_index_fast(job->busy, i);
+            break;
+        }
+    }
+    g_cond_broadcast(&job->cond);
+}
+
+void live_claim(LiveJob *job, uint64_t off, uint64_t len)
+{
+    LiveRange r = { off, len };
+
+    g_mutex_lock(&job->lock);
+    while (live_range_busy(job, off, len)) {
+        g_cond_wait(&job->cond, &job->lock);
+    }
+    g_array_append_val(job->busy, r);
+    g_mutex_unlock(&job->lock);
+}
+
+void live_release(LiveJob *job, uint64_t off, uint64_t len)
+{
+    g_mutex_lock(&job->lock);
+    live_range_done(job, off, len);
+    g_mutex_unlock(&job->lock);
+}
+
+/* ---- errors ------------------------------------------------------------------------- */
+
+typedef struct FaultCall {
+    LiveJob *job;
+    LiveFault fault;
+} FaultCall;
+
+/* Main thread. The job is there: its end is called later than this. */
+static void fault_call(void *opaque)
+{
+    FaultCall *c = opaque;
+    LiveJob *job = c->job;
+    bool stopped;
+
+    g_mutex_lock(&job->lock);
+    job->fault = c->fault;
+    stopped = job->stopped && job->pause;
+    g_mutex_unlock(&job->lock);
+    live_event(job, LIVE_EV_ERROR);
+    if (stopped) {
+        live_set_status(job, job->ready ? LIVE_STANDBY : LIVE_PAUSED);
+    }
+    g_free(c);
+}
+
+static LiveOnError fault_action(LiveOnError policy, int ret)
+{
+    if (policy == LIVE_ENOSPC) {
+        return ret == -ENOSPC ? LIVE_STOP : LIVE_REPORT;
+    }
+    return policy;
+}
+
+int live_fault(LiveJob *job, int ret, bool write)
+{
+    FaultCall *c = g_new0(FaultCall, 1);
+    LiveOnError action =
+        fault_action(write ? job->o.on_target : job->o.on_source, ret);
+
+    c->job = job;
+    c->fault = (LiveFault) { write, ret == -ENOSPC, action };
+    g_mutex_lock(&job->lock);
+    job->stopped = action == LIVE_STOP;
+    job->pause |= job->stopped;
+    g_mutex_unlock(&job->lock);
+    mainloop_call(fault_call, c);
+    if (action == LIVE_REPORT) {
+        return live_fail(job, ret,
+                         write ? "writing the target" : "reading the disk");
+    }
+    if (action == LIVE_IGNORE) { /* not at once: it may last */
+        g_mutex_lock(&job->lock);
+        if (!ending_locked(job)) {
+            g_cond_wait_until(&job->cond, &job->lock,
+                              g_get_monotonic_time() + RETRY_US);
+        }
+        g_mutex_unlock(&job->lock);
+    }
+    return live_step(job, 0) ? 0 : ret;
+}
+
+int live_copy_on(LiveJob *job, BlockNode *src, BlockNode *dst, uint64_t off,
+                 uint64_t len, uint8_t *buf)
+{
+    bool write;
+    int ret;
+
+    do {
+        ret = live_copy(job, src, dst, off, len, buf, &write);
+        if (ret == 0) {
+            return 0;
+        }
+        ret = live_fault(job, ret, write);
+    } while (ret == 0);
+    return ret;
+}
+
+/* ---- one stretch --------------------------------------------------------------------- */
+
 int live_copy(LiveJob *job, BlockNode *src, BlockNode *dst, uint64_t off,
-              uint64_t len, uint8_t *buf)
+              uint64_t len, uint8_t *buf, bool *write)
 {
     int ret = block_pread(src, off, buf, len);
 
+    *write = ret == 0;
     if (ret < 0) {
-        return live_fail(job, ret, "reading the disk");
+        return ret;
     }
     if (buffer_is_zero(buf, len)) {
         ret = block_zero(dst, off, len, ZERO_MAY_UNMAP);
@@ -288,7 +421,7 @@ int live_copy(LiveJob *job, BlockNode *src, BlockNode *dst, uint64_t off,
         ret = block_pwritev(dst, off, &iov, 1,
                             job->compress ? WRITE_COMPRESSED : 0);
     }
-    return ret < 0 ? live_fail(job, ret, "writing the target") : 0;
+    return ret;
 }
 
 /* ---- from outside ------------------------------------------------------------------------- */
@@ -306,6 +439,8 @@ const LiveInfo *live_info(LiveJob *job)
         .speed = job->speed,
         .cancelled = job->cancel,
         .error = job->concluded ? job->error : NULL,
+        .fault = job->fault,
+        .stopped = job->stopped && job->pause,
     };
     g_mutex_unlock(&job->lock);
     return &job->info;
@@ -344,6 +479,7 @@ static bool set_pause(LiveJob *job, bool on, GError **errp)
     ok = job->pause != on && !job->concluded;
     if (ok) {
         job->pause = on;
+        job->stopped = false;
         job->slice_start = 0;
         job->slice_done = 0;
     }

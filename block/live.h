@@ -36,9 +36,24 @@ typedef enum LiveStatus {
     LIVE_CONCLUDED,
 } LiveStatus;
 
+/* What an error while copying does: QMP's BlockdevOnError. */
+typedef enum LiveOnError {
+    LIVE_REPORT, /* ends the job */
+    LIVE_IGNORE, /* it tries again (stream: goes on, and fails at its end) */
+    LIVE_STOP,   /* pauses the job, which tries again when resumed */
+    LIVE_ENOSPC, /* full disks: LIVE_STOP, other errors: LIVE_REPORT */
+} LiveOnError;
+
+typedef struct LiveFault {
+    bool write;         /* of the target; else reading the source */
+    bool nospace;       /* a full disk */
+    LiveOnError action; /* what was done: not LIVE_ENOSPC */
+} LiveFault;
+
 typedef enum LiveEvent {
     LIVE_EV_STATUS,    /* JOB_STATUS_CHANGE */
     LIVE_EV_READY,     /* BLOCK_JOB_READY */
+    LIVE_EV_ERROR,     /* BLOCK_JOB_ERROR: see LiveInfo.fault */
     LIVE_EV_CONCLUDED, /* BLOCK_JOB_COMPLETED or _CANCELLED: see LiveInfo. The
                           last event; the job is freed after it, unless it was
                           started with keep */
@@ -52,6 +67,8 @@ typedef struct LiveInfo {
     uint64_t speed;       /* bytes per second; 0: no limit */
     bool cancelled;       /* asked for */
     const char *error;    /* CONCLUDED without success: why; else NULL */
+    LiveFault fault;      /* the last one */
+    bool stopped;         /* by it, with LIVE_STOP, and not resumed yet */
 } LiveInfo;
 
 typedef void LiveEventFn(void *opaque, LiveJob *job, LiveEvent ev);
@@ -63,6 +80,8 @@ typedef struct LiveOpts {
     LiveEventFn *event; /* may be NULL */
     void *opaque;
     bool keep; /* auto-dismiss=off: live_dismiss() frees it */
+    LiveOnError on_source,
+        on_target; /* errors; one policy for stream, commit */
 } LiveOpts;
 
 /* What runs on a machine's disks; also what keeps two jobs apart. */
@@ -79,12 +98,17 @@ LiveJob *live_of_blk(LiveJobs *all, const Blk *blk);
  * "mirror": @target (a reference is taken) becomes a copy of the disk, follows
  * it, and replaces it on live_complete(). At least as large; opened for
  * writing, for LIVE_TOP and LIVE_NONE with BLOCK_NO_BACKING. @granularity 0:
- * 64 KiB. @target_zero: it reads as zeroes now. On live_cancel() in READY the
- * target stays a full copy of that moment and the guest keeps its disk.
+ * 64 KiB. On live_cancel() in READY the target stays a full copy of that moment
+ * and the guest keeps its disk.
  */
+enum {
+    MIRROR_TARGET_ZERO = 1 << 0, /* it reads as zeroes now */
+    MIRROR_BLOCKING = 1 << 1,    /* write-blocking: a guest's write is over when
+                                    the target has it, too */
+};
 LiveJob *live_mirror_start(LiveJobs *all, Blk *blk, BlockNode *target,
-                           LiveSync sync, uint32_t granularity,
-                           bool target_zero, const LiveOpts *o, GError **errp);
+                           LiveSync sync, uint32_t granularity, unsigned flags,
+                           const LiveOpts *o, GError **errp);
 
 /*
  * "backup": the disk as it is now goes to @target (a reference is taken); a

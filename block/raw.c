@@ -2,6 +2,7 @@
  * raw: the guest's disk is the file, or with offset= and size= a part of it.
  */
 #include "util/osdep.h"
+#include "block/blkdebug.h"
 #include "block/drivers.h"
 
 #include "util/error.h"
@@ -57,6 +58,7 @@ static int raw_read(BlockNode *bn, uint64_t off, const struct iovec *iov, int n)
 {
     RawState *s = bn->s;
 
+    block_event(bn->file, BLKDBG_READ_AIO);
     return block_preadv(bn->file, s->offset + off, iov, n);
 }
 
@@ -68,6 +70,7 @@ static int raw_write(BlockNode *bn, uint64_t off, const struct iovec *iov,
     if (flags & WRITE_COMPRESSED) {
         return -ENOTSUP;
     }
+    block_event(bn->file, BLKDBG_WRITE_AIO);
     return block_pwritev(bn->file, s->offset + off, iov, n, 0);
 }
 

@@ -135,6 +135,19 @@ static void emit_concluded(Machine *m, const LiveInfo *i)
     emit_status(m, i->id, "concluded");
 }
 
+static void emit_error(Machine *m, const LiveInfo *i)
+{
+    static const char *const actions[] = {
+        [LIVE_REPORT] = "report",
+        [LIVE_IGNORE] = "ignore",
+        [LIVE_STOP] = "stop",
+    };
+
+    machine_emit(m, "BLOCK_JOB_ERROR", EVENT_STR("device", i->id),
+                 EVENT_STR("operation", i->fault.write ? "write" : "read"),
+                 EVENT_STR("action", actions[i->fault.action]));
+}
+
 /* Of one job on a disk, from its start to its last event. */
 typedef struct Client {
     Machine *m;
@@ -159,6 +172,9 @@ static void on_event(void *opaque, LiveJob *job, LiveEvent ev)
     case LIVE_EV_READY:
         emit_block_job(c->m, "BLOCK_JOB_READY", i, NULL);
         break;
+    case LIVE_EV_ERROR:
+        emit_error(c->m, i);
+        break;
     case LIVE_EV_CONCLUDED:
         emit_concluded(c->m, i);
         if (!c->keep) {
@@ -176,26 +192,24 @@ void jobs_started(const LiveOpts *o, const LiveJob *job)
     }
 }
 
-/* What a client may ask for and does not get. */
-static bool refuse_options(const Args *args, GError **errp)
+/* The value of @name; what it has not, "on-error" may have. */
+static LiveOnError on_error(const Args *args, const char *name)
 {
-    static const char *const on_error[] = { "on-error", "on-source-error",
-                                            "on-target-error" };
+    static const char *const names[] = {
+        [LIVE_REPORT] = "report",
+        [LIVE_IGNORE] = "ignore",
+        [LIVE_STOP] = "stop",
+        [LIVE_ENOSPC] = "enospc",
+    };
+    const char *v = args_str(args, name);
 
-    if (!args_bool(args, "auto-finalize", true)) {
-        error_setg(errp, "auto-finalize=false is not supported");
-        return false;
-    }
-    for (size_t i = 0; i < G_N_ELEMENTS(on_error); i++) {
-        const char *v = args_str(args, on_error[i]);
-
-        if (v && strcmp(v, "report")) {
-            error_setg(errp, "%s=%s is not supported; report is", on_error[i],
-                       v);
-            return false;
+    v = v ? v : args_str(args, "on-error");
+    for (unsigned i = 0; v && i < G_N_ELEMENTS(names); i++) {
+        if (!strcmp(v, names[i])) {
+            return i;
         }
     }
-    return true;
+    return v ? LIVE_ENOSPC : LIVE_REPORT; /* "auto" */
 }
 
 bool jobs_options(Machine *m, const Args *args, LiveOpts *o, GError **errp)
@@ -204,7 +218,11 @@ bool jobs_options(Machine *m, const Args *args, LiveOpts *o, GError **errp)
     int64_t speed = args_int(args, "speed", 0);
     Client *c;
 
-    if (!refuse_options(args, errp) || (id && !jobs_id_free(m, id, errp))) {
+    if (!args_bool(args, "auto-finalize", true)) {
+        error_setg(errp, "auto-finalize=false is not supported");
+        return false;
+    }
+    if (id && !jobs_id_free(m, id, errp)) {
         return false;
     }
     if (speed < 0) {
@@ -218,7 +236,9 @@ bool jobs_options(Machine *m, const Args *args, LiveOpts *o, GError **errp)
                       .speed = (uint64_t)speed,
                       .event = on_event,
                       .opaque = c,
-                      .keep = c->keep };
+                      .keep = c->keep,
+                      .on_source = on_error(args, "on-source-error"),
+                      .on_target = on_error(args, "on-target-error") };
     return true;
 }
 
@@ -272,7 +292,10 @@ json_object *qmp_query_block_jobs(Machine *m, const Args *args, GError **errp)
 
         js_bool(o, "auto-finalize", true);
         js_bool(o, "auto-dismiss", i->status != LIVE_CONCLUDED);
-        js_str(o, "io-status", "ok");
+        js_str(o, "io-status",
+               !i->stopped        ? "ok"
+               : i->fault.nospace ? "nospace"
+                                  : "failed");
         js_str(o, "device", i->id);
         js_bool(o, "busy", i->status == LIVE_RUNNING);
         js_bool(o, "paused", paused);

@@ -91,13 +91,17 @@ static BlockNode *node_target(Machine *m, const Args *args, GError **errp)
 static void mirror(Machine *m, const Args *args, Blk *blk, LiveSync sync,
                    BlockNode *target, bool target_zero, GError **errp)
 {
+    unsigned flags = target_zero ? MIRROR_TARGET_ZERO : 0;
     LiveOpts o;
 
+    if (!g_strcmp0(args_str(args, "copy-mode"), "write-blocking")) {
+        flags |= MIRROR_BLOCKING;
+    }
     if (target && jobs_options(m, args, &o, errp)) {
         jobs_started(
             &o, live_mirror_start(jobs_live(m), blk, target, sync,
                                   (uint32_t)args_int(args, "granularity", 0),
-                                  target_zero, &o, errp));
+                                  flags, &o, errp));
     }
     block_close(target, NULL);
 }
@@ -111,10 +115,8 @@ static bool refuse_mirror(const Args *args, GError **errp)
                          "[512B, 64MB]");
         return true;
     }
-    if (args_str(args, "replaces") ||
-        !g_strcmp0(args_str(args, "copy-mode"), "write-blocking")) {
-        error_setg(errp, "mirror with replaces= or copy-mode=write-blocking "
-                         "is not supported");
+    if (args_str(args, "replaces")) {
+        error_setg(errp, "mirror with replaces= is not supported");
         return true;
     }
     return false;

@@ -525,6 +525,43 @@ def disk_jobs():
     img('check', base)
 
 
+def job_errors():
+    """A target that is full for a moment: the job waits for who resumes it."""
+    raw, copy = path('e.raw'), path('e-copy.raw')
+    fill(raw, 3)
+    with open(raw, 'rb') as f:
+        size = f.seek(0, 2)
+    with open(copy, 'wb') as f:
+        f.truncate(size)
+    p = start(*QUIET, '-M', 'pc', '-m', '16', '-S', '-qmp', 'stdio', '-drive',
+              'if=none,format=raw,id=d0,file=' + raw)
+    q = Qmp(stdio(p))
+    q.ask('blockdev-add', driver='raw', node_name='t',
+          file={'driver': 'blkdebug',
+                'image': {'driver': 'file', 'filename': copy},
+                'inject-error': [{'event': 'write_aio', 'errno': 28,
+                                  'once': True}]})
+    q.ask('blockdev-mirror', job_id='m', device='d0', target='t', sync='full',
+          on_target_error='enospc', copy_mode='write-blocking')
+    error = paused = None
+    while not (error and paused):
+        e = q.events.pop(0) if q.events else q.read()
+        if e['event'] == 'BLOCK_JOB_ERROR':
+            error = e['data']
+        elif e['event'] == 'JOB_STATUS_CHANGE':
+            paused = e['data']['status'] == 'paused'
+    assert error == {'device': 'm', 'operation': 'write', 'action': 'stop'}
+    job = q.ask('query-block-jobs')[0]
+    assert job['io-status'] == 'nospace' and job['paused'], job
+    q.ask('block-job-resume', device='m')
+    states, end = job_states(q, 'm')
+    assert end['event'] == 'BLOCK_JOB_COMPLETED' and 'error' not in end['data']
+    assert 'ready' in states, states
+    q.ask('quit')
+    finish(p)
+    assert 'identical' in img('compare', '-f', 'raw', '-F', 'raw', raw, copy)
+
+
 def snapshot_jobs():
     """The machine's snapshots through QMP."""
     disk = path('snap.qcow2')
@@ -558,7 +595,7 @@ def snapshot_jobs():
 CASES = [probe, probe_without_waiting, last_words, unix_client,
          tcp_and_telnet, on_a_pty,
          many_at_once, hmp_person, expect_script, hmp_by_pipe, libvirt, disks,
-         disk_jobs, snapshot_jobs]
+         disk_jobs, job_errors, snapshot_jobs]
 
 
 def main():

@@ -5,6 +5,7 @@
 #include "util/osdep.h"
 #include "block/live.h"
 #include "tests/lib/image.h"
+#include "tests/lib/mem-disk.h"
 
 #include "util/error.h"
 #include "util/mainloop.h"
@@ -30,7 +31,8 @@ struct Guest {
     Slot slots[SLOTS];
     uint64_t writes;
     bool stop;
-    unsigned ready, concluded;
+    unsigned ready, concluded, faults;
+    LiveFault fault;
     char *error;
 };
 
@@ -127,6 +129,10 @@ static void on_event(void *opaque, LiveJob *job, LiveEvent ev)
     Guest *g = opaque;
 
     g->ready += ev == LIVE_EV_READY;
+    if (ev == LIVE_EV_ERROR) {
+        g->faults++;
+        g->fault = live_info(job)->fault;
+    }
     if (ev == LIVE_EV_CONCLUDED) {
         g->concluded++;
         g_free(g->error);
@@ -237,11 +243,12 @@ static void test_mirror(void)
     guest_init(&g, open_rw("top", "qcow2"));
     target = open_rw("copy", "raw");
     guest_go(&g);
-    job = live_mirror_start(all, g.blk, target, LIVE_FULL, 0, true, &o, &err);
+    job = live_mirror_start(all, g.blk, target, LIVE_FULL, 0,
+                            MIRROR_TARGET_ZERO, &o, &err);
     g_assert_no_error(err);
     g_assert_true(live_of_blk(all, g.blk) == job);
-    g_assert_null(
-        live_mirror_start(all, g.blk, target, LIVE_FULL, 0, true, &o, &err));
+    g_assert_null(live_mirror_start(all, g.blk, target, LIVE_FULL, 0,
+                                    MIRROR_TARGET_ZERO, &o, &err));
     g_assert_cmpstr(err->message, ==,
                     "Device 'disk0' is busy: block device is in use by block "
                     "job: mirror");
@@ -281,8 +288,8 @@ static void test_mirror_cancel(gconstpointer how)
     guest_some(&g, 200);
     target = open_rw("copy", "qcow2");
     o.speed = early ? 65536 : 0;
-    job =
-        live_mirror_start(all, g.blk, target, LIVE_FULL, 4096, true, &o, &err);
+    job = live_mirror_start(all, g.blk, target, LIVE_FULL, 4096,
+                            MIRROR_TARGET_ZERO, &o, &err);
     g_assert_no_error(err);
     if (!early) {
         until_ready(&g);
@@ -326,7 +333,7 @@ static void test_mirror_top(void)
     guest_init(&g, open_rw("top", "qcow2"));
     target =
         open_as("copy", "qcow2", BLOCK_RDWR | BLOCK_UNMAP | BLOCK_NO_BACKING);
-    job = live_mirror_start(all, g.blk, target, LIVE_TOP, 0, false, &o, &err);
+    job = live_mirror_start(all, g.blk, target, LIVE_TOP, 0, 0, &o, &err);
     g_assert_no_error(err);
     block_close(target, NULL);
     guest_go(&g);
@@ -344,6 +351,187 @@ static void test_mirror_top(void)
     g.blk = NULL;
     g_rand_free(g.r);
     g_free(g.model);
+    clean_up();
+}
+
+/* What the guest was told is written, the target has. */
+static void test_mirror_blocking(void)
+{
+    LiveJobs *all = live_jobs_new();
+    g_autoptr(GError) err = NULL;
+    BlockNode *target;
+    Guest g;
+    LiveOpts o = opts_of(&g);
+    LiveJob *job;
+
+    make_chain();
+    create("copy", "qcow2", "size=6M");
+    guest_init(&g, open_rw("top", "qcow2"));
+    target = open_rw("copy", "qcow2");
+    guest_go(&g);
+    job = live_mirror_start(all, g.blk, target, LIVE_FULL, 0,
+                            MIRROR_TARGET_ZERO | MIRROR_BLOCKING, &o, &err);
+    g_assert_no_error(err);
+    until_ready(&g);
+    guest_stop(&g);
+    for (int i = 0; i < 5; i++) {
+        /* the thread may rest: it is not needed any more */
+        guest_some(&g, 60);
+        expect(target, g.model, "the target");
+    }
+    guest_go(&g);
+    live_complete(job, &err);
+    g_assert_no_error(err);
+    until_concluded(&g);
+    g_assert_cmpstr(g.error, ==, NULL);
+    guest_stop(&g);
+    g_assert_true(blk_node(g.blk) == target);
+    guest_some(&g, 50);
+    expect(target, g.model, "the disk");
+    block_close(target, NULL);
+    live_jobs_free(all);
+    guest_end(&g);
+    clean_up();
+}
+
+/* ---- errors ---------------------------------------------------------------------------- */
+
+static void until_faults(Guest *g, unsigned n)
+{
+    while (g->faults < n && !g->concluded) {
+        mainloop_iterate(true);
+    }
+    g_assert_cmpuint(g->faults, >=, n);
+}
+
+typedef struct OnError {
+    const char *name;
+    LiveOnError policy;
+    bool backup;
+    int error;
+    LiveOnError action; /* what comes of it */
+} OnError;
+
+static const OnError on_errors[] = {
+    { "mirror/report", LIVE_REPORT, false, ENOSPC, LIVE_REPORT },
+    { "mirror/ignore", LIVE_IGNORE, false, EIO, LIVE_IGNORE },
+    { "mirror/stop", LIVE_STOP, false, EIO, LIVE_STOP },
+    { "mirror/enospc", LIVE_ENOSPC, false, ENOSPC, LIVE_STOP },
+    { "mirror/enospc-other", LIVE_ENOSPC, false, EIO, LIVE_REPORT },
+    { "backup/report", LIVE_REPORT, true, EIO, LIVE_REPORT },
+    { "backup/ignore", LIVE_IGNORE, true, ENOSPC, LIVE_IGNORE },
+    { "backup/stop", LIVE_STOP, true, ENOSPC, LIVE_STOP },
+};
+
+/* The target fails for a while. */
+static void test_on_error(gconstpointer opaque)
+{
+    const OnError *c = opaque;
+    LiveJobs *all = live_jobs_new();
+    g_autofree uint8_t *zero = g_malloc0(SIZE);
+    g_autoptr(GError) err = NULL;
+    BlockNode *target;
+    MemDisk d;
+    Guest g;
+    LiveOpts o = opts_of(&g);
+    LiveJob *job;
+
+    create("src", "qcow2", "size=6M");
+    guest_init(&g, open_rw("src", "qcow2"));
+    guest_some(&g, 300);
+    mem_disk_init(&d, zero, SIZE);
+    d.fail_errno = c->error;
+    d.fail_at = 5;
+    d.fail_on = true;
+    target = block_open_over(mem_disk_node(&d, BLOCK_RDWR), "raw", NULL,
+                             BLOCK_RDWR, &err);
+    g_assert_no_error(err);
+    o.on_target = c->policy;
+    job = c->backup ? live_backup_start(all, g.blk, target, LIVE_FULL, NULL,
+                                        false, &o, &err)
+                    : live_mirror_start(all, g.blk, target, LIVE_FULL, 0, 0, &o,
+                                        &err);
+    g_assert_no_error(err);
+    until_faults(&g, c->action == LIVE_IGNORE ? 3 : 1);
+    g_assert_cmpint(g.fault.action, ==, c->action);
+    g_assert_true(g.fault.write);
+    g_assert_true(g.fault.nospace == (c->error == ENOSPC));
+    if (c->action == LIVE_REPORT) {
+        until_concluded(&g);
+        g_assert_nonnull(strstr(g.error, "writing the target"));
+    } else {
+        g_assert_cmpuint(g.concluded, ==, 0);
+        if (c->action == LIVE_STOP) {
+            g_assert_cmpint(live_info(job)->status, ==, LIVE_PAUSED);
+            g_assert_true(live_info(job)->stopped);
+        }
+        d.fail_at = 0; /* the job does not write now, but may look */
+        if (c->action == LIVE_STOP) {
+            g_assert_true(live_resume(job, &err));
+        }
+        if (!c->backup) {
+            until_ready(&g);
+            live_complete(job, &err);
+        }
+        until_concluded(&g);
+        g_assert_cmpstr(g.error, ==, NULL);
+        expect(target, g.model, "the target");
+    }
+    live_jobs_free(all);
+    guest_end(&g);
+    block_close(target, NULL);
+    mem_disk_clear(&d);
+    clean_up();
+}
+
+/* The backing file fails once: stream ends with an error and without losing it,
+ * or goes on when told to. */
+static void test_stream_on_error(gconstpointer stops)
+{
+    LiveJobs *all = live_jobs_new();
+    g_autofree char *mid = NULL;
+    g_autofree char *text = NULL;
+    g_autoptr(KeyVal) kv = NULL;
+    g_autofree char *top = NULL;
+    g_autoptr(GError) err = NULL;
+    BlockNode *bn;
+    Guest g;
+    LiveOpts o = opts_of(&g);
+    LiveJob *job;
+
+    make_chain();
+    mid = path_of("mid");
+    top = path_of("top");
+    text = g_strdup_printf("backing.driver=qcow2,backing.file.driver=blkdebug,"
+                           "backing.file.image.filename=%s,"
+                           "backing.file.inject-error.0.event=read_aio,"
+                           "backing.file.inject-error.0.once=on,"
+                           "backing.file.inject-error.0.errno=5",
+                           mid);
+    kv = keyval_parse(text, NULL, &err);
+    g_assert_no_error(err);
+    guest_init(&g, open_rw("top", "qcow2"));
+    bn = blk_set_node(g.blk, NULL);
+    block_close(bn, NULL);
+    bn = block_open(top, "qcow2", kv, BLOCK_RDWR | BLOCK_UNMAP, &err);
+    g_assert_no_error(err);
+    blk_set_node(g.blk, bn);
+    o.on_source = o.on_target = stops ? LIVE_STOP : LIVE_IGNORE;
+    job = live_stream_start(all, g.blk, NULL, NULL, &o, &err);
+    g_assert_no_error(err);
+    until_faults(&g, 1);
+    g_assert_false(g.fault.write);
+    g_assert_cmpint(g.fault.action, ==, stops ? LIVE_STOP : LIVE_IGNORE);
+    if (stops) {
+        guest_some(&g, 100); /* nobody waits for the job that waits */
+        g_assert_true(live_resume(job, &err));
+    }
+    until_concluded(&g);
+    g_assert_true(stops ? !g.error : strstr(g.error, "reading") != NULL);
+    g_assert_true((blk_node(g.blk)->backing == NULL) == (stops != NULL));
+    expect(blk_node(g.blk), g.model, "the disk");
+    live_jobs_free(all);
+    guest_end(&g);
     clean_up();
 }
 
@@ -524,6 +712,17 @@ int main(int argc, char **argv)
     g_test_add_data_func("/live/mirror-cancel/force", GINT_TO_POINTER(2),
                          test_mirror_cancel);
     g_test_add_func("/live/mirror-top", test_mirror_top);
+    g_test_add_func("/live/mirror-blocking", test_mirror_blocking);
+    for (size_t i = 0; i < G_N_ELEMENTS(on_errors); i++) {
+        g_autofree char *name =
+            g_strdup_printf("/live/on-error/%s", on_errors[i].name);
+
+        g_test_add_data_func(name, &on_errors[i], test_on_error);
+    }
+    g_test_add_data_func("/live/on-error/stream/ignore", NULL,
+                         test_stream_on_error);
+    g_test_add_data_func("/live/on-error/stream/stop", GINT_TO_POINTER(1),
+                         test_stream_on_error);
     g_test_add_data_func("/live/backup/memory", NULL, test_backup);
     g_test_add_data_func("/live/backup/stored", GINT_TO_POINTER(1),
                          test_backup);
