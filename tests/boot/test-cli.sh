@@ -125,8 +125,9 @@ test_no=$((test_no + 1))
     2>"$TMP/err" &
 pid=$!
 n=0
-while [ ! -s "$TMP/pid" ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
-sleep 0.3
+# The file is there early; SIGTERM is bit 14 of what the process catches.
+while { [ ! -s "$TMP/pid" ] || ! grep -q '^SigCgt:.*[4-7c-f]...$' /proc/$pid/status; } &&
+    [ $n -lt 600 ]; do sleep 0.1; n=$((n + 1)); done
 seen=$(cat "$TMP/pid")
 kill -TERM $pid
 status=0

@@ -245,7 +245,7 @@ for n in 0 1 2 3; do
     k=0
     until nc 10.$n.0.1 700$n </small || [ $k = 100 ]; do usleep 100000; k=$((k + 1)); done
 done
-sleep 3 # what is on its way arrives
+sleep 600 # until the other end has it all
 EOF
 head -c 300000 "$TMP/data" >"$TMP/small"
 sum=$(sha256sum <"$TMP/small" | cut -c1-64)
@@ -273,11 +273,12 @@ start "$TMP/two.log" "$TMP/initrd2" $(cards 2) \
     -netdev "stream,id=n0,addr.type=unix,addr.path=$TMP/stream" \
     -netdev "socket,id=n1,connect=127.0.0.1:$tcp" -netdev "$mcast" \
     -netdev "dgram,id=n3,local.type=unix,local.path=$TMP/d2,remote.type=unix,remote.path=$TMP/d1"
-wait "$pid"
 k=0
-until grep -q '^cable 3' "$TMP/one.log" || [ $k = 100 ]; do sleep 0.1; k=$((k + 1)); done
-kill $one 2>/dev/null
-wait $one
+until grep -qa '^cable 3' "$TMP/one.log" || ! kill -0 "$pid" || [ $k = 3000 ]; do
+    sleep 0.1; k=$((k + 1))
+done
+kill $one "$pid" 2>/dev/null
+wait $one "$pid"
 verdict "two machines: stream, unix" "$TMP/one.log" "^cable 0 $sum"
 verdict "two machines: socket, TCP" "$TMP/one.log" "^cable 1 $sum"
 if [ $multicast = yes ]; then

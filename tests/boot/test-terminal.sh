@@ -9,6 +9,12 @@ import os, select, signal, subprocess, sys, termios, time
 rhea, flat = sys.argv[1:3]
 
 
+def catches(pid, sig):
+    with open('/proc/%d/status' % pid) as f:
+        mask = [x.split()[1] for x in f if x.startswith('SigCgt:')][0]
+    return int(mask, 16) >> (sig - 1) & 1
+
+
 def session(how):
     master, slave = os.openpty()
     before = termios.tcgetattr(slave)
@@ -30,7 +36,8 @@ def session(how):
             break
         time.sleep(0.05)
     assert not termios.tcgetattr(slave)[3] & termios.ICANON, 'not raw'
-    time.sleep(0.3)
+    while not catches(p.pid, signal.SIGTERM):
+        time.sleep(0.05)
     status = how(p, master, read)
     got = p.wait(20)
     assert got == status, 'status %s, not %s: %r' % (got, status, out)

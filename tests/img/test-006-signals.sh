@@ -8,9 +8,12 @@ while [ ! -s b.raw ] && [ $i -lt 100 ]; do
     sleep 0.1
     i=$((i + 1))
 done
-sleep 0.3
-kill -USR1 $pid
-sleep 1.5
+i=0
+until grep -q '/100%)' err || [ $i = 100 ]; do # once it catches the signal
+    grep -q '^SigCgt:.*[2367abef]..$' /proc/$pid/status && kill -USR1 $pid
+    sleep 0.1
+    i=$((i + 1))
+done
 kill -INT $pid 2>/dev/null || kill -TERM $pid
 i=0
 while kill -0 $pid 2>/dev/null && [ $i -lt 100 ]; do

@@ -103,11 +103,20 @@ fi
 
 # The server dies between two requests: an error, soon.
 serve -f raw c.raw
-(sleep 0.5; kill -9 $server) &
 s=0
-timeout 20 "$IO" -f raw -c 'read 0 512' -c 'sleep 1500' -c 'read 0 512' \
-    -c 'write 0 512' "$u" >out 2>&1 || s=$?
+mkfifo commands
+timeout 60 "$IO" -f raw "$u" <commands >out 2>&1 &
+client=$!
+{
+    echo 'read 0 512'
+    n=0
+    until grep -q 'read 512/512' out || [ $n = 300 ]; do sleep 0.1; n=$((n + 1)); done
+    kill -9 $server
+    printf '%s\n' 'read 0 512' 'write 0 512' quit
+} >commands
+wait $client || s=$?
 [ $s -lt 124 ]
+grep -q 'read 512/512' out
 grep -q 'Input/output error' out
 wait $server 2>/dev/null || true
 server=
