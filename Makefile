@@ -21,6 +21,7 @@ MAKEFLAGS += -j$(shell nproc)
 endif
 
 DESTDIR ?=
+comma := ,
 B := build$(if $(SAN),/$(SAN))
 Q := $(if $(V),,@)
 
@@ -39,7 +40,11 @@ OPT ?= -O2
 CFLAGS_ALL = -std=gnu11 $(OPT) -g $(WARN) -fno-common -fwrapv \
 	-fno-strict-aliasing -pthread -I. -Ibuild $(DEP_CFLAGS) \
 	$(SANFLAGS) $(CFLAGS)
-LIBS_ALL = $(DEP_LIBS) -lm -pthread -lutil
+LIBS_ALL = $(DEP_LIBS) -lm -pthread -lutil $(LIBS_$(SAN))
+# util/tsan.c
+LIBS_tsan := $(addprefix -Wl$(comma)--wrap=,g_mutex_lock g_mutex_trylock \
+	g_mutex_unlock g_cond_wait g_cond_wait_until g_thread_pool_new \
+	g_thread_pool_push)
 
 SANFLAGS_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	-fno-omit-frame-pointer -fno-sanitize=alignment
