@@ -45,6 +45,7 @@ enum {
 #define PCI_CLOCK_NS   30
 #define SHIFT_MHZ      5
 #define SHIFT_KHZ      15
+#define MIN_PERIOD_NS  100000 /* 0, free running, would never let go */
 
 typedef struct Esb {
     PciDevice pci; /* first */
@@ -78,7 +79,8 @@ static int64_t esb_ns(const Esb *s)
     unsigned shift =
         s->pci.config[ESB_CONFIG] & CONFIG_MHZ ? SHIFT_MHZ : SHIFT_KHZ;
 
-    return ((int64_t)s->preload[s->stage] << shift) * PCI_CLOCK_NS;
+    return MAX(((int64_t)s->preload[s->stage] << shift) * PCI_CLOCK_NS,
+               MIN_PERIOD_NS);
 }
 
 static void esb_start(Esb *s, uint8_t stage)

@@ -191,6 +191,12 @@ static void test_esb_lock(void)
     pt_write(&t, SLOT, 0x68, 0x06, 1); /* free running: round and round */
     clock_step(t.q.m->vclock, SECOND);
     expect("");
+    pt_write(&t, SLOT, PCI_BASE_ADDRESS, BASE, 4);
+    pt_enable(&t, SLOT);
+    set(&t, 4, 0); /* ... as fast as it goes */
+    set(&t, 0xc, 0x100);
+    clock_step(t.q.m->vclock, SECOND);
+    expect("");
     pt_write(&t, SLOT, 0x68, 0x00, 1);
     g_assert_cmphex(pt_read(&t, SLOT, 0x68, 1), ==, 0x00);
     esb_end(&t);
