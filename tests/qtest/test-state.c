@@ -11,11 +11,14 @@
  * refused) and its bits are flipped (anything but a crash).
  */
 #include "util/osdep.h"
+#include "hw/block/drive.h"
 #include "hw/intc/apic.h"
 #include "hw/pci/i440fx.h"
 #include "hw/virtio/mmio.h"
 #include "system/machine.h"
 #include "target-x86/cpu.h"
+
+extern const DeviceClass virtio_scsi_pci_class, virtio_serial_pci_class;
 
 enum { ROUNDS = 200, ACCESSES = 60, RUN_NS = 20000 };
 
@@ -147,37 +150,50 @@ static bool is_pci(const DeviceClass *cls)
     return cls->bus && strcmp(cls->bus, "PCI") == 0;
 }
 
-/* Where a device on virtio-mmio sits. */
-static bool give_slot(Machine *m, GError **errp)
+/* What a device sits on is made by another one: PCI's by the host bridge. */
+static bool give_bus(Machine *m, const DeviceClass *cls, GError **errp)
 {
-    Device *slot = device_new_class(m, &virtio_mmio_class, NULL);
+    static const struct {
+        const char *bus;
+        const DeviceClass *maker;
+    } makers[] = {
+        { "PCI", &i440fx_class },
+        { "virtio-bus", &virtio_mmio_class },
+        { "SCSI", &virtio_scsi_pci_class },
+        { "virtio-serial-bus", &virtio_serial_pci_class },
+    };
 
-    if (!device_realize(slot, errp)) {
-        device_free(slot);
-        return false;
+    for (size_t i = 0; cls->bus && i < G_N_ELEMENTS(makers); i++) {
+        const DeviceClass *maker = makers[i].maker;
+        Device *dev;
+
+        if (strcmp(cls->bus, makers[i].bus) != 0 || cls == maker) {
+            continue;
+        }
+        if (!give_bus(m, maker, errp)) {
+            return false;
+        }
+        dev = device_new_class(m, maker, NULL);
+        if (!device_realize(dev, errp)) {
+            device_free(dev);
+            return false;
+        }
+        maker->reset(dev);
     }
-    virtio_mmio_class.reset(slot);
     return true;
 }
 
-/* A PCI function sits on a bus, which the host bridge makes. */
-static bool give_bus(Machine *m, const DeviceClass *cls, GError **errp)
+/* A disk of zeroes for who wants one, which no other machine has. */
+static bool give_drive(Machine *m, Device *dev, GError **errp)
 {
-    Device *bridge;
+    const Property *p = dev->cls->props;
 
-    if (cls->bus && strcmp(cls->bus, "virtio-bus") == 0) {
-        return give_slot(m, errp);
+    while (p && p->kind != PROP_END && p->kind != PROP_DRIVE) {
+        p++;
     }
-    if (!is_pci(cls) || cls == &i440fx_class) {
-        return true;
-    }
-    bridge = device_new_class(m, &i440fx_class, NULL);
-    if (!device_realize(bridge, errp)) {
-        device_free(bridge);
-        return false;
-    }
-    i440fx_class.reset(bridge);
-    return true;
+    return !p || p->kind == PROP_END ||
+           (drive_add(m, "file=null-co://,format=raw,if=none,id=d0", errp) &&
+            device_set(dev, p->name, "d0", errp));
 }
 
 static bool pair_init(Pair *p, const DeviceClass *cls, GError **errp)
@@ -197,7 +213,8 @@ static bool pair_init(Pair *p, const DeviceClass *cls, GError **errp)
         if (cls == &apic_class) {
             give_cpu(m, p->dev[i]);
         }
-        if (!give_bus(m, cls, errp) || !device_realize(p->dev[i], errp)) {
+        if (!give_bus(m, cls, errp) || !give_drive(m, p->dev[i], errp) ||
+            !device_realize(p->dev[i], errp)) {
             return false;
         }
         if (cls->reset) {
@@ -219,6 +236,10 @@ static void pair_fini(Pair *p)
         if (p->dev[i] && !p->dev[i]->realized) {
             device_free(p->dev[i]);
         }
+        while (p->m[i]->devices->len) { /* before their disks */
+            device_free(p->m[i]->devices->pdata[p->m[i]->devices->len - 1]);
+        }
+        drives_free(p->m[i]);
         machine_free(p->m[i]);
         g_free(board);
     }
