@@ -155,7 +155,6 @@ static int finish(Request *r, int ret)
 
 static int fill_from_file(Request *r)
 {
-    g_autofree char *data = NULL;
     gsize n;
     FILE *f = fopen(r->source, "rb");
 
