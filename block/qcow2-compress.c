@@ -5,18 +5,20 @@
  */
 #include "util/osdep.h"
 #include "block/blkdebug.h"
-#include "block/deflate.h"
-#include "block/inflate.h"
 #include "block/qcow2.h"
 
 #include "util/iov.h"
 
+#include <math.h>
 #include <zlib.h>
+#if CONFIG_LIBDEFLATE
+#include <libdeflate.h>
+#endif
 #if CONFIG_LIBZSTD
 #include <zstd.h>
 #endif
 
-enum { WINDOW_BITS = -12 };
+enum { WINDOW_BITS = -12, WINDOW = 4096, MEM_LEVEL = 9 };
 
 /* ---- codecs ------------------------------------------------------------------------- */
 
@@ -24,10 +26,11 @@ enum { WINDOW_BITS = -12 };
  * much as a small cluster, so threads hand it on. */
 struct Qcow2Codec {
     Qcow2Codec *next;
-    z_stream inflate;
-    bool can_inflate;
-    InflateTables *tables; /* these two are made when needed */
-    DeflateTables *packer;
+    z_stream deflate, inflate;
+    bool can_deflate, can_inflate;
+#if CONFIG_LIBDEFLATE
+    struct libdeflate_decompressor *unpack;
+#endif
 #if CONFIG_LIBZSTD
     ZSTD_CCtx *zstd_pack;
     ZSTD_DCtx *zstd_unpack;
@@ -64,15 +67,19 @@ static void codec_put(Qcow2State *s, Qcow2Codec *c)
 
 static void codec_free(Qcow2Codec *c)
 {
+    if (c->can_deflate) {
+        deflateEnd(&c->deflate);
+    }
     if (c->can_inflate) {
         inflateEnd(&c->inflate);
     }
+#if CONFIG_LIBDEFLATE
+    libdeflate_free_decompressor(c->unpack);
+#endif
 #if CONFIG_LIBZSTD
     ZSTD_freeCCtx(c->zstd_pack);
     ZSTD_freeDCtx(c->zstd_unpack);
 #endif
-    g_free(c->tables);
-    g_free(c->packer);
     g_free(c->packed);
     g_free(c->plain);
     g_free(c);
@@ -88,17 +95,94 @@ void qcow2_codecs_free(Qcow2State *s)
     }
 }
 
+/* All byte values are about as frequent: Huffman codes would gain less than a
+ * sector in a cluster of 64 KiB. */
+static bool is_even(const uint8_t *p, size_t len)
+{
+    uint32_t count[2][256] = { { 0 } };
+    double bits = 0;
+
+    for (size_t i = 0; i < len; i += 2) {
+        count[0][p[i]]++;
+        count[1][p[i + 1]]++;
+    }
+    for (unsigned v = 0; v < 256; v++) {
+        double n = count[0][v] + count[1][v];
+
+        bits += n > 0 ? n * log2((double)len / n) : 0;
+    }
+    return bits > 7.95 * (double)len;
+}
+
+/* Some four bytes are there again within deflate's window, as far as the last
+ * place of each hash tells: more often than noise does it, which is never. */
+static bool repeats(const uint8_t *p, size_t len)
+{
+    uint32_t last[1024] = { 0 };
+    unsigned found = 0;
+
+    for (uint32_t i = 0; i + 4 <= len; i++) {
+        uint32_t v, w, *at;
+
+        memcpy(&v, p + i, 4);
+        at = &last[v * 0x9e3779b1u >> 22];
+        memcpy(&w, p + *at, 4);
+        found += v == w && i - *at - 1 < WINDOW;
+        *at = i;
+    }
+    return found > len / 1024;
+}
+
+/* Deflate would spend its time on @in for nothing. Media and archives are such;
+ * a small cluster costs little anyway and says little. */
+static bool is_noise(const uint8_t *in, size_t len)
+{
+    return len >= 16 * 1024 && is_even(in, len) && !repeats(in, len);
+}
+
 static ssize_t zlib_pack(Qcow2Codec *c, void *out, size_t out_len,
                          const void *in, size_t len)
 {
-    size_t n;
+    z_stream *z = &c->deflate;
 
-    if (!c->packer) {
-        c->packer = g_new(DeflateTables, 1);
+    if (is_noise(in, len)) {
+        return -ENOMEM;
     }
-    n = deflate_all(c->packer, out, out_len, in, len);
-    return n ? (ssize_t)n : -ENOMEM;
+    if (c->can_deflate) {
+        deflateReset(z);
+    } else if (deflateInit2(z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, WINDOW_BITS,
+                            MEM_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK) {
+        return -EIO;
+    }
+    c->can_deflate = true;
+    z->next_in = (Bytef *)in;
+    z->avail_in = (uInt)len;
+    z->next_out = out;
+    z->avail_out = (uInt)out_len;
+    return deflate(z, Z_FINISH) == Z_STREAM_END
+               ? (ssize_t)(out_len - z->avail_out)
+               : -ENOMEM;
 }
+
+#if CONFIG_LIBDEFLATE
+/* A stream that ends where it should: the others are zlib's. */
+static bool unpack_whole(Qcow2Codec *c, void *out, size_t out_len,
+                         const void *in, size_t len)
+{
+    if (!c->unpack) {
+        c->unpack = libdeflate_alloc_decompressor();
+    }
+    return c->unpack &&
+           libdeflate_deflate_decompress_ex(c->unpack, in, len, out, out_len,
+                                            NULL, NULL) == LIBDEFLATE_SUCCESS;
+}
+#else
+static bool unpack_whole(Qcow2Codec *c, void *out, size_t out_len,
+                         const void *in, size_t len)
+{
+    return false;
+}
+#endif
 
 static int zlib_unpack(Qcow2Codec *c, void *out, size_t out_len, const void *in,
                        size_t len)
@@ -106,10 +190,7 @@ static int zlib_unpack(Qcow2Codec *c, void *out, size_t out_len, const void *in,
     z_stream *z = &c->inflate;
     int r;
 
-    if (!c->tables) {
-        c->tables = g_new(InflateTables, 1);
-    }
-    if (inflate_all(c->tables, out, out_len, in, len)) {
+    if (unpack_whole(c, out, out_len, in, len)) {
         return 0;
     }
     if (c->can_inflate) {
