@@ -19,7 +19,8 @@ void mvm_free(Machine *m);
  * to; mvm_leave_dir() removes it and what is in it. */
 void mvm_enter_dir(void);
 void mvm_leave_dir(void);
-/* The states in which commands must survive; the last one is RUN_DEBUG. */
+/* Any of the states, in all of which commands must survive. */
+enum { MVM_LAST_STATE = RUN_WATCHDOG };
 void mvm_enter(Machine *m, RunState state);
 
 #if CONFIG_JSON_C

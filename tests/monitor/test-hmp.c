@@ -208,7 +208,8 @@ static const char *const hostile[] = {
 };
 
 /* quit and reset only ask the main loop, which does not run here. */
-static void run_all(Machine *m, const HmpCommand *table, const char *prefix)
+static void run_all(Machine *m, const HmpCommand *table, const char *prefix,
+                    RunState state)
 {
     for (const HmpCommand *c = table; c->name; c++) {
         g_auto(GStrv) names = g_strsplit(c->name, "|", -1);
@@ -217,7 +218,7 @@ static void run_all(Machine *m, const HmpCommand *table, const char *prefix)
             continue; /* a heading */
         }
         if (c->sub) {
-            run_all(m, c->sub, "info ");
+            run_all(m, c->sub, "info ", state);
             continue;
         }
         for (size_t i = 0; i < G_N_ELEMENTS(hostile); i++) {
@@ -228,6 +229,7 @@ static void run_all(Machine *m, const HmpCommand *table, const char *prefix)
             if (!strcmp(names[0], "logfile")) {
                 continue; /* would write where the text says */
             }
+            mvm_enter(m, state);
             out = run(m, line);
             g_assert_nonnull(out);
         }
@@ -237,20 +239,63 @@ static void run_all(Machine *m, const HmpCommand *table, const char *prefix)
 static void test_every_command(void)
 {
     Machine *m = mvm_new();
-    g_autoptr(GError) err = NULL;
     g_autofree char *status = NULL;
 
     mvm_enter_dir();
-    run_all(m, hmp_commands, "");
-    g_assert_true(machine_start(m, &err));
-    run_all(m, hmp_commands, "");
-    machine_stop(m, RUN_PAUSED);
-    run_all(m, hmp_commands, "");
-    machine_stop(m, RUN_PAUSED);
+    m->cfg.no_shutdown = true;
+    for (RunState state = 0; state <= MVM_LAST_STATE; state++) {
+        mvm_enter(m, state);
+        run_all(m, hmp_commands, "", state);
+    }
+    mvm_enter(m, RUN_PAUSED);
     status = run(m, "info status");
-    g_assert_true(g_str_has_prefix(status, "VM status: "));
+    g_assert_cmpstr(status, ==, "VM status: paused\n");
     mvm_free(m);
     mvm_leave_dir();
+}
+
+/* Lines of megabytes, as human-monitor-command brings them. */
+static void test_long_lines(void)
+{
+    static const struct {
+        const char *head, *unit;
+        size_t n;
+    } lines[] = {
+        { "", "a", 10 << 20 },
+        { "", " ", 10 << 20 },
+        { "p ", "(", 10 << 20 },
+        { "p 1", "+1", 1 << 20 },
+        { "p ", "-", 10 << 20 },
+        { "p $", "r", 10 << 20 },
+        { "p ", "9", 10 << 20 },
+        { "x/", "1", 1 << 20 },
+        { "log ", "int,", 1 << 20 },
+        { "sendkey ", "a-", 1 << 20 },
+        { "help ", "info ", 1 << 20 },
+        { "object_add ", "a=b,", 1 << 20 },
+        { "chardev-add ", ",", 10 << 20 },
+        { "trace-event ", "*", 100000 },
+        { "info trace-events ", "*a", 50000 },
+        { "migrate -", "d", 10 << 20 },
+        { "savevm ", "\\\"", 1 << 20 },
+    };
+    Machine *m = mvm_new();
+
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+        g_autoptr(GString) line = g_string_new(lines[i].head);
+        int64_t start = g_get_monotonic_time();
+        g_autofree char *out = NULL;
+
+        for (size_t k = 0; k < lines[i].n; k++) {
+            g_string_append(line, lines[i].unit);
+        }
+        out = run(m, line->str);
+        g_assert_nonnull(out);
+        if (g_get_monotonic_time() - start > 30 * G_USEC_PER_SEC) {
+            g_error("'%s%s...' took too long", lines[i].head, lines[i].unit);
+        }
+    }
+    mvm_free(m);
 }
 
 static void test_stop_and_cont(void)
@@ -293,6 +338,7 @@ int main(int argc, char **argv)
     g_test_add_func("/hmp/texts", test_texts);
     g_test_add_func("/hmp/symbols", test_symbols);
     g_test_add_func("/hmp/every-command", test_every_command);
+    g_test_add_func("/hmp/long-lines", test_long_lines);
     g_test_add_func("/hmp/stop-and-cont", test_stop_and_cont);
     g_test_add_func("/hmp/nmi", test_nmi);
     return g_test_run();

@@ -4,6 +4,8 @@
  */
 #include "util/osdep.h"
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include "tests/lib/monitor-vm.h"
 #include "chardev/chardev.h"
 
@@ -365,6 +367,92 @@ static void test_half_open(void)
     mvm_free(m);
 }
 
+static unsigned open_files(void)
+{
+    GDir *d = g_dir_open("/proc/self/fd", 0, NULL);
+    unsigned n = 0;
+
+    while (d && g_dir_read_name(d)) {
+        n++;
+    }
+    if (d) {
+        g_dir_close(d);
+    }
+    return n;
+}
+
+static int knock(const char *path)
+{
+    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    g_strlcpy(sa.sun_path, path, sizeof(sa.sun_path));
+    if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
+        close(fd); /* too many wait already */
+        return -1;
+    }
+    return fd;
+}
+
+/* Thousands come, some at once, say a little and go; then one comes that means
+ * it. QMP and HMP. */
+static void test_crowd(gconstpointer hmp)
+{
+    enum { ROUNDS = 300, AT_ONCE = 12 };
+    static const char *const words[] = {
+        "", "{", "{'execute':'query-status'}", "\n", "info status\n", "[[[["
+    };
+    Machine *m = mvm_new();
+    g_autoptr(GError) err = NULL;
+    g_autofree char *answer = NULL;
+    unsigned before;
+    char buf[4096];
+    int fd;
+    ssize_t n = 0;
+
+    mvm_enter_dir();
+    g_assert_true(monitor_open(
+        m,
+        chardev_new(m->chardevs, "socket,id=s,path=sock,server=on,wait=off",
+                    &err),
+        hmp ? 0 : MON_QMP, &err));
+    g_assert_no_error(err);
+    client_settle(m);
+    before = open_files();
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        int fds[AT_ONCE];
+
+        for (unsigned k = 0; k < AT_ONCE; k++) {
+            const char *text = words[(i + k) % G_N_ELEMENTS(words)];
+
+            fds[k] = knock("sock");
+            if (fds[k] >= 0 && text[0]) {
+                send(fds[k], text, strlen(text), MSG_NOSIGNAL);
+            }
+            if (i % 3 == 0) {
+                client_settle(m);
+            }
+        }
+        for (unsigned k = 0; k < AT_ONCE; k++) {
+            if (fds[k] >= 0) {
+                close(fds[k]);
+            }
+        }
+        client_settle(m);
+    }
+    g_assert_cmpuint(open_files(), <=, before + 1);
+    fd = knock("sock");
+    g_assert_cmpint(fd, >=, 0);
+    client_settle(m);
+    n = read(fd, buf, sizeof(buf) - 1);
+    g_assert_cmpint(n, >, 0);
+    buf[n] = 0;
+    g_assert_nonnull(strstr(buf, hmp ? "(qemu) " : "\"QMP\""));
+    close(fd);
+    mvm_free(m);
+    mvm_leave_dir();
+}
+
 static void test_oob(void)
 {
     Machine *m = mvm_new();
@@ -629,6 +717,8 @@ int main(int argc, char **argv)
     g_test_add_func("/qmp/huge", test_huge);
     g_test_add_func("/qmp/never-reads", test_never_reads);
     g_test_add_func("/qmp/half-open", test_half_open);
+    g_test_add_data_func("/qmp/crowd", NULL, test_crowd);
+    g_test_add_data_func("/hmp/crowd", "hmp", test_crowd);
     g_test_add_func("/qmp/oob", test_oob);
     g_test_add_func("/qmp/balloon", test_balloon);
     g_test_add_func("/qmp/run-state", test_run_state);
