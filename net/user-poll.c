@@ -95,6 +95,26 @@ static void epoll_change(UserPoll *p, int fd, uint32_t want)
     pf->have = want;
 }
 
+/*
+ * In ms. What libslirp says counts from now, each time that it is asked, but it
+ * looks at its timers only in slirp_pollfds_poll(): the first deadline since
+ * then stands, or whatever else wakes the loop would push it out for ever.
+ */
+static int poll_timeout(UserPoll *p, uint32_t ms)
+{
+    int64_t now = g_get_monotonic_time();
+    int64_t due = now + 1000 * (int64_t)ms;
+
+    if (ms > INT32_MAX) {
+        p->deadline = -1;
+        return -1;
+    }
+    if (p->deadline < 0 || due < p->deadline) {
+        p->deadline = due;
+    }
+    return (int)MAX((p->deadline - now + 999) / 1000, 0);
+}
+
 static gboolean poll_prepare(GSource *source, gint *timeout)
 {
     UserPort *u = ((PollSource *)source)->u;
@@ -119,9 +139,7 @@ static gboolean poll_prepare(GSource *source, gint *timeout)
 
         epoll_change(p, fd, poll_fd(p, fd)->want);
     }
-    *timeout = ms > INT32_MAX ? -1 : (int)ms;
-    p->deadline =
-        *timeout < 0 ? -1 : g_get_monotonic_time() + 1000 * (int64_t)ms;
+    *timeout = poll_timeout(p, ms);
     return FALSE;
 }
 
@@ -143,6 +161,7 @@ static gboolean poll_dispatch(GSource *source, GSourceFunc fn, gpointer opaque)
     for (int i = 0; i < n; i++) {
         poll_fd(p, ev[i].data.fd)->ready = ev[i].events;
     }
+    p->deadline = -1;
     slirp_pollfds_poll(u->slirp, 0, user_get_revents, p);
     for (int i = 0; i < n; i++) {
         poll_fd(p, ev[i].data.fd)->ready = 0;

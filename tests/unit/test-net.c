@@ -844,6 +844,90 @@ static void test_hostfwd(void)
     g_assert_nonnull(strstr(err->message, "name one"));
     net_free_all(ports);
 }
+
+/* The SYN that the guest got, made its answer. */
+static void answer_syn(NetPort *nic, const uint8_t *syn)
+{
+    static const uint8_t mac[6] = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 };
+    uint8_t f[54] = { 0 }, *ip = f + 14, *tcp = f + 34;
+
+    memcpy(f, syn + 6, 6);
+    memcpy(f + 6, mac, 6);
+    memcpy(f + 12, syn + 12, 22);
+    st_be16(ip + 2, 40);
+    memcpy(ip + 12, syn + 14 + 16, 4);
+    memcpy(ip + 16, syn + 14 + 12, 4);
+    st_be16(ip + 10, 0);
+    st_be16(ip + 10, GUINT16_FROM_BE(net_sum_finish(net_sum(ip, 20))));
+    memcpy(tcp, syn + 34 + 2, 2);
+    memcpy(tcp + 2, syn + 34, 2);
+    st_be32(tcp + 4, 1000);
+    st_be32(tcp + 8, ld_be32(syn + 34 + 4) + 1);
+    tcp[12] = 5 << 4;
+    tcp[13] = 0x12; /* SYN, ACK */
+    st_be16(tcp + 14, 65535);
+    st_be16(tcp + 16, GUINT16_FROM_BE(net_sum_finish(
+                          net_sum(ip + 12, 8) + net_sum(tcp, 20) + 6 + 20)));
+    net_send_buf(nic, f, sizeof(f));
+}
+
+static gboolean tick(gpointer opaque)
+{
+    return G_SOURCE_CONTINUE;
+}
+
+/* The @nth frame of TCP with data, or with a SYN; NULL: none in five seconds. */
+static const uint8_t *wait_tcp(Sink *nic, bool data, unsigned nth)
+{
+    for (unsigned i = 0; wait_frames(nic, i + 1); i++) {
+        size_t len;
+        const uint8_t *f = sink_frame(nic, i, &len);
+        bool is_tcp = len >= 54 && ld_be16(f + 12) == 0x0800 && f[23] == 6;
+
+        if (is_tcp &&
+            (data ? ld_be16(f + 16) > 40 && !(f[47] & 2) : f[47] & 2) &&
+            !nth--) {
+            return f;
+        }
+    }
+    return NULL;
+}
+
+/* What the guest does not confirm comes again, also while other things wake the
+ * main loop all the time. */
+static void test_user_again(void)
+{
+    static const uint8_t here[42] = {
+        255,  255,  255, 255,  255,  255,  0x52, 0x54, 0, 0x12, 0x34,
+        0x56, 8,    6,   0,    1,    8,    0,    6,    4, 0,    1,
+        0x52, 0x54, 0,   0x12, 0x34, 0x56, 10,   0,    2, 15,   0,
+        0,    0,    0,   0,    0,    10,   0,    2,    2,
+    };
+    g_autoptr(GPtrArray) ports = g_ptr_array_new();
+    Sink *nic = sink_new(ports, "nic");
+    unsigned port = free_port(SOCK_STREAM);
+    g_autofree char *text =
+        g_strdup_printf("user,id=u,hostfwd=tcp:127.0.0.1:%u-:22", port);
+    struct sockaddr_in sin = { .sin_family = AF_INET };
+    guint ticks = g_timeout_add(50, tick, NULL);
+    int s = socket(AF_INET, SOCK_STREAM, 0);
+    const uint8_t *f;
+
+    net_connect(&nic->port, add(ports, text), NULL);
+    net_send_buf(&nic->port, here, sizeof(here));
+    sin.sin_port = htons((uint16_t)port);
+    sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    g_assert_cmpint(connect(s, (struct sockaddr *)&sin, sizeof(sin)), ==, 0);
+    f = wait_tcp(nic, false, 0);
+    g_assert_nonnull(f);
+    answer_syn(&nic->port, f);
+    g_assert_cmpint(send(s, "x", 1, 0), ==, 1);
+    g_assert_nonnull(wait_tcp(nic, true, 0));
+    g_assert_nonnull(wait_tcp(nic, true, 1));
+    close(s);
+    g_source_remove(ticks);
+    net_free_all(ports);
+}
 #endif
 
 int main(int argc, char **argv)
@@ -875,6 +959,7 @@ int main(int argc, char **argv)
 #if CONFIG_LIBSLIRP
     g_test_add_func("/net/user/arp", test_user_arp);
     g_test_add_func("/net/user/hostfwd", test_hostfwd);
+    g_test_add_func("/net/user/again", test_user_again);
 #endif
     return g_test_run();
 }
