@@ -141,7 +141,7 @@ class Guest:
         return ['-device', '%s-pci%s%s' % (kind, extra, props)]
 
     def disks(self):
-        """The root disk as --disk says, and a small one of each kind."""
+        """The root disk as --disk says, and small ones to play with."""
         cmd = []
         for name, path in zip(('disk', 'blk', 'lun'),
                               [self.disk] + self.others):
@@ -149,21 +149,27 @@ class Guest:
                                                                      name)]
         blk = self.device('virtio-blk', ',drive=blk,serial=blk')
         scsi = self.device('virtio-scsi')
-        lun = ['-device', 'scsi-hd,drive=lun']
         if self.args.disk == 'virtio':
-            return (cmd + self.device('virtio-blk', ',drive=disk') + blk +
-                    scsi + lun)
-        return cmd + scsi + ['-device', 'scsi-hd,drive=disk'] + lun + blk
+            return cmd + self.device('virtio-blk', ',drive=disk') + blk + scsi \
+                + ['-device', 'scsi-hd,drive=lun']
+        # Alone on its bus: Linux names what it finds first sda.
+        return cmd + scsi + ['-device', 'scsi-hd,drive=disk'] + blk
 
     def command(self, more=()):
         a = self.args
         root = '/dev/vda1' if a.disk == 'virtio' else '/dev/sda1'
+        # A busy host: no service is given up, and less is printed.
+        patient = ' loglevel=6 systemd.show_status=0' \
+            ' systemd.default_timeout_start_sec=1800' \
+            ' systemd.default_device_timeout_sec=1800' \
+            ' systemd.mask=e2scrub_reap.service' if a.slow > 1 else ''
         cmd = [a.rhea, '-machine', a.machine, '-accel', a.accel,
                '-m', a.memory, '-smp', str(a.smp), '-nodefaults',
                '-display', 'none', '-serial', 'stdio',
                '-kernel', os.path.join(a.dir, 'vmlinuz'),
                '-initrd', os.path.join(a.dir, 'initrd.img'),
-               '-append', 'root=%s console=ttyS0 %s' % (root, a.append),
+               '-append', 'root=%s console=ttyS0 %s%s' % (
+                   root, a.append, patient),
                '-qmp', 'unix:%s,server=on,wait=off' % self.qmp_path]
         if a.machine == 'microvm' and a.transport != 'legacy':
             cmd += ['-global', 'virtio-mmio.force-legacy=off']
