@@ -7,10 +7,14 @@
  */
 #include "util/osdep.h"
 #include "block/block.h"
+#include "config.h"
 #include "tests/lib/fuzz.h"
+#include "tests/lib/image.h"
+#include "tests/lib/mem-disk.h"
 #include "tests/lib/qcow2-mutate.h"
 #include "util/bits.h"
 #include "util/error.h"
+#include "util/secret.h"
 
 #include <glib/gstdio.h>
 #include <sys/resource.h>
@@ -259,6 +263,60 @@ static void test_mutations(gconstpointer opts)
     }
 }
 
+#if CONFIG_NETTLE
+enum { LUKS_HEAD = 592 };
+
+/* Opens with the key, and uses what it then is. */
+static void open_encrypted(const GByteArray *image)
+{
+    g_autoptr(KeyVal) kv = keyval_parse("encrypt.key-secret=k", NULL, NULL);
+    g_autoptr(GError) err = NULL;
+    int64_t start = g_get_monotonic_time();
+    uint8_t buf[4096];
+    MemDisk d;
+    BlockNode *bn;
+
+    mem_disk_init(&d, image->data, image->len);
+    bn = block_open_over(mem_disk_node(&d, 0), "qcow2", kv, BLOCK_NO_BACKING,
+                         &err);
+    if (bn) {
+        info_free(block_specific(bn));
+        block_pread(bn, 0, buf, sizeof(buf));
+        block_close(bn, NULL);
+    } else {
+        g_assert_null(strchr(err->message, '\n'));
+    }
+    mem_disk_clear(&d);
+    g_assert_cmpint(g_get_monotonic_time() - start, <, 60 * G_TIME_SPAN_SECOND);
+}
+
+/* Every word of the LUKS header with a value that it should not have. */
+static void test_luks(void)
+{
+    static const uint32_t values[] = { 0, 1, 0x7fffffff, UINT32_MAX };
+    g_autoptr(KeyVal) secret = keyval_parse("id=k,data=x", NULL, NULL);
+    g_autoptr(GByteArray) good = NULL;
+    const uint8_t *head;
+    size_t at;
+
+    g_assert_true(secret_add(secret, NULL));
+    good = make_image("qcow2", "size=64k,cluster_size=64k,encrypt.format=luks,"
+                               "encrypt.key-secret=k,encrypt.iter-time=1");
+    head = memmem(good->data, good->len, "LUKS\xba\xbe", 6);
+    g_assert_nonnull(head);
+    at = (size_t)(head - good->data);
+    open_encrypted(good);
+    for (unsigned word = 0; word < LUKS_HEAD / 4; word++) {
+        uint8_t old[4], *p = good->data + at + 4 * word;
+
+        memcpy(old, p, 4);
+        st_be32(p, values[g_test_rand_int_range(0, G_N_ELEMENTS(values))]);
+        open_encrypted(good);
+        memcpy(p, old, 4);
+    }
+}
+#endif
+
 static void quiet(const char *text)
 {
 }
@@ -281,6 +339,9 @@ int main(int argc, char **argv)
     g_test_add_func("/hostile/claims", test_claims);
     g_test_add_func("/hostile/claims-raw", test_claims_raw);
     g_test_add_func("/hostile/fields", test_fields);
+#if CONFIG_NETTLE
+    g_test_add_func("/hostile/luks", test_luks);
+#endif
     for (size_t i = 0; i < G_N_ELEMENTS(opts); i++) {
         g_autofree char *name =
             g_strdup_printf("/hostile/mutations/%s", opts[i]);
