@@ -14,31 +14,6 @@
 #include "accel/tcg/interp-impl.h"
 #include "target-x86/operand.h"
 
-typedef enum OpClass {
-    CL_NONE,
-    CL_ALU,   /* arg: AluOp */
-    CL_UNARY, /* arg: UnaryOp, INC to NOT */
-    CL_SHIFT, /* arg: UnaryOp, by imm; by CL is UN_SHL_CL - UN_SHL more */
-    CL_IMUL,
-    CL_BT,
-    CL_XCHG,
-    CL_LEA,
-    CL_EXTEND, /* arg: signed */
-    CL_JCC,
-    CL_SETCC,
-    CL_CMOV,
-    CL_PUSH,
-    CL_POP,
-    CL_LEAVE,
-    CL_CALL,
-    CL_JMP,
-    CL_RET,
-    CL_NOP,
-    CL_CBW,
-    CL_CWD,
-    CL_SIMD, /* arg: index of interp_simd[] */
-} OpClass;
-
 static const struct {
     InsnFn *sem;
     uint8_t cls, arg;
@@ -783,4 +758,45 @@ void interp_specialise(TcgCpu *tc, Tb *tb)
             i += choose_run(&ch, i) - 1;
         }
     }
+}
+
+/* ---- for the translator -------------------------------------------------------------- */
+
+int interp_operand_reg(const Insn *op, int n, unsigned size)
+{
+    return choose_operand_reg(op, n, size);
+}
+
+bool interp_operand_mem(const Insn *op, int n, uint32_t key, int32_t *disp)
+{
+    Choice ch = {
+        .key = key,
+        .code64 = key & MODE_CODE64,
+        .flat = key & MODE_FLAT,
+    };
+    Insn copy = *op;
+
+    if (!choose_is_mem(op, n) || choose_mem(&ch, &copy, n) < 0) {
+        return false;
+    }
+    *disp = op_args(&copy)->disp;
+    return true;
+}
+
+bool interp_address(const Insn *op, uint32_t key, int32_t *disp)
+{
+    Choice ch = { .code64 = key & MODE_CODE64 };
+    Insn copy = *op;
+
+    if (choose_ea(&ch, op) < 0 || op->seg >= S_FS ||
+        !choose_disp(&copy, op->disp)) {
+        return false;
+    }
+    *disp = op_args(&copy)->disp;
+    return true;
+}
+
+int interp_stack_width(const Insn *op, uint32_t key)
+{
+    return choose_width(key, op);
 }

@@ -309,12 +309,13 @@ InsnFn *interp_condition(CondUse use, uint32_t lazy, unsigned cc)
     }
 }
 
-/* The next time it goes straight to the handler for flags like these. */
+/* The next time it goes straight to the handler for flags like these. The first
+ * of a block has to be the translator's. */
 static void flow_learn(const X86Cpu *c, const Insn *op, CondUse use)
 {
     InsnFn *fn = interp_condition(use, c->lazy.op, op->reg);
 
-    if (fn) {
+    if (fn && op->off) {
         ((Insn *)op)->exec = fn;
     }
 }

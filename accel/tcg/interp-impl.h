@@ -208,6 +208,52 @@ InsnFn *interp_generic(Insn *op, bool slow);
 /* The handler behind the last operation of @tb. */
 InsnFn *interp_fall(const Tb *tb);
 
+/* What the rows are that have handlers of their own; TcgAccel.op_class is by
+ * row: class << 8 | argument. */
+typedef enum OpClass {
+    CL_NONE,
+    CL_ALU,   /* arg: AluOp */
+    CL_UNARY, /* arg: UnaryOp, INC to NOT */
+    CL_SHIFT, /* arg: UnaryOp, by imm; by CL is UN_SHL_CL - UN_SHL more */
+    CL_IMUL,
+    CL_BT,
+    CL_XCHG,
+    CL_LEA,
+    CL_EXTEND, /* arg: signed */
+    CL_JCC,
+    CL_SETCC,
+    CL_CMOV,
+    CL_PUSH,
+    CL_POP,
+    CL_LEAVE,
+    CL_CALL,
+    CL_JMP,
+    CL_RET,
+    CL_NOP,
+    CL_CBW,
+    CL_CWD,
+    CL_SIMD, /* arg: index of interp_simd[] */
+} OpClass;
+
+/* ---- for the translator ----------------------------------------------------- */
+
+/* How a handler goes on. */
+typedef enum InterpEnd {
+    INTERP_ON,    /* at the next operation */
+    INTERP_LEAVE, /* it ends the block: generic, or raises an exception */
+    INTERP_OWN,   /* the class's own: a jump knows where to */
+} InterpEnd;
+InterpEnd interp_end(InsnFn *fn);
+/* Operand @n as an offset in X86Cpu; -1: not a general register. */
+int interp_operand_reg(const Insn *op, int n, unsigned size);
+/* Operand @n is in memory that needs nothing but the TLB; its displacement as
+ * handlers add it. */
+bool interp_operand_mem(const Insn *op, int n, uint32_t key, int32_t *disp);
+/* The same of LEA's. */
+bool interp_address(const Insn *op, uint32_t key, int32_t *disp);
+/* Of the stack in this mode, if it is the operand's: 0 64 bits, 1 32, -1. */
+int interp_stack_width(const Insn *op, uint32_t key);
+
 /* ---- tables of handlers -------------------------------------------------------------- */
 
 typedef enum AluOp {

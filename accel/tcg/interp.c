@@ -226,6 +226,18 @@ void interp_make_fault(Insn *op, int vector)
     op->exec = vector == EXC_UD ? op_ud : vector == EXC_NM ? op_nm : op_gp;
 }
 
+InterpEnd interp_end(InsnFn *fn)
+{
+    if (fn == op_sem || fn == op_sem_align || fn == op_sem_x87) {
+        return INTERP_ON;
+    }
+    if (fn == op_sem_end || fn == op_sem_jump || fn == op_sem_end_stop ||
+        fn == op_sem_jump_stop || fn == op_ud || fn == op_nm || fn == op_gp) {
+        return INTERP_LEAVE;
+    }
+    return INTERP_OWN;
+}
+
 void interp_run(TcgCpu *tc, Tb *tb)
 {
     X86Cpu *c = &tc->cpu;

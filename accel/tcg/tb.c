@@ -12,6 +12,7 @@
 #include "util/osdep.h"
 #include "accel/cpus.h"
 #include "accel/tcg/interp.h"
+#include "accel/tcg/jit.h"
 #include "accel/tcg/tlb.h"
 #include "target-x86/cpuid.h"
 #include "util/log.h"
@@ -151,6 +152,7 @@ void tb_flush(TcgCpu *tc)
     tb_clear_jumps(tc);
     tc->arena_used = 0;
     tc->flushes++;
+    jit_flush(tc);
 }
 
 /* The bytes of a block: how many are in the first page. */
@@ -202,14 +204,17 @@ static bool tb_running(const TcgCpu *tc, const Tb *tb)
 
 static void tb_kill_one(TcgCpu *tc, Tb *tb)
 {
+    bool running = tb_running(tc, tb);
+    InsnFn *out = jit_killed(tc, tb, running);
+
     tb->dead = true;
     tb->v_tag = 0;
     tb->first = tb->op[0].exec;
     tb->op[0].exec = interp_dead;
-    if (tb_running(tc, tb)) {
+    if (running) {
         /* The instruction ends; whatever comes next leaves the block. */
         for (unsigned i = 1; i <= tb->n; i++) {
-            tb->op[i].exec = interp_dead;
+            tb->op[i].exec = out;
         }
         tb->spoilt = true;
     }
@@ -434,6 +439,7 @@ static void tb_settle(TcgCpu *tc, Tb *tb, const TbDraft *d)
     memcpy(tb_bytes(tb), d->bytes, d->size);
     tb->dead = tb->spoilt = false;
     interp_specialise(tc, tb);
+    jit_watch(tc, tb);
     tc->n_blocks++;
 }
 
@@ -452,6 +458,7 @@ static Tb *tb_new(TcgCpu *tc, const TbDraft *d, const uint8_t *host,
     tb->v_lin = 0;
     tb->cap = d->n + 1;
     tb->cap_bytes = d->size;
+    tb->cooled = 0;
     tb_settle(tc, tb, d);
 
     tb_list(tc, tb, host, 0);
@@ -479,6 +486,7 @@ static Tb *tb_revive(TcgCpu *tc, Tb *tb, uint64_t lin)
     if (!tb->spoilt && tb_arm(tc, tb)) {
         tb->op[0].exec = tb->first;
         tb->dead = false;
+        jit_revived(tc, tb);
         return tb;
     }
     if (tb->host2) {
@@ -656,11 +664,13 @@ bool tb_init(TcgCpu *tc)
     tc->pages = g_new0(TbPage *, PAGE_HASH);
     tc->scratch = g_malloc0(sizeof(Tb) + 2 * sizeof(Insn) + BLOCK_MAX * 15);
     tb_clear_jumps(tc);
+    jit_init(tc);
     return true;
 }
 
 void tb_fini(TcgCpu *tc)
 {
+    jit_fini(tc);
     if (tc->arena) {
         munmap(tc->arena, ARENA_SIZE);
     }

@@ -9,6 +9,7 @@
  */
 #include "util/osdep.h"
 #include "accel/tcg/interp.h"
+#include "accel/tcg/jit.h"
 #include "accel/tcg/tlb.h"
 #include "target-x86/cpuid.h"
 #include "target-x86/disas.h"
@@ -16,6 +17,7 @@
 #include "system/later.h"
 #include "target-x86/seg.h"
 #include "util/error.h"
+#include "util/keyval.h"
 #include "util/log.h"
 
 #define PENDING_EVENTS (CPU_IRQ | CPU_NMI | CPU_SMI | CPU_INIT | CPU_SIPI)
@@ -663,15 +665,35 @@ static void tcg_stats(X86Cpu *c, CpuStatFn *fn, void *opaque)
     fn("blocks decoded", tc->n_blocks, opaque);
     fn("all blocks dropped", tc->flushes, opaque);
     fn("TLB misses", tc->n_fills, opaque);
+    jit_stats(tc, fn, opaque);
 }
 
 /* ---- life --------------------------------------------------------------------------------------- */
+
+/* jit=on|off; jit-threshold=N executions of a block (0 is 1), for tests. */
+static bool tcg_jit_options(TcgAccel *a, KeyVal *options, GError **errp)
+{
+    uint64_t heat;
+
+    if (!keyval_bool(options, "jit", true, &a->jit, errp) ||
+        !keyval_u64(options, "jit-threshold", JIT_HEAT, &heat, errp)) {
+        return false;
+    }
+    a->jit_heat = CLAMP(heat, 1, UINT16_MAX);
+    return true;
+}
 
 static Accel *tcg_open(Machine *m, KeyVal *options, GError **errp)
 {
     TcgAccel *a = g_new0(TcgAccel, 1);
     Insn in;
 
+    a->jit = true;
+    a->jit_heat = JIT_HEAT;
+    if (options && !tcg_jit_options(a, options, errp)) {
+        g_free(a);
+        return NULL;
+    }
     /* The decoder's tables are there before there are threads. */
     decode_insn((const uint8_t *)"\x90", 1, 64, &in);
     a->accel.ops = &tcg_accel;
@@ -744,7 +766,10 @@ void tcg_embedded_cpu_exit(X86Cpu *c)
 
 TcgAccel *tcg_embedded_open(Machine *m)
 {
-    return container_of(tcg_open(m, NULL, NULL), TcgAccel, accel);
+    TcgAccel *a = container_of(tcg_open(m, NULL, NULL), TcgAccel, accel);
+
+    a->jit = false; /* it is never hot for long */
+    return a;
 }
 
 void tcg_embedded_close(TcgAccel *a)

@@ -118,6 +118,8 @@ struct TcgAccel {
     unsigned n_ram;       /* atomic; ram[] below it never changes */
     TcgRam ram[TCG_RAMS_MAX];
     uint16_t *op_class; /* of interp.c: by row of insn.def */
+    bool jit;           /* hot blocks are translated, if the host can */
+    unsigned jit_heat;  /* ... after so many executions, at least 1 */
 };
 
 /* ---- a vCPU ---------------------------------------------------------------- */
@@ -195,6 +197,13 @@ struct TcgCpu {
     } inval[INVAL_QUEUE];
 
     uint64_t n_blocks, n_fills; /* statistics */
+
+    /* The translator's; see jit.h. */
+    struct Jit *jit;      /* NULL: off, or this host has none */
+    uint64_t jit_page;    /* of s.rip, while in translated code */
+    uint64_t jit_tmp[3];  /* of one operation */
+    const Insn *jit_at;   /* where a run of handlers came back */
+    bool jit_spoilt;      /* the block that is executing was written to */
 
     Tb *jump[JUMP_CACHE];
 };

@@ -1,0 +1,434 @@
+/*
+ * The translator's life: memory for code, shared pieces of code, when a block
+ * is hot, and what becomes of its code when the block dies. See jit.h; the
+ * templates are in jit-ops.c.
+ *
+ * Code is written through one mapping and executed in another, so no page is
+ * ever writable and executable. Nothing that was emitted is changed later:
+ * jumps between blocks go through Tb.entry. A dead block's entry is the way
+ * into the interpreter, whose first handler finds out.
+ */
+#include "util/osdep.h"
+#include "accel/tcg/jit-impl.h"
+#include "util/log.h"
+
+#if defined(__x86_64__)
+
+#include <sys/mman.h>
+
+const uint8_t jit_host[16] = {
+    [R_RAX] = HOST_RAX,  [R_RCX] = HOST_RCX,  [R_RDX] = HOST_RDX,
+    [R_RBX] = HOST_RBX,  [R_RSP] = HOST_R10,  [R_RBP] = HOST_R9,
+    [R_RSI] = HOST_RSI,  [R_RDI] = HOST_RDI,  [R_R8] = HOST_R8,
+    [R_R9] = HOST_NONE,  [R_R10] = HOST_NONE, [R_R11] = HOST_NONE,
+    [R_R12] = HOST_R12,  [R_R13] = HOST_R11,  [R_R14] = HOST_NONE,
+    [R_R15] = HOST_NONE,
+};
+
+/* ---- what translated code calls ------------------------------------------------ */
+
+/* Both return the operation to go on with if the block is dead now. */
+static const Insn *jit_slow(X86Cpu *c, const Insn *op, unsigned n)
+{
+    TcgCpu *tc = tcg_cpu(c);
+
+    while (n-- > 0) {
+        c->insn = op;
+        insn_rows[op->id].sem(c, op);
+        op++;
+        if (unlikely(tc->jit_spoilt)) {
+            tc->jit_spoilt = false;
+            return op;
+        }
+    }
+    return NULL;
+}
+
+static const Insn *jit_slow_flags(X86Cpu *c, const Insn *op, unsigned n)
+{
+    const Insn *dead = jit_slow(c, op, n);
+
+    flags_sync(c);
+    return dead;
+}
+
+static const Insn *jit_run(X86Cpu *c, const Insn *op, unsigned n)
+{
+    TcgCpu *tc = tcg_cpu(c);
+    InsnFn *fn = op->off ? op->exec : tb_of(op)->plain;
+
+    if (INTERP_TRAMPOLINE) {
+        tc->next = NULL;
+        fn(c, op);
+        while (tc->next) {
+            op = tc->next;
+            tc->next = NULL;
+            op->exec(c, op);
+        }
+    } else {
+        fn(c, op);
+    }
+    if (unlikely(tc->jit_spoilt)) {
+        tc->jit_spoilt = false;
+        return tc->jit_at;
+    }
+    return NULL;
+}
+
+void jit_ret(X86Cpu *c, const Insn *op)
+{
+    tcg_cpu(c)->jit_at = op;
+}
+
+static unsigned jit_cond(X86Cpu *c, unsigned cc)
+{
+    return flags_cond(c, cc);
+}
+
+static unsigned jit_carry(X86Cpu *c, unsigned unused)
+{
+    return flags_carry(c);
+}
+
+/* ---- shared code -------------------------------------------------------------------- */
+
+static const uint8_t jit_saved[] = { HOST_RBX, HOST_RBP, HOST_R12,
+                                     HOST_R13, HOST_R14, HOST_R15 };
+
+static void jit_put_enter(Asm *a)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(jit_saved); i++) {
+        asm_push(a, jit_saved[i]);
+    }
+    asm_alu_ri(a, 3, ALU_SUB, HOST_RSP, 8);
+}
+
+static void jit_put_exit(Asm *a)
+{
+    asm_alu_ri(a, 3, ALU_ADD, HOST_RSP, 8);
+    for (unsigned i = G_N_ELEMENTS(jit_saved); i-- > 0;) {
+        asm_pop(a, jit_saved[i]);
+    }
+}
+
+/* Guest registers to memory (0x89) or from it (0x8b). */
+static void jit_put_regs(Asm *a, unsigned op)
+{
+    for (unsigned r = 0; r < 16; r++) {
+        if (jit_host[r] != HOST_NONE) {
+            asm_rm(a, 3, op, jit_host[r],
+                   jit_field(JIT_OFF(cpu.s.gpr) + 8 * (int)r));
+        }
+    }
+}
+
+static void jit_put_c_call(Asm *a, const void *fn)
+{
+    asm_mov_ri(a, HOST_RAX, (uintptr_t)fn);
+    asm_rr(a, 3, 0xff | ASM_FIXED, 2, HOST_RAX);
+}
+
+/* s.rip is jit_page + T1 */
+static void jit_put_rip(Asm *a)
+{
+    asm_rm(a, 3, 0x03, T1, jit_field(JIT_OFF(jit_page)));
+    asm_rm(a, 3, 0x89, T1, jit_field(JIT_OFF(cpu.s.rip)));
+}
+
+static const void *jit_here(const Asm *a)
+{
+    return a->p + a->to_rx;
+}
+
+/* slow, slow_flags and run. @leave: with state in memory. */
+static const void *jit_put_call(Asm *a, const void *fn, bool flags,
+                                const void *leave)
+{
+    const void *start = jit_here(a);
+    uint8_t *dead;
+
+    jit_put_rip(a);
+    jit_put_regs(a, 0x89);
+    asm_alu_ri(a, 3, ALU_SUB, HOST_RSP, 8);
+    asm_mov_rr(a, HOST_RDI, CPU);
+    asm_mov_rr(a, HOST_RSI, T0);
+    asm_mov_rr(a, HOST_RDX, T2);
+    jit_put_c_call(a, fn);
+    asm_alu_ri(a, 3, ALU_ADD, HOST_RSP, 8);
+    asm_rr(a, 3, 0x85, HOST_RAX, HOST_RAX);
+    dead = asm_jcc(a, 5);
+    if (flags) {
+        asm_rm(a, 2, 0x8b, T0, jit_field(JIT_OFF(cpu.s.rflags)));
+        asm_alu_ri(a, 2, ALU_AND, T0, FL_ARITH);
+        asm_push(a, T0);
+        asm_8(a, 0x9d); /* POPF */
+    }
+    jit_put_regs(a, 0x8b);
+    asm_ret(a);
+    asm_land(a, dead);
+    asm_alu_ri(a, 3, ALU_ADD, HOST_RSP, 8);
+    asm_mov_rr(a, T0, HOST_RAX);
+    asm_mov_ri(a, T2, (uintptr_t)interp_dead);
+    asm_jmp_to(a, leave);
+    return start;
+}
+
+/* T0 = fn(c, T0), guest registers stay where they are. */
+static const void *jit_put_ask(Asm *a, const void *fn)
+{
+    static const uint8_t regs[] = { HOST_RAX, HOST_RCX, HOST_RDX,
+                                    HOST_RSI, HOST_RDI, HOST_R8,
+                                    HOST_R9,  HOST_R10, HOST_R11 };
+    const void *start = jit_here(a);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(regs); i++) {
+        asm_push(a, regs[i]);
+    }
+    asm_mov_rr(a, HOST_RDI, CPU);
+    asm_mov_rr(a, HOST_RSI, T0);
+    jit_put_c_call(a, fn);
+    asm_rr(a, 2, 0x8b, T0, HOST_RAX);
+    for (unsigned i = G_N_ELEMENTS(regs); i-- > 0;) {
+        asm_pop(a, regs[i]);
+    }
+    asm_ret(a);
+    return start;
+}
+
+static void jit_put_thunks(Jit *j)
+{
+    Asm a = { .p = j->rw, .to_rx = j->rx - j->rw };
+    JitThunks *th = &j->th;
+    const int op0 = offsetof(Tb, op);
+    const void *leave;
+
+    th->enter = jit_here(&a);
+    jit_put_enter(&a);
+    asm_mov_rr(&a, CPU, HOST_RDI);
+    asm_mov_rr(&a, T0, HOST_RSI);
+    asm_rm(&a, 3, 0x8b, T1, jit_field(JIT_OFF(cpu.s.rip)));
+    asm_alu_ri(&a, 3, ALU_AND, T1, -PAGE_SIZE);
+    asm_rm(&a, 3, 0x89, T1, jit_field(JIT_OFF(jit_page)));
+    jit_put_regs(&a, 0x8b);
+    asm_rm(&a, 2, 0xff | ASM_FIXED, 4,
+           asm_at(T0, (int)offsetof(Tb, code) - op0));
+
+    th->plain = jit_here(&a);
+    asm_rm(&a, 2, 0x8b, T1, asm_at(T0, offsetof(Tb, host)));
+    asm_alu_ri(&a, 2, ALU_AND, T1, PAGE_SIZE - 1);
+    asm_rm(&a, 3, 0x8d, T0, asm_at(T0, op0));
+    asm_rm(&a, 3, 0x8b, T2, asm_at(T0, offsetof(Insn, exec)));
+    th->leave_at = jit_here(&a);
+    jit_put_rip(&a);
+    th->leave = jit_here(&a);
+    jit_put_regs(&a, 0x89);
+    leave = jit_here(&a);
+    asm_mov_rr(&a, HOST_RDI, CPU);
+    asm_mov_rr(&a, HOST_RSI, T0);
+    asm_mov_rr(&a, HOST_RAX, T2);
+    jit_put_exit(&a);
+    asm_rr(&a, 2, 0xff | ASM_FIXED, 4, HOST_RAX);
+
+    th->stop_at = jit_here(&a);
+    asm_rm(&a, 3, 0x03, T1, jit_field(JIT_OFF(jit_page)));
+    th->stop = jit_here(&a);
+    asm_rm(&a, 3, 0x89, T1, jit_field(JIT_OFF(cpu.s.rip)));
+    jit_put_regs(&a, 0x89);
+    jit_put_exit(&a);
+    asm_ret(&a);
+
+    th->slow = jit_put_call(&a, jit_slow, false, leave);
+    th->slow_flags = jit_put_call(&a, jit_slow_flags, true, leave);
+    th->run = jit_put_call(&a, jit_run, false, leave);
+    th->cond = jit_put_ask(&a, jit_cond);
+    th->carry = jit_put_ask(&a, jit_carry);
+    j->start = j->used = (a.p - j->rw + 63) & ~(size_t)63;
+}
+
+/* ---- hot blocks ------------------------------------------------------------------------ */
+
+static void jit_translate(TcgCpu *tc, Tb *tb)
+{
+    Jit *j = tc->jit;
+
+    if (jit_emit_block(tc, tb)) {
+        tb->op[0].exec = (InsnFn *)j->th.enter;
+        tb->entry = tb->code;
+        j->n_blocks++;
+        j->n_insns += tb->n;
+    } else {
+        tb->op[0].exec = tb->plain;
+    }
+}
+
+/* The first handler of a block that is not hot yet. */
+static void jit_count(X86Cpu *c, const Insn *op)
+{
+    TcgCpu *tc = tcg_cpu(c);
+    Tb *tb = container_of((Insn *)op, Tb, op[0]);
+
+    if (likely(--tb->heat > 0)) {
+        return tb->plain(c, op);
+    }
+    if (JIT_CODE_SIZE - tc->jit->used < JIT_BLOCK_MAX) {
+        tb->heat = 1;
+        tb_flush(tc);
+        return op_hop(c, op);
+    }
+    jit_translate(tc, tb);
+    return op_next(c, op);
+}
+
+void jit_watch(TcgCpu *tc, Tb *tb)
+{
+    if (!tc->jit) {
+        return;
+    }
+    tb->code = NULL;
+    tb->entry = tc->jit->th.plain;
+    tb->plain = tb->op[0].exec;
+    if (!(tb->key & MODE_FLAT) || (tb->key & MODE_SLOW) || tb->host2 ||
+        !tb->host || tb->cooled >= JIT_COOL) {
+        return;
+    }
+    tb->heat = tc->accel->jit_heat;
+    tb->op[0].exec = jit_count;
+}
+
+InsnFn *jit_killed(TcgCpu *tc, Tb *tb, bool running)
+{
+    if (!tc->jit || !tb->code) {
+        return interp_dead;
+    }
+    tb->entry = tc->jit->th.plain;
+    tc->jit->n_dropped++;
+    tc->jit_spoilt |= running;
+    if (running && tb->cooled < JIT_COOL) {
+        tb->cooled++;
+    }
+    return jit_ret;
+}
+
+void jit_revived(TcgCpu *tc, Tb *tb)
+{
+    if (tc->jit && tb->code) {
+        tb->entry = tb->code;
+    }
+}
+
+void jit_flush(TcgCpu *tc)
+{
+    if (tc->jit) {
+        tc->jit->used = tc->jit->start;
+        tc->jit->n_flushes++;
+    }
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+/* Memory for code near @near. */
+static bool jit_map(Jit *j, const uint8_t *near)
+{
+    int fd = memfd_create("rhea-code", MFD_CLOEXEC);
+    bool ok = false;
+
+    j->rw = j->rx = MAP_FAILED;
+    if (fd >= 0 && !ftruncate(fd, JIT_CODE_SIZE)) {
+        j->rw = mmap(NULL, JIT_CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+                     fd, 0);
+        j->rx = mmap((void *)(near + ARENA_SIZE), JIT_CODE_SIZE,
+                     PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+        ok = j->rw != MAP_FAILED && j->rx != MAP_FAILED &&
+             llabs((intptr_t)j->rx - (intptr_t)near) < 1 << 30;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return ok;
+}
+
+static void jit_unmap(Jit *j)
+{
+    if (j->rw != MAP_FAILED) {
+        munmap(j->rw, JIT_CODE_SIZE);
+    }
+    if (j->rx != MAP_FAILED) {
+        munmap(j->rx, JIT_CODE_SIZE);
+    }
+}
+
+void jit_init(TcgCpu *tc)
+{
+    Jit *j;
+
+    if (!tc->accel->jit) {
+        return;
+    }
+    j = g_new0(Jit, 1);
+    if (!jit_map(j, tc->arena)) {
+        log_mask(LOG_GUEST_ERROR,
+                 "tcg: the host gives no memory for code: no translator\n");
+        jit_unmap(j);
+        g_free(j);
+        return;
+    }
+    jit_put_thunks(j);
+    tc->jit = j;
+    tc->scratch->entry = j->th.plain;
+}
+
+void jit_fini(TcgCpu *tc)
+{
+    if (tc->jit) {
+        jit_unmap(tc->jit);
+        g_free(tc->jit);
+        tc->jit = NULL;
+    }
+}
+
+void jit_stats(TcgCpu *tc, CpuStatFn *fn, void *opaque)
+{
+    const Jit *j = tc->jit;
+
+    if (!j) {
+        return;
+    }
+    fn("blocks translated", j->n_blocks, opaque);
+    fn("instructions in them", j->n_insns, opaque);
+    fn("of these by templates", j->n_templates, opaque);
+    fn("bytes of host code", j->n_bytes, opaque);
+    fn("translated blocks dropped", j->n_dropped, opaque);
+}
+
+#else
+
+void jit_init(TcgCpu *tc)
+{
+}
+
+void jit_fini(TcgCpu *tc)
+{
+}
+
+void jit_watch(TcgCpu *tc, Tb *tb)
+{
+}
+
+InsnFn *jit_killed(TcgCpu *tc, Tb *tb, bool running)
+{
+    return interp_dead;
+}
+
+void jit_revived(TcgCpu *tc, Tb *tb)
+{
+}
+
+void jit_flush(TcgCpu *tc)
+{
+}
+
+void jit_stats(TcgCpu *tc, CpuStatFn *fn, void *opaque)
+{
+}
+
+#endif
