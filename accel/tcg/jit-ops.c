@@ -882,10 +882,15 @@ static void gen_extend(Gen *g, const Insn *op)
     gen_put(g, in->r1, d);
 }
 
+static unsigned gen_cc(const Insn *op)
+{
+    return insn_rows[op->id].opcode & 15;
+}
+
 static void gen_setcc(Gen *g, const Insn *op)
 {
     const OpInfo *in = &g->info[g->i];
-    unsigned cc = gen_cond(g, op->reg), d;
+    unsigned cc = gen_cond(g, gen_cc(op)), d;
 
     gen_touch(g, in->r1);
     d = gen_use(g, in->r1, T1);
@@ -896,7 +901,7 @@ static void gen_setcc(Gen *g, const Insn *op)
 static void gen_cmov(Gen *g, const Insn *op)
 {
     const OpInfo *in = &g->info[g->i];
-    unsigned cc = gen_cond(g, op->reg), d, s;
+    unsigned cc = gen_cond(g, gen_cc(op)), d, s;
 
     gen_touch(g, in->r1);
     s = gen_use(g, in->r2, T0);
@@ -1216,7 +1221,7 @@ static void gen_ret(Gen *g, const Insn *op)
 /* The way on is in the block; the other is behind it. */
 static void gen_jcc(Gen *g, const Insn *op)
 {
-    unsigned cc = gen_cond(g, op->reg);
+    unsigned cc = gen_cond(g, gen_cc(op));
     Stub *s = gen_stub(g, STUB_TAKEN, asm_jcc(&g->a, cc));
 
     s->pend = g->pend;
@@ -1423,8 +1428,14 @@ static bool gen_can_emit(Gen *g, OpInfo *in, const Insn *op)
                in->from < in->log2 && (in->r2 >= 0 || in->mem == 1);
     case CL_SETCC:
         return gen_operands(g, in, op) && in->mem < 0;
-    case CL_CMOV:
-        return gen_operands(g, in, op) && in->r2 >= 0;
+    case CL_CMOV: /* op->reg is the condition already, if it is 32 or 64 bits */
+        if (!gen_operands(g, in, op) || in->r2 < 0) {
+            return false;
+        }
+        if (op->opsize != 1) {
+            in->r1 = (op_args(op)->r1 - offsetof(X86Cpu, s.gpr)) / 8;
+        }
+        return true;
     case CL_CBW:
     case CL_CWD:
     case CL_NOP:

@@ -187,6 +187,18 @@ Evm *evm_new(EvmMode mode)
     return vm;
 }
 
+/* EVM_JIT in the environment: "off", or executions before translation. */
+static void evm_set_jit(KeyVal *options)
+{
+    const char *jit = g_getenv("EVM_JIT");
+
+    if (jit && !strcmp(jit, "off")) {
+        keyval_set(options, "jit", "off");
+    } else if (jit) {
+        keyval_set(options, "jit-threshold", jit);
+    }
+}
+
 /* The machine, without processors. NULL: there is no such engine here. */
 static Evm *evm_machine(const char *engine, const char *text,
                         const MachineClass *cls)
@@ -205,6 +217,7 @@ static Evm *evm_machine(const char *engine, const char *text,
     g_assert_true(region_init_ram(&vm->ram, "ram", EVM_RAM, &err));
     as_map(vm->m->mem, 0, &vm->ram, 0);
     options = keyval_parse(text, "accel", &err);
+    evm_set_jit(options);
     g_assert_true(accel_open(vm->m, engine, options, &err));
     vm->m->cpu_model = vm->model = cpu_model_new("max", &vm->m->cfg, &err);
     g_assert_no_error(err);

@@ -1,6 +1,7 @@
 /*
  * A machine with RAM and one CPU, run from the test's own thread. The software
- * CPU's, or that of the engine that EVM_ENGINE in the environment names.
+ * CPU's, or that of the engine that EVM_ENGINE in the environment names. With
+ * EVM_JIT=N it translates a block after so many executions; off: never.
  *
  * The guest's first megabytes: 0x1000 page tables (identity, 2 MiB pages, 4 GiB),
  * 0x8000 GDT, 0x9000 IDT, 0xa000 a stub per vector, 0xb000 TSS. Every exception
