@@ -30,8 +30,8 @@ enum {
 };
 
 typedef struct Asm {
-    uint8_t *p;      /* where the next byte goes */
-    intptr_t to_rx;  /* from there to where it runs */
+    uint8_t *p;     /* where the next byte goes */
+    intptr_t to_rx; /* from there to where it runs */
 } Asm;
 
 /* A memory operand of the host. */

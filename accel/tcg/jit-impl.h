@@ -49,9 +49,8 @@ typedef struct JitThunks {
     const void *carry; /* T0 = CF */
 } JitThunks;
 
-
 typedef struct Jit {
-    uint8_t *rw, *rx; /* the same memory */
+    uint8_t *rw, *rx;   /* the same memory */
     size_t used, start; /* start: behind the thunks */
     JitThunks th;
     uint64_t n_blocks, n_bytes, n_insns, n_templates, n_flushes, n_dropped;

@@ -27,13 +27,13 @@ typedef enum How {
 
 typedef struct OpInfo {
     uint8_t how, cls, arg;
-    uint8_t log2;      /* of operand 0 */
-    uint8_t from;      /* of operand 1 where it is another */
-    bool pure;         /* cannot fault, does not leave */
-    bool imm;          /* operand 1 is op->imm */
-    int8_t r1, r2;     /* guest registers, or -1 */
-    int8_t mem;        /* which operand is in memory, or -1 */
-    bool unfuse;       /* its handler may be that of the next one too */
+    uint8_t log2;  /* of operand 0 */
+    uint8_t from;  /* of operand 1 where it is another */
+    bool pure;     /* cannot fault, does not leave */
+    bool imm;      /* operand 1 is op->imm */
+    int8_t r1, r2; /* guest registers, or -1 */
+    int8_t mem;    /* which operand is in memory, or -1 */
+    bool unfuse;   /* its handler may be that of the next one too */
     int32_t disp;
 } OpInfo;
 
@@ -62,12 +62,12 @@ typedef enum HostFlags {
 
 /* Code behind the block. */
 typedef enum StubKind {
-    STUB_SLOW,  /* op's reference function, back to @back */
-    STUB_LEAVE, /* to handler @fn with op */
-    STUB_TAKEN, /* the other way of a conditional jump */
-    STUB_STOP,  /* budget: to the run loop, to offset @at in the page */
+    STUB_SLOW,    /* op's reference function, back to @back */
+    STUB_LEAVE,   /* to handler @fn with op */
+    STUB_TAKEN,   /* the other way of a conditional jump */
+    STUB_STOP,    /* budget: to the run loop, to offset @at in the page */
     STUB_STOP_T1, /* ... to T1 */
-    STUB_LINK,  /* ... to @at by @fn, which finds the block */
+    STUB_LINK,    /* ... to @at by @fn, which finds the block */
     STUB_LINK_T1,
     STUB_CARRY, /* LazyFlags.src = CF */
 } StubKind;
@@ -90,8 +90,8 @@ typedef struct Gen {
     TcgCpu *tc;
     Tb *tb;
     Jit *j;
-    unsigned i;     /* the operation at hand */
-    int start;      /* of the block in its page */
+    unsigned i; /* the operation at hand */
+    int start;  /* of the block in its page */
     bool code64;
     uint8_t hf; /* HostFlags */
     Pend pend;
@@ -299,10 +299,19 @@ static unsigned gen_cond(Gen *g, unsigned cc)
         g->hf = p->kind == FLAGS_LOGIC ? HF_ALL : HF_NONE;
         return cc;
     }
+    if (p->form == PEND_RES && (cc >> 1) == 1 &&
+        (p->kind == FLAGS_INC || p->kind == FLAGS_DEC ||
+         p->kind == FLAGS_MUL)) {
+        asm_rm(&g->a, 0, 0xf6, 0, jit_field(LAZY_SRC)); /* TEST bit 0 */
+        asm_8(&g->a, 1);
+        g->hf = HF_NONE;
+        return 5 ^ (cc & 1);
+    }
     gen_flush_pend(g);
     asm_mov_ri(&g->a, T0, cc);
     asm_call_to(&g->a, g->j->th.cond);
     asm_rr(&g->a, 2, 0x85, T0, T0);
+    g->hf = HF_NONE;
     return 5;
 }
 
@@ -367,8 +376,8 @@ static uint8_t *gen_probe(Gen *g, unsigned size, bool write)
     asm_alu_ri(a, 3, ALU_AND, T2, -PAGE_SIZE);
     asm_rm(a, 3, 0x03, T1, jit_field(JIT_OFF(tlb)));
     asm_rm(a, 3, 0x3b, T2,
-           asm_at(T1, write ? offsetof(TlbEntry, wtag)
-                            : offsetof(TlbEntry, rtag)));
+           asm_at(T1,
+                  write ? offsetof(TlbEntry, wtag) : offsetof(TlbEntry, rtag)));
     miss = asm_jcc(a, 5);
     asm_rm(a, 3, 0x03, T0, asm_at(T1, offsetof(TlbEntry, addend)));
     g->hf = HF_NONE;
@@ -411,9 +420,9 @@ static void gen_access_or(Gen *g, unsigned size, bool write, InsnFn *fn)
 /* ---- ALU ------------------------------------------------------------------------------------- */
 
 static const uint8_t alu_kind[] = {
-    [ALU_ADD] = FLAGS_ADD,   [ALU_OR] = FLAGS_LOGIC, [ALU_ADC] = FLAGS_ADC,
+    [ALU_ADD] = FLAGS_ADD,   [ALU_OR] = FLAGS_LOGIC,  [ALU_ADC] = FLAGS_ADC,
     [ALU_SBB] = FLAGS_SBB,   [ALU_AND] = FLAGS_LOGIC, [ALU_SUB] = FLAGS_SUB,
-    [ALU_XOR] = FLAGS_LOGIC, [ALU_CMP] = FLAGS_SUB,  [ALU_TEST] = FLAGS_LOGIC,
+    [ALU_XOR] = FLAGS_LOGIC, [ALU_CMP] = FLAGS_SUB,   [ALU_TEST] = FLAGS_LOGIC,
 };
 
 /* CMP, TEST between registers: nothing yet. */
@@ -557,7 +566,10 @@ static void gen_alu_m(Gen *g, const Insn *op)
         return;
     }
     gen_load(g, in->log2, T2, T0);
-    gen_alu_b(g, op, what == ALU_TEST ? ALU_AND : what == ALU_CMP ? ALU_SUB : what,
+    gen_alu_b(g, op,
+              what == ALU_TEST  ? ALU_AND
+              : what == ALU_CMP ? ALU_SUB
+                                : what,
               T2);
     if (writes) {
         asm_rm(&g->a, in->log2, 0x89, T2, asm_at(T0, 0));
@@ -748,8 +760,9 @@ static void gen_shift(Gen *g, const Insn *op)
     if (in->arg < UN_ROL && !gen_dead(g)) {
         asm_mov_rr(&g->a, T1, d);
         if (in->log2 == 0) { /* eight bits may be shifted out altogether */
-            asm_rr(&g->a, 2, ASM_0F | ASM_BYTE_RM |
-                                 (in->arg == UN_SAR ? 0xbe : 0xb6), T1, T1);
+            asm_rr(&g->a, 2,
+                   ASM_0F | ASM_BYTE_RM | (in->arg == UN_SAR ? 0xbe : 0xb6), T1,
+                   T1);
         } else if (in->log2 == 1) {
             asm_rr(&g->a, 2, ASM_0F | (in->arg == UN_SAR ? 0xbf : 0xb7), T1,
                    T1);
@@ -862,10 +875,10 @@ static void gen_lea(Gen *g, const Insn *op)
 static void gen_extend(Gen *g, const Insn *op)
 {
     const OpInfo *in = &g->info[g->i];
-    unsigned opcode = in->from == 2 ? 0x63
-                                    : ASM_0F | ASM_FIXED |
-                                          (in->arg ? 0xbe : 0xb6) |
-                                          (in->from == 1);
+    unsigned opcode =
+        in->from == 2
+            ? 0x63
+            : ASM_0F | ASM_FIXED | (in->arg ? 0xbe : 0xb6) | (in->from == 1);
     unsigned d;
 
     gen_touch(g, in->r1);
@@ -1057,8 +1070,7 @@ static void gen_match(Gen *g, uint8_t *jump[2])
         asm_mov_rr(a, T2, T1);
         asm_rr(a, 3, 0xc1, 5, T2);
         asm_8(a, 63);
-        asm_rm(a, 3, 0x8b, T2,
-               (AsmMem) { CPU, T2, 3, JIT_OFF(vtag) });
+        asm_rm(a, 3, 0x8b, T2, (AsmMem) { CPU, T2, 3, JIT_OFF(vtag) });
     } else {
         asm_rm(a, 3, 0x8b, T2, jit_field(JIT_OFF(vtag)));
     }
@@ -1340,8 +1352,7 @@ static bool gen_operands(const Gen *g, OpInfo *in, const Insn *op)
     in->mem = -1;
     if (interp_operand_mem(op, 0, key, &in->disp)) {
         in->mem = 0;
-    } else if (kind1 != OPK_NONE &&
-               interp_operand_mem(op, 1, key, &in->disp)) {
+    } else if (kind1 != OPK_NONE && interp_operand_mem(op, 1, key, &in->disp)) {
         in->mem = 1;
     }
     in->pure = in->mem < 0;
@@ -1408,8 +1419,8 @@ static bool gen_can_emit(Gen *g, OpInfo *in, const Insn *op)
     case CL_SHIFT:
         return gen_decide_shift(g, in, op);
     case CL_IMUL:
-        if (insn_rows[op->id].op[0].kind != OPK_G ||
-            !gen_operands(g, in, op) || in->log2 == 0) {
+        if (insn_rows[op->id].op[0].kind != OPK_G || !gen_operands(g, in, op) ||
+            in->log2 == 0) {
             return false;
         }
         in->imm = insn_rows[op->id].op[2].kind != OPK_NONE;
@@ -1424,8 +1435,8 @@ static bool gen_can_emit(Gen *g, OpInfo *in, const Insn *op)
         return interp_address(op, g->tb->key, &in->disp) &&
                gen_disp_fits(in, op);
     case CL_EXTEND:
-        return gen_operands(g, in, op) && in->from < 3 &&
-               in->from < in->log2 && (in->r2 >= 0 || in->mem == 1);
+        return gen_operands(g, in, op) && in->from < 3 && in->from < in->log2 &&
+               (in->r2 >= 0 || in->mem == 1);
     case CL_SETCC:
         return gen_operands(g, in, op) && in->mem < 0;
     case CL_CMOV: /* op->reg is the condition already, if it is 32 or 64 bits */

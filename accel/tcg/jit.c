@@ -287,8 +287,9 @@ void jit_watch(TcgCpu *tc, Tb *tb)
     tb->code = NULL;
     tb->entry = tc->jit->th.plain;
     tb->plain = tb->op[0].exec;
-    if (!(tb->key & MODE_FLAT) || (tb->key & MODE_SLOW) || tb->host2 ||
-        !tb->host || tb->cooled >= JIT_COOL) {
+    if (!(tb->key & MODE_FLAT) || (tb->key & MODE_SLOW) ||
+        !(tb->key & (MODE_CODE64 | MODE_CODE32)) || tb->host2 || !tb->host ||
+        tb->cooled >= JIT_COOL) {
         return;
     }
     tb->heat = tc->accel->jit_heat;

@@ -22,14 +22,14 @@ struct Tb {
     const uint8_t *host;  /* of the first byte */
     const uint8_t *host2; /* of the second page, for a block across pages */
     Tb *hash_next;
-    Tb *page_next[2]; /* in the lists of host's and of host2's page */
-    InsnFn *first;    /* op[0].exec while the block is dead */
+    Tb *page_next[2];  /* in the lists of host's and of host2's page */
+    InsnFn *first;     /* op[0].exec while the block is dead */
     const void *entry; /* where translated code goes to execute it; never NULL
                         * while tc->jit */
-    const void *code; /* its own, or NULL; entry unless it is dead */
-    InsnFn *plain;    /* op[0].exec without the translator */
-    uint16_t heat;    /* executions until it is translated */
-    uint8_t cooled;   /* times that translated code was for nothing */
+    const void *code;  /* its own, or NULL; entry unless it is dead */
+    InsnFn *plain;     /* op[0].exec without the translator */
+    uint16_t heat;     /* executions until it is translated */
+    uint8_t cooled;    /* times that translated code was for nothing */
     uint32_t key;
     uint16_t size;           /* bytes */
     uint16_t n;              /* instructions */

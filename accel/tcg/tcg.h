@@ -199,11 +199,11 @@ struct TcgCpu {
     uint64_t n_blocks, n_fills; /* statistics */
 
     /* The translator's; see jit.h. */
-    struct Jit *jit;      /* NULL: off, or this host has none */
-    uint64_t jit_page;    /* of s.rip, while in translated code */
-    uint64_t jit_tmp[3];  /* of one operation */
-    const Insn *jit_at;   /* where a run of handlers came back */
-    bool jit_spoilt;      /* the block that is executing was written to */
+    struct Jit *jit;     /* NULL: off, or this host has none */
+    uint64_t jit_page;   /* of s.rip, while in translated code */
+    uint64_t jit_tmp[3]; /* of one operation */
+    const Insn *jit_at;  /* where a run of handlers came back */
+    bool jit_spoilt;     /* the block that is executing was written to */
 
     Tb *jump[JUMP_CACHE];
 };

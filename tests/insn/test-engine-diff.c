@@ -8,291 +8,14 @@
  * read such a flag are not generated. -m thorough: a hundred times as many.
  */
 #include "util/osdep.h"
+#include "tests/lib/engine-program.h"
 #include "tests/lib/engine-vm.h"
 #include "accel/tcg/tcg.h"
-#include "target-x86/flags.h"
-#include "target-x86/operand.h"
-
-enum {
-    DATA_SIZE = 4096,
-    MAX_INSNS = 60,
-    /* Stays put: base of memory operands, index, stack. */
-    BASE = R_RDI,
-    INDEX = R_RBX,
-};
-
-typedef struct Program {
-    uint8_t code[MAX_INSNS * 16];
-    unsigned len, n;
-    uint32_t undefined; /* flags, where the code is now */
-    uint32_t ever;      /* flags that were, somewhere: for a #DE there */
-    bool code64;
-} Program;
-
-static unsigned rnd(unsigned n)
-{
-    return g_test_rand_int_range(0, n);
-}
-
-/* ---- one random instruction ------------------------------------------------------- */
-
-static const uint8_t one_byte[] = {
-    0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x08, 0x09, 0x0a, 0x0b, 0x10, 0x11,
-    0x12, 0x13, 0x15, 0x18, 0x19, 0x1a, 0x1b, 0x1d, 0x20, 0x21, 0x22, 0x23,
-    0x28, 0x29, 0x2a, 0x2b, 0x2d, 0x30, 0x31, 0x32, 0x33, 0x38, 0x39, 0x3a,
-    0x3b, 0x3c, 0x3d, 0x50, 0x51, 0x52, 0x55, 0x56, 0x58, 0x59, 0x5a, 0x5d,
-    0x63, 0x68, 0x69, 0x6a, 0x6b, 0x80, 0x81, 0x83, 0x84, 0x85, 0x86, 0x87,
-    0x88, 0x89, 0x8a, 0x8b, 0x8d, 0x90, 0x91, 0x95, 0x98, 0x99, 0xa8, 0xa9,
-    0xb0, 0xb4, 0xb8, 0xbe, 0xc0, 0xc1, 0xc6, 0xc7, 0xd0, 0xd1, 0xd2, 0xd3,
-    0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfe, 0xff, 0x80, 0x81, 0x83, 0xc1, 0xd1,
-    0xd3, 0xff, 0x40, 0x48, 0x70, 0x72, 0x74, 0x75, 0x76, 0x78, 0x7c, 0x7e,
-    0x7f, 0x73, 0x71, 0x79, 0x7d,
-};
-static const uint8_t two_byte[] = {
-    0x40, 0x42, 0x44, 0x45, 0x46, 0x48, 0x4c, 0x4f, 0x90, 0x92, 0x93, 0x94,
-    0x95, 0x97, 0x98, 0x9c, 0x9e, 0x9f, 0xa3, 0xa4, 0xac, 0xaf, 0xb6, 0xb7,
-    0xba, 0xbe, 0xbf, 0xc0, 0xc1, 0xc8, 0xca, 0x1f, 0x4d, 0x91, 0x99, 0xb0,
-};
-
-/* A modrm byte and what follows it. */
-static unsigned put_modrm(uint8_t *p, unsigned reg, bool code64)
-{
-    unsigned n = 0;
-
-    switch (rnd(6)) {
-    case 0: /* [base + disp8] */
-        p[n++] = 0x40 | reg << 3 | BASE;
-        p[n++] = rnd(120);
-        break;
-    case 1: /* [base + index * scale + disp32] */
-        p[n++] = 0x84 | reg << 3;
-        p[n++] = rnd(4) << 6 | INDEX << 3 | BASE;
-        p[n++] = rnd(256);
-        p[n++] = rnd(4);
-        p[n++] = 0;
-        p[n++] = 0;
-        break;
-    case 2: /* absolute */
-        p[n++] = 0x04 | reg << 3;
-        p[n++] = 0x25;
-        p[n++] = rnd(256);
-        p[n++] = rnd(8);
-        p[n++] = EVM_DATA >> 16;
-        p[n++] = EVM_DATA >> 24;
-        break;
-    default:
-        p[n++] = 0xc0 | reg << 3 | rnd(8);
-    }
-    return n;
-}
-
-/* Whether the decoded instruction may be used as it is. */
-static bool acceptable(const Insn *in, const Program *pr)
-{
-    const InsnRow *row = &insn_rows[in->id];
-
-    if (!row->sem ||
-        row->attr & (IA_PRIV | IA_END | IA_STRING | IA_IO | IA_X87) ||
-        (row->attr & IA_JUMP && !(row->attr & IA_COND)) ||
-        row->fl_read & pr->undefined || in->seg >= S_FS ||
-        row->sem == sem_LEAVE || row->sem == sem_ENTER) {
-        return false;
-    }
-    for (int i = 0; i < 4; i++) {
-        unsigned size = row->op[i].kind == OPK_NONE ? 0 : op_size(in, i);
-        unsigned r;
-
-        switch (row->op[i].kind) {
-        case OPK_G:
-            r = in->reg;
-            break;
-        case OPK_E:
-        case OPK_R:
-        case OPK_Z:
-            if (in->is_mem && row->op[i].kind == OPK_E) {
-                continue;
-            }
-            r = in->rm;
-            break;
-        case OPK_SEG:
-        case OPK_MOFFS:
-        case OPK_FAR:
-            return false;
-        default:
-            continue;
-        }
-        r = size == 1 && (r & INSN_HIGH) ? r & 3 : r & 15;
-        if (r == BASE || r == INDEX || r == R_RSP) {
-            return false;
-        }
-    }
-    /* The address: only ours. BT with a register bit offset goes far. */
-    if (in->is_mem && !(row->attr & IA_HINT)) {
-        if ((in->base != BASE && in->base != INSN_NONE) ||
-            (in->index != INDEX && in->index != INSN_NONE)) {
-            return false;
-        }
-        if (row->sem == sem_BT || in->adsize == 1) {
-            return false;
-        }
-        if (in->base == INSN_NONE
-                ? in->disp < EVM_DATA || in->disp >= EVM_DATA + 0x800 ||
-                      in->index != INSN_NONE
-                : in->disp < 0 || in->disp >= 0x800) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void program_add(Program *pr)
-{
-    for (;;) {
-        uint8_t *p = pr->code + pr->len;
-        unsigned n = 0;
-        Insn in;
-
-        if (rnd(5) == 0) {
-            p[n++] = 0x66;
-        }
-        if (pr->code64 && rnd(2)) {
-            p[n++] =
-                0x40 | (rnd(2) ? 8 : 0) | (rnd(4) ? 0 : 4) | (rnd(4) ? 0 : 1);
-        }
-        if (rnd(3) == 0) {
-            p[n++] = 0x0f;
-            p[n++] = two_byte[rnd(G_N_ELEMENTS(two_byte))];
-        } else {
-            p[n++] = one_byte[rnd(G_N_ELEMENTS(one_byte))];
-        }
-        n += put_modrm(p + n, rnd(8), pr->code64);
-        for (unsigned i = 0; i < 8; i++) {
-            p[n + i] = rnd(3) ? rnd(256) : rnd(2) ? 0 : 0xff;
-        }
-        if (decode_insn(p, 15, pr->code64 ? 64 : 32, &in) != DECODE_OK ||
-            !acceptable(&in, pr)) {
-            continue;
-        }
-        n = in.len;
-        if (insn_rows[in.id].attr & IA_COND) {
-            if (insn_rows[in.id].op[0].size != OPS_B || in.opsize == 1) {
-                continue;
-            }
-            p[n - 1] = 0; /* taken or not, on it goes, in a new block */
-        }
-        pr->undefined &= ~insn_rows[in.id].fl_write;
-        pr->undefined |= insn_rows[in.id].fl_undef;
-        pr->ever |= pr->undefined;
-        pr->len += n;
-        pr->n++;
-        return;
-    }
-}
-
-/* ---- both ways ----------------------------------------------------------------------- */
-
-typedef struct Outcome {
-    X86State s;
-    uint8_t data[DATA_SIZE], stack[1024];
-    int vector;
-} Outcome;
-
-static void outcome_start(Evm *vm, const Outcome *o)
-{
-    memcpy(vm->c->s.gpr, o->s.gpr, sizeof(o->s.gpr));
-    vm->c->s.rip = EVM_CODE;
-    vm->c->s.rflags = o->s.rflags;
-    memcpy(evm_ptr(vm, EVM_DATA), o->data, DATA_SIZE);
-    memcpy(evm_ptr(vm, EVM_STACK - 512), o->stack, sizeof(o->stack));
-}
-
-static void outcome_take(Evm *vm, Outcome *o)
-{
-    o->s = vm->c->s;
-    memcpy(o->data, evm_ptr(vm, EVM_DATA), DATA_SIZE);
-    memcpy(o->stack, evm_ptr(vm, EVM_STACK - 512), sizeof(o->stack));
-}
-
-static void random_start(Outcome *o, bool code64)
-{
-    static const uint64_t corner[] = {
-        0,          1,          UINT64_MAX, 0x80,      0x7f,
-        0x8000,     0x80000000, 0x7fffffff, INT64_MAX, (uint64_t)INT64_MIN,
-        0xffffffff, 63
-    };
-
-    memset(o, 0, sizeof(*o));
-    for (int i = 0; i < 16; i++) {
-        o->s.gpr[i] = rnd(3) ? (uint64_t)g_test_rand_int() << 32 |
-                                   (uint32_t)g_test_rand_int()
-                             : corner[rnd(G_N_ELEMENTS(corner))];
-        if (!code64) {
-            o->s.gpr[i] = i < 8 ? (uint32_t)o->s.gpr[i] : 0;
-        }
-    }
-    o->s.gpr[BASE] = EVM_DATA + rnd(64);
-    o->s.gpr[INDEX] = rnd(32);
-    o->s.gpr[R_RSP] = EVM_STACK;
-    o->s.rflags = 2 | (g_test_rand_int() & FL_ARITH);
-    for (int i = 0; i < DATA_SIZE; i++) {
-        o->data[i] = rnd(256);
-    }
-}
-
-static void show(const Program *pr, const Outcome *a, const Outcome *b)
-{
-    static const char *const names[] = { "rax", "rcx", "rdx", "rbx",
-                                         "rsp", "rbp", "rsi", "rdi",
-                                         "r8",  "r9",  "r10", "r11",
-                                         "r12", "r13", "r14", "r15" };
-
-    g_autoptr(GString) text = g_string_new(NULL);
-
-    for (unsigned at = 0; at < pr->len;) {
-        Insn in;
-
-        decode_insn(pr->code + at, 15, pr->code64 ? 64 : 32, &in);
-        g_string_append_printf(text, "%3x: %s ", at, insn_rows[in.id].name);
-        for (unsigned i = 0; i < in.len; i++) {
-            g_string_append_printf(text, "%02x", pr->code[at + i]);
-        }
-        g_string_append(text, "\n");
-        at += in.len;
-    }
-    g_test_message("%s", text->str);
-    for (int i = 0; i < 16; i++) {
-        if (a->s.gpr[i] != b->s.gpr[i]) {
-            g_test_message("%s: blocks %016" PRIx64 " steps %016" PRIx64,
-                           names[i], a->s.gpr[i], b->s.gpr[i]);
-        }
-    }
-    g_test_message("rip %" PRIx64 " %" PRIx64 " rflags %" PRIx64 " %" PRIx64
-                   " undefined %x",
-                   a->s.rip, b->s.rip, a->s.rflags, b->s.rflags, pr->undefined);
-    for (int i = 0; i < DATA_SIZE; i++) {
-        if (a->data[i] != b->data[i]) {
-            g_test_message("data %x: %02x %02x", i, a->data[i], b->data[i]);
-        }
-    }
-}
-
-static bool equal(const Program *pr, const Outcome *a, const Outcome *b)
-{
-    uint64_t mask =
-        ~(uint64_t)(a->vector == EVM_HALT ? pr->undefined : pr->ever);
-
-    return a->vector == b->vector && a->s.rip == b->s.rip &&
-           !memcmp(a->s.gpr, b->s.gpr, sizeof(a->s.gpr)) &&
-           (a->s.rflags & mask) == (b->s.rflags & mask) &&
-           !memcmp(a->data, b->data, sizeof(a->data)) &&
-           (a->vector != EVM_HALT || /* else the frame is there */
-            !memcmp(a->stack, b->stack, sizeof(a->stack)));
-}
 
 static void one_program(Evm *vm, Evm *ref, bool code64)
 {
     Program pr = { .code64 = code64 };
-    unsigned want = 1 + rnd(MAX_INSNS - 1);
+    unsigned want = 1 + program_random(PROGRAM_MAX - 1);
     Outcome start, blocks, steps;
 
     while (pr.n < want) {
@@ -301,7 +24,7 @@ static void one_program(Evm *vm, Evm *ref, bool code64)
     pr.code[pr.len] = 0xf4;
     evm_write(vm, EVM_CODE, pr.code, pr.len + 1);
     evm_write(ref, EVM_CODE, pr.code, pr.len + 1);
-    random_start(&start, code64);
+    program_start(&start, code64);
 
     outcome_start(vm, &start);
     blocks.vector = evm_run(vm, 0);
@@ -315,8 +38,8 @@ static void one_program(Evm *vm, Evm *ref, bool code64)
     tcg_accel.set_debug(ref->c, NULL, 0, false);
     steps.vector = blocks.vector;
     outcome_take(ref, &steps);
-    if (!equal(&pr, &blocks, &steps)) {
-        show(&pr, &blocks, &steps);
+    if (!outcome_equal(&pr, &blocks, &steps)) {
+        outcome_show(&pr, &blocks, &steps);
         g_test_fail();
     }
 }

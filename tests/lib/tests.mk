@@ -8,6 +8,10 @@ $(patsubst %.c,$(B)/%,$(HOST_RUN_TESTS)): $(B)/obj/tests/lib/host-run.o
 ENGINE_VM_TESTS := $(shell grep -l '"tests/lib/engine-vm.h"' \
 	tests/*/test-*.c tests/bench/bench-*.c 2>/dev/null)
 $(patsubst %.c,$(B)/%,$(ENGINE_VM_TESTS)): $(B)/obj/tests/lib/engine-vm.o
+ENGINE_PROGRAM_TESTS := $(shell grep -l '"tests/lib/engine-program.h"' \
+	tests/*/test-*.c 2>/dev/null)
+$(patsubst %.c,$(B)/%,$(ENGINE_PROGRAM_TESTS)): \
+    $(B)/obj/tests/lib/engine-program.o
 HOST_CPU_TESTS := $(shell grep -l '"tests/lib/host-cpu.h"' \
 	tests/*/test-*.c 2>/dev/null)
 $(patsubst %.c,$(B)/%,$(HOST_CPU_TESTS)): $(B)/obj/tests/lib/host-cpu.o \
