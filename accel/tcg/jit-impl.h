@@ -25,8 +25,9 @@ enum {
     T1 = HOST_R15,
     T2 = HOST_R13,
 
-    JIT_CODE_SIZE = 32 << 20,
-    JIT_BLOCK_MAX = 96 << 10, /* room for the code of one block */
+    JIT_CODE_SIZE = 64 << 20, /* half of it for what seldom runs */
+    JIT_COLD = JIT_CODE_SIZE / 2,
+    JIT_BLOCK_MAX = 64 << 10, /* room for a block in each half */
     JIT_COOL = 4, /* times a block's code may be dropped before it has none */
 };
 
@@ -52,6 +53,7 @@ typedef struct JitThunks {
 typedef struct Jit {
     uint8_t *rw, *rx;   /* the same memory */
     size_t used, start; /* start: behind the thunks */
+    size_t cold;        /* used of the other half, from JIT_COLD on */
     JitThunks th;
     uint64_t n_blocks, n_bytes, n_insns, n_templates, n_flushes, n_dropped;
 } Jit;

@@ -25,14 +25,23 @@ typedef enum How {
     HOW_EMIT,
 } How;
 
+/* Classes that the interpreter has no handlers for; behind those of OpClass. */
+enum {
+    CL_BITS = 64, /* arg: 4 BT to 7 BTC */
+    CL_BSWAP,
+    CL_CMPXCHG,
+};
+
 typedef struct OpInfo {
     uint8_t how, cls, arg;
-    uint8_t log2;  /* of operand 0 */
-    uint8_t from;  /* of operand 1 where it is another */
+    uint8_t log2; /* of operand 0 */
+    uint8_t from; /* of operand 1 where it is another */
+    bool locked;
     bool pure;     /* cannot fault, does not leave */
     bool imm;      /* operand 1 is op->imm */
     int8_t r1, r2; /* guest registers, or -1 */
     int8_t mem;    /* which operand is in memory, or -1 */
+    int8_t high;   /* AH CH DH BH is an operand: 0 to 3, or -1 */
     bool unfuse;   /* its handler may be that of the next one too */
     int32_t disp;
 } OpInfo;
@@ -43,6 +52,7 @@ typedef enum PendForm {
     PEND_RES,  /* res is in register a */
     PEND_CMP,  /* ... is a - b */
     PEND_TEST, /* ... is a & b */
+    PEND_CF,   /* nothing waits, but CF is in bit 0 of LazyFlags.src */
 } PendForm;
 typedef enum PendSrc { SRC_REG, SRC_IMM, SRC_STORED } PendSrc;
 
@@ -69,7 +79,8 @@ typedef enum StubKind {
     STUB_STOP_T1, /* ... to T1 */
     STUB_LINK,    /* ... to @at by @fn, which finds the block */
     STUB_LINK_T1,
-    STUB_CARRY, /* LazyFlags.src = CF */
+    STUB_CARRY,    /* LazyFlags.src = CF */
+    STUB_EXACT_CF, /* s.rflags' CF = T2 */
 } StubKind;
 
 typedef struct Stub {
@@ -187,7 +198,7 @@ static void gen_store_pend(Gen *g, const Pend *p)
 {
     unsigned r;
 
-    if (p->form == PEND_NONE) {
+    if (p->form == PEND_NONE || p->form == PEND_CF) {
         return;
     }
     if (p->kind != FLAGS_LOGIC) {
@@ -223,7 +234,7 @@ static void gen_touch(Gen *g, int r)
 {
     const Pend *p = &g->pend;
 
-    if (p->form == PEND_NONE) {
+    if (p->form == PEND_NONE || p->form == PEND_CF) {
         return;
     }
     if (p->a == r ||
@@ -265,6 +276,15 @@ static bool gen_dead(const Gen *g)
     return false;
 }
 
+/* CF is bit 0 of LazyFlags.src. */
+static bool gen_carry_stored(const Pend *p)
+{
+    return p->form == PEND_CF ||
+           (p->form == PEND_RES &&
+            (p->kind == FLAGS_INC || p->kind == FLAGS_DEC ||
+             p->kind == FLAGS_MUL));
+}
+
 /* Makes the host's flags good for condition @cc; returns the host's condition.
  * Uses all scratch registers. */
 static unsigned gen_cond(Gen *g, unsigned cc)
@@ -299,13 +319,11 @@ static unsigned gen_cond(Gen *g, unsigned cc)
         g->hf = p->kind == FLAGS_LOGIC ? HF_ALL : HF_NONE;
         return cc;
     }
-    if (p->form == PEND_RES && (cc >> 1) == 1 &&
-        (p->kind == FLAGS_INC || p->kind == FLAGS_DEC ||
-         p->kind == FLAGS_MUL)) {
-        asm_rm(&g->a, 0, 0xf6, 0, jit_field(LAZY_SRC)); /* TEST bit 0 */
-        asm_8(&g->a, 1);
+    if ((cc >> 1) == 1 && gen_carry_stored(p)) {
+        asm_rm(&g->a, 2, ASM_0F | ASM_FIXED | 0xba, 4, jit_field(LAZY_SRC));
+        asm_8(&g->a, 0); /* BT */
         g->hf = HF_NONE;
-        return 5 ^ (cc & 1);
+        return cc;
     }
     gen_flush_pend(g);
     asm_mov_ri(&g->a, T0, cc);
@@ -580,6 +598,154 @@ static void gen_alu_m(Gen *g, const Insn *op)
     gen_store_res(g, alu_kind[what], T2);
 }
 
+/* ---- with carry ---------------------------------------------------------------------------- */
+
+/* jit_carry = CF. Where the host's flags are the guest's, they stay so. */
+static void gen_save_carry(Gen *g)
+{
+    AsmMem to = jit_field(JIT_OFF(jit_carry));
+    const Pend *p = &g->pend;
+
+    if (g->hf != HF_ALL && gen_carry_stored(p)) {
+        asm_rm(&g->a, 2, 0x8b, T2, jit_field(LAZY_SRC));
+        asm_alu_ri(&g->a, 2, ALU_AND, T2, 1);
+        asm_rm(&g->a, 2, 0x89, T2, to);
+        g->hf = HF_NONE;
+        return;
+    }
+    if (g->hf == HF_ALL || p->form == PEND_CMP) {
+        gen_cond(g, 2);
+        asm_rm(&g->a, 0, ASM_0F | ASM_FIXED | 0x92, 0, to);
+        return;
+    }
+    if (p->form != PEND_NONE && p->kind == FLAGS_LOGIC) {
+        asm_rm(&g->a, 0, 0xc6, 0, to);
+        asm_8(&g->a, 0);
+        return;
+    }
+    gen_flush_pend(g);
+    asm_call_to(&g->a, g->j->th.carry);
+    asm_rm(&g->a, 2, 0x89, T0, to);
+    g->hf = HF_NONE;
+}
+
+/* The host's CF from there. */
+static void gen_take_carry(Gen *g)
+{
+    if (g->hf != HF_ALL) {
+        asm_rm(&g->a, 2, ASM_0F | ASM_FIXED | 0xba, 4,
+               jit_field(JIT_OFF(jit_carry)));
+        asm_8(&g->a, 0); /* BT */
+    }
+}
+
+/* The result is in @host; FLAGS_ADC or ADD, SBB or SUB by the carry. */
+static void gen_store_carry_res(Gen *g, const OpInfo *in, unsigned host)
+{
+    Asm *a = &g->a;
+
+    asm_rm(a, 3, 0x89, host, jit_field(LAZY_RES));
+    asm_rm(a, 2, ASM_0F | ASM_FIXED | 0xb6, T1, jit_field(JIT_OFF(jit_carry)));
+    asm_rm(a, 3, 0x8d, T1, (AsmMem) { T1, T1, 2, 0 });
+    asm_rm(
+        a, 3, 0x8d, T1,
+        (AsmMem) { HOST_NONE, T1, 2,
+                   (in->arg == ALU_ADC ? FLAGS_ADD : FLAGS_SUB) + in->log2 });
+    asm_rm(a, 2, 0x89, T1, jit_field(LAZY_OP));
+    g->pend.form = PEND_NONE;
+    g->hf = HF_ALL;
+}
+
+G_STATIC_ASSERT(FLAGS_ADC - FLAGS_ADD == 20 && FLAGS_SBB - FLAGS_SUB == 20);
+
+static void gen_carry_r(Gen *g, const Insn *op)
+{
+    const OpInfo *in = &g->info[g->i];
+    bool dead = gen_dead(g);
+    unsigned d;
+
+    gen_save_carry(g);
+    if (!dead) {
+        gen_store_src(g, op);
+    }
+    d = gen_use(g, in->r1, T0);
+    gen_take_carry(g);
+    if (in->imm) {
+        asm_alu_ri(&g->a, in->log2, in->arg, d, op->imm);
+    } else {
+        asm_rr(&g->a, in->log2, in->arg << 3 | 3, d, gen_use(g, in->r2, T1));
+    }
+    gen_put(g, in->r1, d);
+    if (dead) {
+        g->pend.form = PEND_NONE;
+        g->hf = HF_NONE;
+    } else {
+        gen_store_carry_res(g, in, d);
+    }
+}
+
+static void gen_carry_rm(Gen *g, const Insn *op)
+{
+    const OpInfo *in = &g->info[g->i];
+    unsigned d;
+
+    gen_save_carry(g);
+    gen_operand(g, op, false, true);
+    gen_load(g, in->log2, T0, T0);
+    d = gen_use(g, in->r1, T1);
+    asm_rm(&g->a, 3, 0x89, T0, jit_field(LAZY_SRC));
+    gen_take_carry(g);
+    asm_rr(&g->a, in->log2, in->arg << 3 | 3, d, T0);
+    gen_put(g, in->r1, d);
+    gen_store_carry_res(g, in, d);
+}
+
+static void gen_carry_m(Gen *g, const Insn *op)
+{
+    const OpInfo *in = &g->info[g->i];
+
+    gen_save_carry(g);
+    gen_operand(g, op, true, true);
+    gen_load(g, in->log2, T2, T0);
+    gen_store_src(g, op);
+    gen_take_carry(g);
+    gen_alu_b(g, op, in->arg, T2);
+    asm_rm(&g->a, in->log2, 0x89, T2, asm_at(T0, 0));
+    gen_store_carry_res(g, in, T2);
+}
+
+static void gen_carry(Gen *g, const Insn *op)
+{
+    switch (g->info[g->i].mem) {
+    case 0:
+        gen_carry_m(g, op);
+        break;
+    case 1:
+        gen_carry_rm(g, op);
+        break;
+    default:
+        gen_carry_r(g, op);
+    }
+}
+
+/* ---- moves, and the second bytes of registers ------------------------------------------------- */
+
+/* TEST or CMP of AH, CH, DH, BH with a constant. */
+static void gen_compare_high(Gen *g, const Insn *op)
+{
+    const OpInfo *in = &g->info[g->i];
+    bool cmp = in->arg == ALU_CMP;
+
+    asm_mov_rr(&g->a, T2, jit_host[in->high]);
+    asm_rr(&g->a, 2, 0xc1, 5, T2);
+    asm_8(&g->a, 8);
+    asm_alu_ri(&g->a, 0, cmp ? ALU_SUB : ALU_AND, T2, op->imm);
+    if (cmp) {
+        gen_store_src_imm(g, op->imm);
+    }
+    gen_store_res(g, cmp ? FLAGS_SUB : FLAGS_LOGIC, T2);
+}
+
 static void gen_mov(Gen *g, const Insn *op)
 {
     const OpInfo *in = &g->info[g->i];
@@ -630,13 +796,12 @@ static void gen_keep_carry(Gen *g)
     Pend *p = &g->pend;
     Stub *s;
 
+    if (gen_carry_stored(p)) {
+        return;
+    }
     if (p->form != PEND_NONE && p->kind == FLAGS_LOGIC) {
         gen_store_src_imm(g, 0);
         return;
-    }
-    if (p->form != PEND_NONE && (p->kind == FLAGS_INC || p->kind == FLAGS_DEC ||
-                                 p->kind == FLAGS_MUL)) {
-        return; /* is there */
     }
     if (g->hf == HF_ALL || p->form == PEND_CMP) {
         gen_cond(g, 2);
@@ -904,7 +1069,15 @@ static void gen_setcc(Gen *g, const Insn *op)
 {
     const OpInfo *in = &g->info[g->i];
     unsigned cc = gen_cond(g, gen_cc(op)), d;
+    AsmMem keep = jit_field(JIT_OFF(jit_carry));
 
+    if (in->mem == 0) {
+        asm_rm(&g->a, 0, ASM_0F | ASM_FIXED | 0x90 | cc, 0, keep);
+        gen_operand(g, op, true, false);
+        asm_rm(&g->a, 2, ASM_0F | ASM_FIXED | 0xb6, T1, keep);
+        asm_rm(&g->a, 0, 0x88, T1, asm_at(T0, 0));
+        return;
+    }
     gen_touch(g, in->r1);
     d = gen_use(g, in->r1, T1);
     asm_rr(&g->a, 0, ASM_0F | ASM_FIXED | ASM_BYTE_RM | 0x90 | cc, 0, d);
@@ -915,12 +1088,157 @@ static void gen_cmov(Gen *g, const Insn *op)
 {
     const OpInfo *in = &g->info[g->i];
     unsigned cc = gen_cond(g, gen_cc(op)), d, s;
+    AsmMem keep = jit_field(JIT_OFF(jit_carry));
 
+    if (in->mem == 1) {
+        asm_rm(&g->a, 0, ASM_0F | ASM_FIXED | 0x90 | cc, 0, keep);
+        gen_touch(g, in->r1);
+        gen_operand(g, op, false, false);
+        d = gen_use(g, in->r1, T1);
+        asm_alu_mi(&g->a, 0, ALU_CMP, keep, 0);
+        asm_rm(&g->a, in->log2, ASM_0F | ASM_FIXED | 0x45, d, asm_at(T0, 0));
+        gen_put(g, in->r1, d);
+        return;
+    }
     gen_touch(g, in->r1);
     s = gen_use(g, in->r2, T0);
     d = gen_use(g, in->r1, T1);
     asm_rr(&g->a, in->log2, ASM_0F | ASM_FIXED | 0x40 | cc, d, s);
     gen_put(g, in->r1, d);
+}
+
+/* ---- bits, and locked operations ----------------------------------------------------------------- */
+
+/* BT and the like of a register, or of memory with a constant: CF is the bit,
+ * ZF stays, the others are undefined: as after an INC that left this result. */
+static void gen_bit(Gen *g, const Insn *op)
+{
+    const OpInfo *in = &g->info[g->i];
+    bool writes = in->arg != 4, dead = gen_dead(g);
+    unsigned d;
+    Stub *s;
+
+    if (!dead) {
+        gen_flush_pend(g);
+    }
+    if (in->mem == 0) {
+        gen_operand(g, op, writes, true);
+        gen_load(g, in->log2, T2, T0);
+        d = T2;
+    } else {
+        if (writes) {
+            gen_touch(g, in->r1);
+        }
+        d = gen_use(g, in->r1, T0);
+    }
+    if (in->imm) {
+        asm_rr(&g->a, in->log2, ASM_0F | ASM_FIXED | 0xba, in->arg, d);
+        asm_8(&g->a, op->imm & ((8 << in->log2) - 1));
+    } else {
+        asm_rr(&g->a, in->log2, ASM_0F | ASM_FIXED | 0x83 | in->arg << 3,
+               gen_use(g, in->r2, T1), d);
+    }
+    if (writes && in->mem == 0) {
+        asm_rm(&g->a, in->log2, 0x89, d, asm_at(T0, 0));
+    } else if (writes) {
+        gen_put(g, in->r1, d);
+    }
+    g->hf = HF_NONE;
+    g->pend.form = PEND_NONE;
+    if (dead) {
+        return;
+    }
+    asm_rr(&g->a, 0, ASM_0F | ASM_FIXED | ASM_BYTE_RM | 0x92, 0, T2);
+    asm_rr(&g->a, 2, ASM_0F | ASM_BYTE_RM | 0xb6, T2, T2);
+    asm_rm(&g->a, 3, 0x89, T2, jit_field(LAZY_SRC));
+    asm_rm(&g->a, 2, 0x8b, T1, jit_field(LAZY_OP));
+    asm_alu_ri(&g->a, 2, ALU_CMP, T1, FLAGS_ADD);
+    s = gen_stub(g, STUB_EXACT_CF, asm_jcc(&g->a, 2));
+    asm_alu_ri(&g->a, 2, ALU_AND, T1, 3);
+    asm_alu_ri(&g->a, 2, ALU_ADD, T1, FLAGS_INC);
+    asm_rm(&g->a, 2, 0x89, T1, jit_field(LAZY_OP));
+    s->back = g->a.p;
+    if (in->mem < 0) { /* else the slow path comes here, too */
+        gen_set_pend(g, PEND_CF, FLAGS_EXACT, 0, -1);
+    }
+}
+
+static void gen_bswap(Gen *g, const Insn *op)
+{
+    const OpInfo *in = &g->info[g->i];
+    unsigned d;
+
+    gen_touch(g, in->r1);
+    d = gen_use(g, in->r1, T0);
+    asm_op(&g->a, in->log2, ASM_0F | ASM_FIXED | 0xc8 | (d & 7), 0, HOST_NONE,
+           d, false);
+    gen_put(g, in->r1, d);
+}
+
+/* [m], r2: RAX is the destination's value then in any case, and the flags are
+ * of RAX before - after. */
+static void gen_cmpxchg(Gen *g, const Insn *op)
+{
+    const OpInfo *in = &g->info[g->i];
+    unsigned s;
+
+    gen_operand(g, op, true, true);
+    s = gen_use(g, in->r2, T1);
+    asm_mov_rr(&g->a, T2, HOST_RAX);
+    asm_8(&g->a, 0xf0);
+    asm_rm(&g->a, in->log2, ASM_0F | 0xb1, s, asm_at(T0, 0));
+    asm_rm(&g->a, 3, 0x89, HOST_RAX, jit_field(LAZY_SRC));
+    asm_rr(&g->a, in->log2, 0x2b, T2, HOST_RAX);
+    gen_store_res(g, FLAGS_SUB, T2);
+}
+
+/* LOCK ADD, SUB of [m], and INC, DEC: by XADD, which tells what was there. */
+static void gen_locked(Gen *g, const Insn *op)
+{
+    const OpInfo *in = &g->info[g->i];
+    bool step = in->cls == CL_UNARY;
+    bool minus = step ? in->arg == UN_DEC : in->arg == ALU_SUB;
+
+    if (step) {
+        gen_flush_pend(g);
+    }
+    gen_operand(g, op, true, true);
+    if (step) {
+        gen_keep_carry(g);
+        asm_mov_ri(&g->a, T2, minus ? -1 : 1);
+    } else if (in->imm) {
+        asm_mov_ri(&g->a, T2, minus ? -op->simm : op->simm);
+    } else {
+        gen_get(g, T2, in->r2);
+        if (minus) {
+            asm_rr(&g->a, 3, 0xf7, 3, T2);
+        }
+    }
+    asm_8(&g->a, 0xf0);
+    asm_rm(&g->a, in->log2, ASM_0F | 0xc1, T2, asm_at(T0, 0));
+    if (step) {
+        asm_rr(&g->a, in->log2, 0xff, minus, T2);
+        gen_store_res(g, minus ? FLAGS_DEC : FLAGS_INC, T2);
+        g->hf = HF_NO_CARRY;
+        return;
+    }
+    gen_alu_b(g, op, in->arg, T2);
+    gen_store_src(g, op);
+    gen_store_res(g, alu_kind[in->arg], T2);
+}
+
+/* Of memory: XCHG is locked always. */
+static void gen_xchg_m(Gen *g, const Insn *op)
+{
+    const OpInfo *in = &g->info[g->i];
+    int r = in->mem == 0 ? in->r2 : in->r1;
+    unsigned d;
+
+    gen_touch(g, r);
+    gen_operand(g, op, true, false);
+    d = gen_use(g, r, T1);
+    asm_rm(&g->a, in->log2, 0x87, d, asm_at(T0, 0));
+    gen_put(g, r, d);
 }
 
 static void gen_cbw(Gen *g, const Insn *op)
@@ -1302,6 +1620,13 @@ static void gen_put_stub(Gen *g, Stub *s)
         asm_mov_ri(a, T2, (uintptr_t)s->fn);
         asm_jmp_to(a, th->leave);
         break;
+    case STUB_EXACT_CF:
+        asm_rm(a, 3, 0x8b, T1, jit_field(JIT_OFF(cpu.s.rflags)));
+        asm_alu_ri(a, 3, ALU_AND, T1, ~(int64_t)FL_CF);
+        asm_rr(a, 3, 0x0b, T1, T2);
+        asm_rm(a, 3, 0x89, T1, jit_field(JIT_OFF(cpu.s.rflags)));
+        asm_land_at(asm_jmp(a), s->back);
+        break;
     case STUB_CARRY:
         asm_rm(a, 3, 0x89, T0, jit_field(JIT_OFF(jit_tmp[2])));
         asm_call_to(a, th->carry);
@@ -1408,14 +1733,80 @@ static bool gen_decide_flow(Gen *g, OpInfo *in, const Insn *op)
     return false;
 }
 
+static void gen_classify(OpInfo *in, const Insn *op)
+{
+    static const struct {
+        InsnFn *sem;
+        uint8_t cls, arg;
+    } rows[] = {
+        { sem_BT, CL_BITS, 4 },     { sem_BTS, CL_BITS, 5 },
+        { sem_BTR, CL_BITS, 6 },    { sem_BTC, CL_BITS, 7 },
+        { sem_BSWAP, CL_BSWAP, 0 }, { sem_CMPXCHG, CL_CMPXCHG, 0 },
+    };
+
+    if (in->cls != CL_NONE && in->cls != CL_BT) {
+        return;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        if (insn_rows[op->id].sem == rows[i].sem) {
+            in->cls = rows[i].cls;
+            in->arg = rows[i].arg;
+        }
+    }
+}
+
+/* Operands as if there were no LOCK. */
+static bool gen_unlocked(const Gen *g, OpInfo *in, const Insn *op)
+{
+    Insn copy = *op;
+
+    copy.lock = 0;
+    return gen_operands(g, in, &copy) && in->mem >= 0;
+}
+
+static bool gen_decide_alu(Gen *g, OpInfo *in, const Insn *op)
+{
+    if (op->lock) {
+        in->locked = true;
+        return (in->arg == ALU_ADD || in->arg == ALU_SUB) &&
+               gen_unlocked(g, in, op) && gen_two(in);
+    }
+    if (gen_operands(g, in, op) && gen_two(in)) {
+        return true;
+    }
+    if ((in->arg == ALU_CMP || in->arg == ALU_TEST) && in->log2 == 0 &&
+        in->imm && in->mem < 0) {
+        int off = interp_operand_reg(op, 0, 1);
+
+        in->high = (off - (int)offsetof(X86Cpu, s.gpr)) / 8;
+        in->pure = true;
+        return off >= 0;
+    }
+    return false;
+}
+
 static bool gen_can_emit(Gen *g, OpInfo *in, const Insn *op)
 {
     switch (in->cls) {
     case CL_ALU:
-        return in->arg != ALU_ADC && in->arg != ALU_SBB &&
-               gen_operands(g, in, op) && gen_two(in);
+        return gen_decide_alu(g, in, op);
     case CL_UNARY:
+        if (op->lock) {
+            in->locked = true;
+            return in->arg <= UN_DEC && gen_unlocked(g, in, op);
+        }
         return gen_operands(g, in, op);
+    case CL_BITS:
+        return gen_operands(g, in, op) &&
+               (in->imm || (in->mem < 0 && in->r2 >= 0));
+    case CL_BSWAP:
+        in->log2 = op->opsize;
+        in->r1 = op->rm & 15;
+        in->mem = -1;
+        in->pure = true;
+        return op->opsize >= 2;
+    case CL_CMPXCHG:
+        return gen_unlocked(g, in, op) && in->r2 >= 0;
     case CL_SHIFT:
         return gen_decide_shift(g, in, op);
     case CL_IMUL:
@@ -1426,6 +1817,10 @@ static bool gen_can_emit(Gen *g, OpInfo *in, const Insn *op)
         in->imm = insn_rows[op->id].op[2].kind != OPK_NONE;
         return in->r2 >= 0 || (in->mem == 1 && !in->imm);
     case CL_XCHG:
+        if (op->is_mem) {
+            return gen_unlocked(g, in, op) &&
+                   (in->mem == 0 ? in->r2 : in->r1) >= 0;
+        }
         return gen_operands(g, in, op) && in->r1 >= 0 && in->r2 >= 0;
     case CL_LEA:
         in->log2 = __builtin_ctz(op_size(op, 0));
@@ -1438,12 +1833,12 @@ static bool gen_can_emit(Gen *g, OpInfo *in, const Insn *op)
         return gen_operands(g, in, op) && in->from < 3 && in->from < in->log2 &&
                (in->r2 >= 0 || in->mem == 1);
     case CL_SETCC:
-        return gen_operands(g, in, op) && in->mem < 0;
+        return gen_operands(g, in, op);
     case CL_CMOV: /* op->reg is the condition already, if it is 32 or 64 bits */
-        if (!gen_operands(g, in, op) || in->r2 < 0) {
+        if (!gen_operands(g, in, op) || (in->r2 < 0 && in->mem != 1)) {
             return false;
         }
-        if (op->opsize != 1) {
+        if (op->opsize != 1 && in->r2 >= 0) {
             in->r1 = (op_args(op)->r1 - offsetof(X86Cpu, s.gpr)) / 8;
         }
         return true;
@@ -1476,7 +1871,14 @@ static void gen_decide(Gen *g, unsigned i)
     InterpEnd end = interp_end(exec);
     uint16_t cls = g->tc->accel->op_class[op->id];
 
-    *in = (OpInfo) { .cls = cls >> 8, .arg = cls, .how = HOW_CALL, .mem = -1 };
+    *in = (OpInfo) {
+        .cls = cls >> 8,
+        .arg = cls,
+        .how = HOW_CALL,
+        .mem = -1,
+        .high = -1,
+    };
+    gen_classify(in, op);
     if (end == INTERP_LEAVE) {
         in->how = HOW_LEAVE;
         return;
@@ -1506,6 +1908,12 @@ static unsigned gen_template(Gen *g, const Insn *op)
     case CL_ALU:
         if (in->arg == ALU_MOV) {
             gen_mov(g, op);
+        } else if (in->locked) {
+            gen_locked(g, op);
+        } else if (in->high >= 0) {
+            gen_compare_high(g, op);
+        } else if (in->arg == ALU_ADC || in->arg == ALU_SBB) {
+            gen_carry(g, op);
         } else if (in->mem == 0) {
             gen_alu_m(g, op);
         } else if (in->mem == 1) {
@@ -1517,7 +1925,20 @@ static unsigned gen_template(Gen *g, const Insn *op)
         }
         break;
     case CL_UNARY:
-        gen_unary(g, op);
+        if (in->locked) {
+            gen_locked(g, op);
+        } else {
+            gen_unary(g, op);
+        }
+        break;
+    case CL_BITS:
+        gen_bit(g, op);
+        break;
+    case CL_BSWAP:
+        gen_bswap(g, op);
+        break;
+    case CL_CMPXCHG:
+        gen_cmpxchg(g, op);
         break;
     case CL_SHIFT:
         if (in->imm) {
@@ -1530,7 +1951,11 @@ static unsigned gen_template(Gen *g, const Insn *op)
         gen_imul(g, op);
         break;
     case CL_XCHG:
-        gen_xchg(g, op);
+        if (in->mem >= 0) {
+            gen_xchg_m(g, op);
+        } else {
+            gen_xchg(g, op);
+        }
         break;
     case CL_LEA:
         gen_lea(g, op);
@@ -1651,6 +2076,30 @@ static void gen_unfuse(Gen *g)
     }
 }
 
+/* The other ways of conditional jumps behind the block; what seldom runs in a
+ * place of its own, so that the rest is dense. */
+static void gen_stubs(Gen *g)
+{
+    Jit *j = g->j;
+    uint8_t *start = j->rw + j->cold, *hot;
+
+    for (unsigned k = 0; k < g->n_stubs; k++) {
+        if (g->stub[k].kind == STUB_TAKEN) {
+            gen_put_stub(g, &g->stub[k]);
+        }
+    }
+    hot = g->a.p;
+    g->a.p = start;
+    for (unsigned k = 0; k < g->n_stubs; k++) {
+        if (g->stub[k].kind != STUB_TAKEN) {
+            gen_put_stub(g, &g->stub[k]);
+        }
+    }
+    j->n_bytes += g->a.p - start;
+    j->cold += g->a.p - start;
+    g->a.p = hot;
+}
+
 bool jit_emit_block(TcgCpu *tc, Tb *tb)
 {
     Jit *j = tc->jit;
@@ -1675,9 +2124,7 @@ bool jit_emit_block(TcgCpu *tc, Tb *tb)
         return false;
     }
     gen_body(&g);
-    for (unsigned k = 0; k < g.n_stubs; k++) {
-        gen_put_stub(&g, &g.stub[k]);
-    }
+    gen_stubs(&g);
     for (unsigned i = 1; i <= tb->n; i++) {
         if (g.after_run[i]) {
             tb->op[i].exec = jit_ret;

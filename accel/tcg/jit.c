@@ -243,6 +243,7 @@ static void jit_put_thunks(Jit *j)
     th->cond = jit_put_ask(&a, jit_cond);
     th->carry = jit_put_ask(&a, jit_carry);
     j->start = j->used = (a.p - j->rw + 63) & ~(size_t)63;
+    j->cold = JIT_COLD;
 }
 
 /* ---- hot blocks ------------------------------------------------------------------------ */
@@ -270,7 +271,8 @@ static void jit_count(X86Cpu *c, const Insn *op)
     if (likely(--tb->heat > 0)) {
         return tb->plain(c, op);
     }
-    if (JIT_CODE_SIZE - tc->jit->used < JIT_BLOCK_MAX) {
+    if (JIT_COLD - tc->jit->used < JIT_BLOCK_MAX ||
+        JIT_CODE_SIZE - tc->jit->cold < JIT_BLOCK_MAX) {
         tb->heat = 1;
         tb_flush(tc);
         return op_hop(c, op);
@@ -321,6 +323,7 @@ void jit_flush(TcgCpu *tc)
 {
     if (tc->jit) {
         tc->jit->used = tc->jit->start;
+        tc->jit->cold = JIT_COLD;
         tc->jit->n_flushes++;
     }
 }

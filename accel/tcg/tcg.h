@@ -201,6 +201,7 @@ struct TcgCpu {
     /* The translator's; see jit.h. */
     struct Jit *jit;     /* NULL: off, or this host has none */
     uint64_t jit_page;   /* of s.rip, while in translated code */
+    uint64_t jit_carry;    /* a flag for the next few host instructions */
     uint64_t jit_tmp[3]; /* of one operation */
     const Insn *jit_at;  /* where a run of handlers came back */
     bool jit_spoilt;     /* the block that is executing was written to */
