@@ -60,6 +60,7 @@ ssize_t rng_read(Device *obj, void *buf, size_t len,
     if (n == 0 || errno != EAGAIN) {
         return n == 0 ? -EIO : -errno;
     }
+    rng_cancel(obj, opaque); /* who asks again waits once */
     g_array_append_val(b->waiters, w);
     if (!b->watch) {
         b->watch = mainloop_add_fd(b->fd, G_IO_IN, rng_readable, b);

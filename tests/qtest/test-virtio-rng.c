@@ -7,7 +7,7 @@
 #include <glib/gstdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "system/object.h"
+#include "hw/virtio/rng-backend.h"
 
 extern const DeviceClass virtio_rng_device_class, virtio_rng_pci_class;
 
@@ -172,6 +172,38 @@ static void test_reset(gconstpointer kind)
     g_unlink("entropy");
 }
 
+static void count(void *opaque)
+{
+    (*(unsigned *)opaque)++;
+}
+
+/* A guest may notify as often as it likes: who waits is called once. */
+static void test_waits_once(void)
+{
+    Machine *m = machine_new(NULL, clock_new_manual());
+    unsigned calls = 0;
+    uint8_t byte;
+    Device *obj;
+    int fd;
+
+    g_assert_cmpint(mkfifo("entropy", 0600), ==, 0);
+    fd = open("entropy", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    g_assert_true(object_add(m, "rng-random,id=r0,filename=entropy", NULL));
+    obj = object_find(m, "r0", NULL, NULL);
+    for (unsigned i = 0; i < 1000; i++) {
+        g_assert_cmpint(rng_read(obj, &byte, 1, count, &calls), ==, -EAGAIN);
+    }
+    g_assert_cmpint(write(fd, "x", 1), ==, 1);
+    while (!calls) {
+        mainloop_iterate(true);
+    }
+    g_assert_cmpuint(calls, ==, 1);
+    objects_free(m);
+    machine_free(m);
+    close(fd);
+    g_unlink("entropy");
+}
+
 static void test_state(gconstpointer kind)
 {
     Rig a = { 0 }, b = { 0 };
@@ -207,6 +239,7 @@ int main(int argc, char **argv)
     rig_add_tests("virtio-rng", "read-only", test_read_only);
     rig_add_tests("virtio-rng", "reset", test_reset);
     rig_add_tests("virtio-rng", "state", test_state);
+    g_test_add_func("/virtio-rng/waits-once", test_waits_once);
     ret = g_test_run();
     g_rmdir(dir);
     return ret;
