@@ -62,4 +62,3 @@ bool block_convert(const ConvertOpts *o, const BlockJob *job, GError **errp)
     }
     return true;
 }
-

@@ -286,4 +286,3 @@ bool x86_set_dr(X86Cpu *c, unsigned n, uint64_t v)
     x86_update_mode(c);
     return true;
 }
-
