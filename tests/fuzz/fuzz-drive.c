@@ -13,11 +13,15 @@ enum { LINES_MAX = 32 };
 static const MachineClass fuzz_machine = { .name = "fuzz",
                                            .virtio_bus = "PCI" };
 
-/* Files, sockets, memory without end, and temporary overlays. */
+/* Files, sockets, memory without end, and temporary overlays. In JSON the word
+ * "file" may be, as the place of a node under another one. */
 static bool touches_host(const char *text)
 {
-    static const char *const words[] = { "file", "path", "nbd",  "/",  "memory",
+    static const char *const plain[] = { "file", "path", "nbd",  "/",  "memory",
                                          ":",    "snap", "json", "\\", NULL };
+    static const char *const in_json[] = { "filename", "path", "nbd",    "/",
+                                           "host",     "\\",   "config", NULL };
+    const char *const *words = text[0] == 'j' ? in_json : plain;
 
     for (int i = 0; words[i]; i++) {
         if (strstr(text, words[i])) {
@@ -25,6 +29,22 @@ static bool touches_host(const char *text)
         }
     }
     return false;
+}
+
+static bool open_json(const char *text, GError **errp)
+{
+    g_autofree char *name = g_strconcat("json:", text, NULL);
+    BlockNode *bn = block_open(name, NULL, NULL, BLOCK_RDWR, errp);
+    uint8_t buf[512];
+
+    if (!bn) {
+        return false;
+    }
+    if (bn->size >= sizeof(buf)) {
+        block_pread(bn, bn->size - sizeof(buf), buf, sizeof(buf));
+    }
+    block_close(bn, NULL);
+    return true;
 }
 
 static void run_line(Machine *m, const char *line)
@@ -41,6 +61,9 @@ static void run_line(Machine *m, const char *line)
         break;
     case 'o':
         ok = object_add(m, line + 1, &err);
+        break;
+    case 'j':
+        ok = open_json(line + 1, &err);
         break;
     case 'x':
         blockdev_del(m, line + 1, NULL);
