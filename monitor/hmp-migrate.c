@@ -53,6 +53,10 @@ void hmp_info_migrate(Monitor *mon, const Args *args)
                info.error ? info.error : "", info.error ? ")" : "");
     mon_printf(mon, "total time: %" PRId64 " ms\n", info.total_ms);
     mon_printf(mon, "transferred ram: %" PRIu64 " kbytes\n", info.bytes >> 10);
+    mon_printf(mon, "remaining ram: %" PRIu64 " kbytes\n",
+               info.status == MIGRATE_ACTIVE
+                   ? (info.ram_bytes - info.ram_done) >> 10
+                   : 0);
     mon_printf(mon, "total ram: %" PRIu64 " kbytes\n", info.ram_bytes >> 10);
 }
 

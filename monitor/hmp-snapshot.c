@@ -1,13 +1,25 @@
 /* savevm, loadvm, delvm, info snapshots. */
 #include "util/osdep.h"
 #include "monitor/hmp.h"
+#include "monitor/jobs.h"
 #include "system/snapshot.h"
+
+/* Without QMP there are no jobs. */
+static bool disks_idle(Machine *m, GError **errp)
+{
+#if CONFIG_JSON_C
+    return jobs_disks_idle(m, errp);
+#else
+    return true;
+#endif
+}
 
 void hmp_savevm(Monitor *mon, const Args *args)
 {
     g_autoptr(GError) err = NULL;
 
-    if (!snapshot_save(mon_machine(mon), args_str(args, "name"), true, NULL,
+    if (!disks_idle(mon_machine(mon), &err) ||
+        !snapshot_save(mon_machine(mon), args_str(args, "name"), true, NULL,
                        &err)) {
         mon_report(mon, g_steal_pointer(&err));
     }
@@ -17,7 +29,8 @@ void hmp_loadvm(Monitor *mon, const Args *args)
 {
     g_autoptr(GError) err = NULL;
 
-    if (!snapshot_load(mon_machine(mon), args_str(args, "name"), NULL, &err)) {
+    if (!disks_idle(mon_machine(mon), &err) ||
+        !snapshot_load(mon_machine(mon), args_str(args, "name"), NULL, &err)) {
         mon_report(mon, g_steal_pointer(&err));
     }
 }
@@ -26,7 +39,8 @@ void hmp_delvm(Monitor *mon, const Args *args)
 {
     g_autoptr(GError) err = NULL;
 
-    if (!snapshot_delete(mon_machine(mon), args_str(args, "name"), NULL,
+    if (!disks_idle(mon_machine(mon), &err) ||
+        !snapshot_delete(mon_machine(mon), args_str(args, "name"), NULL,
                          &err)) {
         mon_report(mon, g_steal_pointer(&err));
     }

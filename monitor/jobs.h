@@ -1,7 +1,7 @@
 /*
  * Jobs as clients of QMP see them: those on disks (block/live.h), which run
- * beside the guest, and operations that are over when their command is, yet stay
- * in the list until they are dismissed. Main thread, machine lock held.
+ * beside the guest, and snapshots of the machine, which hold it meanwhile and
+ * stay in the list until they are dismissed. Main thread, machine lock held.
  */
 #ifndef MONITOR_JOBS_H
 #define MONITOR_JOBS_H
@@ -23,9 +23,8 @@ bool jobs_options(Machine *m, const Args *args, LiveOpts *o, GError **errp);
 /* @job NULL: it could not be started. */
 void jobs_started(const LiveOpts *o, const LiveJob *job);
 LiveJobs *jobs_live(Machine *m);
-/* Done at once: its events now, the job until job-dismiss. @error NULL: it went
- * well. */
-void jobs_done(Machine *m, const char *id, const char *type, const char *error);
+/* False and @errp: a job uses a disk, and what changes all of them must wait. */
+bool jobs_disks_idle(Machine *m, GError **errp);
 /* Nobody has @id yet. */
 bool jobs_id_free(Machine *m, const char *id, GError **errp);
 

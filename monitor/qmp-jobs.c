@@ -1,22 +1,27 @@
 /* Lists of jobs, their events, and what can be asked of one. */
 #include "util/osdep.h"
 #include "util/error.h"
+#include "util/mainloop.h"
 #include "hw/block/drive.h"
 #include "monitor/jobs.h"
 #include "system/snapshot.h"
 
 #if CONFIG_JSON_C
 
-/* An operation that is over. */
-typedef struct DoneJob {
+/* An operation on the whole machine, until it is dismissed. */
+typedef struct VmJob {
+    Machine *m;
     char *id, *error; /* error NULL: it went well */
     const char *type;
-} DoneJob;
+    SnapshotTask *task; /* NULL: starting, or over */
+    bool over;
+    uint64_t current, total;
+} VmJob;
 
 struct Jobs {
     Machine *m;
     LiveJobs *live;
-    GQueue done; /* of DoneJob */
+    GQueue vm; /* of VmJob */
 };
 
 static const char *const status_names[] = {
@@ -25,9 +30,9 @@ static const char *const status_names[] = {
     [LIVE_CONCLUDED] = "concluded",
 };
 
-static void done_free(void *p)
+static void vm_job_free(void *p)
 {
-    DoneJob *j = p;
+    VmJob *j = p;
 
     g_free(j->id);
     g_free(j->error);
@@ -40,15 +45,36 @@ Jobs *jobs_new(Machine *m)
 
     jobs->m = m;
     jobs->live = live_jobs_new();
-    g_queue_init(&jobs->done);
+    g_queue_init(&jobs->vm);
     return jobs;
+}
+
+/* The one that runs; NULL: none. */
+static VmJob *running(Jobs *jobs)
+{
+    for (GList *l = jobs->vm.head; l; l = l->next) {
+        VmJob *j = l->data;
+
+        if (!j->over) {
+            return j;
+        }
+    }
+    return NULL;
 }
 
 void jobs_free(Jobs *jobs)
 {
+    VmJob *j;
+
     live_jobs_free(jobs->live);
-    g_queue_foreach(&jobs->done, (GFunc)(void *)done_free, NULL);
-    g_queue_clear(&jobs->done);
+    while ((j = running(jobs))) {
+        if (j->task) {
+            snapshot_cancel(j->task);
+        }
+        mainloop_iterate(true);
+    }
+    g_queue_foreach(&jobs->vm, (GFunc)(void *)vm_job_free, NULL);
+    g_queue_clear(&jobs->vm);
     g_free(jobs);
 }
 
@@ -57,10 +83,10 @@ LiveJobs *jobs_live(Machine *m)
     return monitors_jobs(m)->live;
 }
 
-static DoneJob *find_done(Machine *m, const char *id)
+static VmJob *find_vm_job(Machine *m, const char *id)
 {
-    for (GList *l = monitors_jobs(m)->done.head; l; l = l->next) {
-        DoneJob *j = l->data;
+    for (GList *l = monitors_jobs(m)->vm.head; l; l = l->next) {
+        VmJob *j = l->data;
 
         if (!strcmp(j->id, id)) {
             return j;
@@ -77,9 +103,28 @@ bool jobs_id_free(Machine *m, const char *id, GError **errp)
         error_setg(errp, "Invalid job ID '%s'", id);
         return false;
     }
-    if (find_done(m, id) || live_find(jobs_live(m), id)) {
+    if (find_vm_job(m, id) || live_find(jobs_live(m), id)) {
         error_setg(errp, "Job ID '%s' already in use", id);
         return false;
+    }
+    return true;
+}
+
+/* QEMU's words for a disk that a job uses. */
+bool jobs_disks_idle(Machine *m, GError **errp)
+{
+    g_autoptr(GPtrArray) live = live_list(jobs_live(m));
+
+    for (guint i = 0; i < live->len; i++) {
+        const LiveInfo *info = live_info(live->pdata[i]);
+
+        if (info->status != LIVE_CONCLUDED) {
+            error_setg(errp,
+                       "Node '%s' is busy: block device is in use by "
+                       "block job: %s",
+                       info->device, info->type);
+            return false;
+        }
     }
     return true;
 }
@@ -98,20 +143,6 @@ static void emit_end(Machine *m, const char *id, bool ok)
     if (ok) {
         emit_status(m, id, "pending");
     }
-}
-
-void jobs_done(Machine *m, const char *id, const char *type, const char *error)
-{
-    DoneJob *j = g_new0(DoneJob, 1);
-
-    j->id = g_strdup(id);
-    j->type = type;
-    j->error = g_strdup(error);
-    g_queue_push_tail(&monitors_jobs(m)->done, j);
-    emit_status(m, id, "created");
-    emit_status(m, id, "running");
-    emit_end(m, id, !error);
-    emit_status(m, id, "concluded");
 }
 
 static void emit_block_job(Machine *m, const char *event, const LiveInfo *i,
@@ -256,6 +287,19 @@ static void put_live(json_object *o, const LiveInfo *i)
     }
 }
 
+static void put_vm_job(json_object *o, VmJob *j)
+{
+    if (j->task) {
+        snapshot_progress(j->task, &j->current, &j->total);
+    }
+    js_str(o, "id", j->id);
+    js_str(o, "type", j->type);
+    js_str(o, "status", j->over ? "concluded" : "running");
+    js_u64(o, "current-progress", j->current);
+    js_u64(o, "total-progress", j->total);
+    js_str(o, "error", j->error);
+}
+
 json_object *qmp_query_jobs(Machine *m, const Args *args, GError **errp)
 {
     json_object *list = json_object_new_array();
@@ -265,16 +309,8 @@ json_object *qmp_query_jobs(Machine *m, const Args *args, GError **errp)
         put_live(js_add(list, json_object_new_object()),
                  live_info(live->pdata[i]));
     }
-    for (GList *l = monitors_jobs(m)->done.head; l; l = l->next) {
-        const DoneJob *j = l->data;
-        json_object *o = js_add(list, json_object_new_object());
-
-        js_str(o, "id", j->id);
-        js_str(o, "type", j->type);
-        js_str(o, "status", "concluded");
-        js_int(o, "current-progress", 1);
-        js_int(o, "total-progress", 1);
-        js_str(o, "error", j->error);
+    for (GList *l = monitors_jobs(m)->vm.head; l; l = l->next) {
+        put_vm_job(js_add(list, json_object_new_object()), l->data);
     }
     return list;
 }
@@ -314,6 +350,14 @@ json_object *qmp_query_block_jobs(Machine *m, const Args *args, GError **errp)
 
 /* ---- verbs ------------------------------------------------------------------------ */
 
+/* As QEMU says it when a job cannot do what is asked now. */
+static void refuse_verb(const char *id, const char *state, const char *verb,
+                        GError **errp)
+{
+    error_setg(errp, "Job '%s' in state '%s' cannot accept command verb '%s'",
+               id, state, verb);
+}
+
 /* job-* say "id", block-job-* "device" and know only those on disks. */
 static LiveJob *find_job(Machine *m, const Args *args, const char *verb,
                          GError **errp)
@@ -321,22 +365,17 @@ static LiveJob *find_job(Machine *m, const Args *args, const char *verb,
     const char *device = args_str(args, "device");
     const char *id = device ? device : args_str(args, "id");
     LiveJob *job = live_find(jobs_live(m), id);
+    const VmJob *vm = device ? NULL : find_vm_job(m, id);
 
-    if (!job && !device && find_done(m, id)) {
-        error_setg(errp,
-                   "Job '%s' in state 'concluded' cannot accept command verb "
-                   "'%s'",
-                   id, verb);
+    if (!job && vm) {
+        refuse_verb(id, vm->over ? "concluded" : "running", verb, errp);
     } else if (!job && device) {
         error_set_class(errp, ERROR_CLASS_DEVICE_NOT_ACTIVE,
                         "Block job '%s' not found", id);
     } else if (!job) {
         error_setg(errp, "Job not found");
     } else if (live_info(job)->status == LIVE_CONCLUDED) {
-        error_setg(errp,
-                   "Job '%s' in state 'concluded' cannot accept command verb "
-                   "'%s'",
-                   id, verb);
+        refuse_verb(id, "concluded", verb, errp);
         job = NULL;
     }
     return job;
@@ -344,11 +383,17 @@ static LiveJob *find_job(Machine *m, const Args *args, const char *verb,
 
 json_object *qmp_job_cancel(Machine *m, const Args *args, GError **errp)
 {
-    LiveJob *job = find_job(m, args, "cancel", errp);
+    const char *id = args_str(args, "id");
+    VmJob *vm = id ? find_vm_job(m, id) : NULL;
+    LiveJob *job;
 
+    if (vm && vm->task) {
+        snapshot_cancel(vm->task);
+        return NULL;
+    }
+    job = find_job(m, args, "cancel", errp);
     if (job) { /* job-cancel always breaks off */
-        live_cancel(job,
-                    args_has(args, "id") || args_bool(args, "force", false));
+        live_cancel(job, id || args_bool(args, "force", false));
     }
     return NULL;
 }
@@ -391,10 +436,7 @@ json_object *qmp_job_finalize(Machine *m, const Args *args, GError **errp)
     if (job) {
         const LiveInfo *i = live_info(job);
 
-        error_setg(errp,
-                   "Job '%s' in state '%s' cannot accept command verb "
-                   "'finalize'",
-                   i->id, status_names[i->status]);
+        refuse_verb(i->id, status_names[i->status], "finalize", errp);
     }
     return NULL;
 }
@@ -402,20 +444,19 @@ json_object *qmp_job_finalize(Machine *m, const Args *args, GError **errp)
 json_object *qmp_job_dismiss(Machine *m, const Args *args, GError **errp)
 {
     const char *id = args_str(args, "id");
-    DoneJob *done = find_done(m, id);
+    VmJob *vm = find_vm_job(m, id);
     LiveJob *job = live_find(jobs_live(m), id);
 
-    if (done) {
-        g_queue_remove(&monitors_jobs(m)->done, done);
+    if (vm && !vm->over) {
+        refuse_verb(id, "running", "dismiss", errp);
+    } else if (vm) {
+        g_queue_remove(&monitors_jobs(m)->vm, vm);
         emit_status(m, id, "null");
-        done_free(done);
+        vm_job_free(vm);
     } else if (!job) {
         error_setg(errp, "Job not found");
     } else if (live_info(job)->status != LIVE_CONCLUDED) {
-        error_setg(errp,
-                   "Job '%s' in state '%s' cannot accept command verb "
-                   "'dismiss'",
-                   id, status_names[live_info(job)->status]);
+        refuse_verb(id, status_names[live_info(job)->status], "dismiss", errp);
     } else if (live_dismiss(job, errp)) {
         emit_status(m, id, "null");
     }
@@ -438,24 +479,34 @@ json_object *qmp_block_job_set_speed(Machine *m, const Args *args,
 
 /* ---- snapshots of the machine, as jobs ------------------------------------------------ */
 
-typedef bool SnapshotFn(Machine *m, const char *tag, const SnapshotWhere *where,
-                        GError **errp);
-
-static bool save(Machine *m, const char *tag, const SnapshotWhere *where,
-                 GError **errp)
+static void vm_job_over(VmJob *j, const GError *err)
 {
-    return snapshot_save(m, tag, false, where, errp);
+    j->error = err ? g_strdup(err->message) : NULL;
+    j->task = NULL;
+    j->over = true;
+    j->current = err ? j->current : j->total;
+    emit_end(j->m, j->id, !err);
+    emit_status(j->m, j->id, "concluded");
+}
+
+static void on_snapshot_done(void *opaque, const GError *err)
+{
+    VmJob *j = opaque;
+
+    snapshot_progress(j->task, &j->current, &j->total);
+    vm_job_over(j, err);
 }
 
 /* Nothing but a bad job id fails the command itself: the job says the rest. */
 static void snapshot_job(Machine *m, const Args *args, const char *type,
-                         SnapshotFn *fn, GError **errp)
+                         SnapshotKind kind, GError **errp)
 {
     const char *id = args_str(args, "job-id");
     json_object *list = args_json(args, "devices");
     g_autoptr(GPtrArray) devices = g_ptr_array_new();
     g_autoptr(GError) err = NULL;
     SnapshotWhere where = { .vmstate = args_str(args, "vmstate") };
+    VmJob *j;
 
     if (!jobs_id_free(m, id, errp)) {
         return;
@@ -466,25 +517,38 @@ static void snapshot_job(Machine *m, const Args *args, const char *type,
     }
     g_ptr_array_add(devices, NULL);
     where.devices = (const char *const *)devices->pdata;
-    fn(m, args_str(args, "tag"), &where, &err);
-    jobs_done(m, id, type, err ? err->message : NULL);
+    j = g_new0(VmJob, 1);
+    j->m = m;
+    j->id = g_strdup(id);
+    j->type = type;
+    j->total = 1;
+    g_queue_push_tail(&monitors_jobs(m)->vm, j);
+    emit_status(m, id, "created");
+    emit_status(m, id, "running");
+    j->task = jobs_disks_idle(m, &err)
+                  ? snapshot_start(m, kind, args_str(args, "tag"), &where,
+                                   on_snapshot_done, j, &err)
+                  : NULL;
+    if (!j->task) {
+        vm_job_over(j, err);
+    }
 }
 
 json_object *qmp_snapshot_save(Machine *m, const Args *args, GError **errp)
 {
-    snapshot_job(m, args, "snapshot-save", save, errp);
+    snapshot_job(m, args, "snapshot-save", SNAPSHOT_SAVE, errp);
     return NULL;
 }
 
 json_object *qmp_snapshot_load(Machine *m, const Args *args, GError **errp)
 {
-    snapshot_job(m, args, "snapshot-load", snapshot_load, errp);
+    snapshot_job(m, args, "snapshot-load", SNAPSHOT_LOAD, errp);
     return NULL;
 }
 
 json_object *qmp_snapshot_delete(Machine *m, const Args *args, GError **errp)
 {
-    snapshot_job(m, args, "snapshot-delete", snapshot_delete, errp);
+    snapshot_job(m, args, "snapshot-delete", SNAPSHOT_DELETE, errp);
     return NULL;
 }
 

@@ -52,9 +52,7 @@ json_object *qmp_query_migrate(Machine *m, const Args *args, GError **errp)
     js_u64(ram, "transferred", info.bytes);
     js_u64(ram, "total", info.ram_bytes);
     js_u64(ram, "remaining",
-           info.status == MIGRATE_ACTIVE && info.bytes < info.ram_bytes
-               ? info.ram_bytes - info.bytes
-               : 0);
+           info.status == MIGRATE_ACTIVE ? info.ram_bytes - info.ram_done : 0);
     js_int(ram, "page-size", 4096);
     return o;
 }

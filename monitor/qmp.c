@@ -101,7 +101,7 @@ static json_object *run(Monitor *mon, Machine *m, const QmpCommand *c,
     GError *err = NULL;
     json_object *ret;
 
-    if (!args) {
+    if (!args || (c->flags & CMD_FREE && !machine_is_free(m, errp))) {
         return NULL;
     }
     ret = c->run(m, args, &err);

@@ -24,7 +24,9 @@ typedef struct QmpCommand {
 } QmpCommand;
 
 enum {
-    CMD_OOB = 1 << 0, /* may be sent with exec-oob */
+    CMD_OOB = 1 << 0,  /* may be sent with exec-oob */
+    CMD_FREE = 1 << 1, /* changes disks: not while the machine is held, see
+                          machine_hold() */
 };
 
 extern const QmpCommand qmp_commands[]; /* ends with a NULL name */

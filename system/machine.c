@@ -139,6 +139,9 @@ bool machine_start(Machine *m, GError **errp)
     if (m->state == RUN_RUNNING) {
         return true;
     }
+    if (!machine_is_free(m, errp)) {
+        return false;
+    }
     if (m->state == RUN_INMIGRATE) {
         error_setg(errp, "Guest is waiting for an incoming migration");
         return false;
@@ -167,6 +170,11 @@ static void halt(Machine *m, RunState why)
 
 void machine_stop(Machine *m, RunState why)
 {
+    if (m->held) {
+        m->start_after = false;
+        m->state_after = why;
+        return;
+    }
     if (m->state != RUN_RUNNING) {
         if (why != RUN_PAUSED && !needs_reset(m->state)) {
             m->state = why;
@@ -175,6 +183,14 @@ void machine_stop(Machine *m, RunState why)
     }
     halt(m, why);
     machine_emit(m, "STOP");
+}
+
+bool machine_is_free(const Machine *m, GError **errp)
+{
+    if (m->held) {
+        error_setg(errp, "%s: wait until that is over", m->held);
+    }
+    return !m->held;
 }
 
 /* Nobody looks things up while the vCPUs are paused. */
@@ -225,6 +241,7 @@ static void act_shutdown(Machine *m, int exit_code, const char *reason)
         machine_stop(m, RUN_SHUTDOWN);
         return;
     }
+    m->start_after = false;
     if (m->state == RUN_RUNNING) {
         halt(m, RUN_SHUTDOWN);
     } else {
@@ -264,12 +281,47 @@ static void act_reset(Machine *m, ResetCause cause)
         act_shutdown(m, 0, reset_reason(cause));
         return;
     }
+    if (m->held) {
+        m->reset_after = true;
+        m->reset_after_cause = cause;
+        return;
+    }
     m->reset_cause = cause;
     machine_reset(m);
     if (m->state != RUN_RUNNING) {
         m->state = RUN_PRELAUNCH;
     }
     emit_cause(m, "RESET", reset_reason(cause));
+}
+
+bool machine_hold(Machine *m, const char *what, RunState why, GError **errp)
+{
+    if (!machine_is_free(m, errp)) {
+        return false;
+    }
+    m->start_after = m->state == RUN_RUNNING;
+    m->state_after = m->state;
+    m->reset_after = false;
+    if (m->start_after) {
+        machine_stop(m, why);
+        m->state_after = RUN_PAUSED;
+    }
+    m->held = what;
+    return true;
+}
+
+void machine_release(Machine *m)
+{
+    g_autoptr(GError) err = NULL;
+
+    m->held = NULL;
+    m->state = m->state_after;
+    if (m->reset_after) {
+        act_reset(m, m->reset_after_cause);
+    }
+    if (m->start_after && !machine_start(m, &err)) {
+        error_report("%s", err->message);
+    }
 }
 
 static void act_reclaim(Machine *m)

@@ -143,6 +143,10 @@ struct Machine {
     void *gdb;         /* of gdbstub.c */
     void *migration;   /* of migrate.c */
     void *snapshot;    /* the SnapImage that RAM lies over, or NULL */
+    const char *held;  /* of machine_hold(); these of machine.c */
+    bool start_after, reset_after;
+    RunState state_after;
+    ResetCause reset_after_cause;
     /* Set by cpus_create(), called by machine.c from the main loop: start, stop
      * and reset the vCPUs. NULL in device tests. */
     void (*cpus_pause)(Machine *m);
@@ -225,6 +229,17 @@ bool machine_defer(Machine *m, void (*fn)(void *opaque), void *opaque);
 /* Main thread. */
 bool machine_start(Machine *m, GError **errp); /* cont */
 void machine_stop(Machine *m, RunState why);
+/*
+ * For what takes its time while the machine must not change: a snapshot, a
+ * migration. Stops it in state @why; until machine_release() it does not start,
+ * and a reset waits. @what is for who is refused, a constant: "a snapshot is
+ * being saved". Error: somebody else holds it.
+ */
+bool machine_hold(Machine *m, const char *what, RunState why, GError **errp);
+/* It runs again if it ran and nobody said "stop" meanwhile. */
+void machine_release(Machine *m);
+/* False and @errp when it is held. */
+bool machine_is_free(const Machine *m, GError **errp);
 /* Processors, then devices, then cls->reset(), which may set up the boot
  * processor. Pauses running vCPUs meanwhile. */
 void machine_reset(Machine *m);

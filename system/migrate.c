@@ -31,13 +31,14 @@ enum { PACE_US = 10000, POLL_MS = 100 };
 typedef struct Migration {
     Machine *m;
     MigrateStatus status;
-    bool incoming, deferred, autostart, was_running;
+    bool incoming, deferred, autostart;
     char *uri;
     int fd, listen_fd;
     unsigned listen_id;
     GPid child;             /* of exec: */
     int cancelled;          /* atomic */
     uint64_t bytes;         /* atomic */
+    uint64_t ram_done;      /* atomic: bytes of RAM, sent or zero */
     uint64_t max_bandwidth; /* atomic; 0: no limit */
     int64_t began_us, ended_us;
     GByteArray *state;
@@ -72,9 +73,11 @@ static int open_exec(Migration *g, const char *command, GError **errp)
 
 static int open_file(Migration *g, const char *path, GError **errp)
 {
-    int fd = g->incoming
-                 ? open(path, O_RDONLY | O_CLOEXEC)
-                 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd =
+        g->incoming
+            ? open(path, O_RDONLY | O_CLOEXEC)
+            : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK,
+                   0600);
 
     if (fd < 0) {
         error_setg_errno(errp, errno, "cannot open '%s'", path);
@@ -203,7 +206,7 @@ static bool begin(Migration *g, const char *uri, bool incoming, GError **errp)
     g_free(g->uri);
     g->uri = g_strdup(uri);
     g->incoming = incoming;
-    g->bytes = 0;
+    g->bytes = g->ram_done = 0;
     g->child = 0;
     g->cancelled = 0;
     g->began_us = g_get_monotonic_time();
@@ -318,7 +321,7 @@ static int send_bytes(void *opaque, const void *buf, size_t len)
 static int send_work(void *opaque)
 {
     Migration *g = opaque;
-    SnapSink sink = { send_bytes, g, false };
+    SnapSink sink = { send_bytes, g, false, &g->ram_done };
     GError *err = NULL;
 
     if (!snap_write(g->m, g->state, &sink, &err) || !hang_up(g, &err)) {
@@ -339,14 +342,14 @@ static void send_done(void *opaque, int ret)
     }
     g_clear_pointer(&g->state, g_byte_array_unref);
     if (!g->err) {
+        m->start_after = false;
+        machine_release(m);
         m->state = RUN_POSTMIGRATE;
         set_status(g, MIGRATE_COMPLETED);
         return;
     }
     set_status(g, g->cancelled ? MIGRATE_CANCELLED : MIGRATE_FAILED);
-    if (g->was_running) {
-        machine_start(m, NULL);
-    }
+    machine_release(m);
 }
 
 bool migrate_start(Machine *m, const char *uri, GError **errp)
@@ -367,16 +370,19 @@ bool migrate_start(Machine *m, const char *uri, GError **errp)
         return false;
     }
     set_fd(g, fd);
-    g->was_running = m->state == RUN_RUNNING;
-    if (g->was_running) {
-        machine_stop(m, RUN_FINISH_MIGRATE);
+    if (!machine_hold(m, "the machine is being sent", RUN_FINISH_MIGRATE,
+                      errp)) {
+        close(g->fd);
+        g->fd = -1;
+        return false;
     }
     drives_drain(m);
     g->state = snap_take_state(m, errp);
     if (!g->state) {
         close(g->fd);
         g->fd = -1;
-        return g->was_running && machine_start(m, NULL) && false;
+        machine_release(m);
+        return false;
     }
     set_status(g, MIGRATE_ACTIVE);
     worker_run(send_work, send_done, g);
@@ -423,7 +429,8 @@ void migrate_query(Machine *m, MigrateInfo *out)
         .status = g->status,
         .incoming = g->incoming,
         .bytes = __atomic_load_n(&g->bytes, __ATOMIC_RELAXED),
-        .ram_bytes = m->cfg.ram_size,
+        .ram_bytes = snap_ram_size(m),
+        .ram_done = __atomic_load_n(&g->ram_done, __ATOMIC_RELAXED),
         .total_ms = (end - g->began_us) / 1000,
         .max_bandwidth = g->max_bandwidth,
         .error = g->err ? g->err->message : NULL,

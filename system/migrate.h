@@ -23,6 +23,7 @@ typedef struct MigrateInfo {
     bool incoming;
     uint64_t bytes;     /* of the stream, so far */
     uint64_t ram_bytes; /* of the whole RAM */
+    uint64_t ram_done;  /* of it: sent, or zero; outgoing only */
     int64_t total_ms;
     uint64_t max_bandwidth; /* bytes a second; 0: no limit */
     const char *error;      /* MIGRATE_FAILED; valid until the next migration */

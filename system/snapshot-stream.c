@@ -191,6 +191,7 @@ GByteArray *snap_take_state(Machine *m, GError **errp)
 typedef struct Writer {
     const SnapSink *sink;
     int ret;
+    uint64_t ram_before; /* bytes of the regions before this one */
 #if CONFIG_LIBZSTD
     ZSTD_CCtx *zstd;
     uint8_t *packed;
@@ -226,6 +227,14 @@ static uint32_t pack(Writer *w, const uint8_t **data, size_t *len)
     return PAGES_RAW;
 }
 
+static void show_progress(const Writer *w, uint64_t in_region)
+{
+    if (w->sink->ram_done) {
+        __atomic_store_n(w->sink->ram_done, w->ram_before + in_region,
+                         __ATOMIC_RELAXED);
+    }
+}
+
 static bool write_run(void *opaque, uint64_t page, unsigned n,
                       const uint8_t *data)
 {
@@ -234,6 +243,7 @@ static bool write_run(void *opaque, uint64_t page, unsigned n,
     size_t len = (size_t)n * SNAP_PAGE;
     uint32_t how = pack(w, &data, &len);
 
+    show_progress(w, (page + n) * SNAP_PAGE);
     st_be64(head + HEAD_SIZE, page);
     st_be32(head + HEAD_SIZE + 8, n);
     st_be32(head + HEAD_SIZE + 12, how);
@@ -260,8 +270,21 @@ static bool write_ram(Machine *m, Writer *w)
             !snap_each_run(r, ram_under(m, r), RUN_PAGES, write_run, w)) {
             return false;
         }
+        show_progress(w, r->size);
+        w->ram_before += r->size;
     }
     return true;
+}
+
+uint64_t snap_ram_size(Machine *m)
+{
+    g_autoptr(GPtrArray) regions = snap_regions(m);
+    uint64_t sum = 0;
+
+    for (guint i = 0; i < regions->len; i++) {
+        sum += ((const Region *)regions->pdata[i])->size;
+    }
+    return sum;
 }
 
 static bool writer_init(Writer *w, GError **errp)

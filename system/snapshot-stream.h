@@ -20,7 +20,8 @@ typedef struct SnapSink {
     /* 0 or -errno. */
     int (*write)(void *opaque, const void *buf, size_t len);
     void *opaque;
-    bool zstd; /* pages are compressed */
+    bool zstd;          /* pages are compressed */
+    uint64_t *ram_done; /* atomic: bytes of RAM looked at so far; or NULL */
 } SnapSink;
 
 typedef struct SnapSource {
@@ -31,6 +32,8 @@ typedef struct SnapSource {
 
 /* What is not RAM, taken at once; RAM is read by snap_write(). */
 GByteArray *snap_take_state(Machine *m, GError **errp);
+/* Bytes of RAM that snap_write() will look at. */
+uint64_t snap_ram_size(Machine *m);
 /* @state is of snap_take_state(). Any thread. */
 bool snap_write(Machine *m, const GByteArray *state, const SnapSink *sink,
                 GError **errp);

@@ -18,6 +18,7 @@
 #include "util/log.h"
 #include "util/trace.h"
 #include "util/keyval.h"
+#include "util/worker.h"
 #include "block/snapshot-text.h"
 #include "block/vmstream.h"
 #include "hw/block/drive.h"
@@ -65,10 +66,16 @@ static bool devices_exist(Machine *m, const SnapshotWhere *w, GError **errp)
     return true;
 }
 
-/* Of BlockNode *, the one that keeps the state first; owned by the caller. */
+static void let_go(void *bn)
+{
+    block_close(bn, NULL);
+}
+
+/* Of BlockNode *, with references, the one that keeps the state first; owned by
+ * the caller. */
 static GPtrArray *disks_of(Machine *m, const SnapshotWhere *w, GError **errp)
 {
-    g_autoptr(GPtrArray) list = g_ptr_array_new();
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(let_go);
     GPtrArray *drives = machine_drives(m);
 
     if (!devices_exist(m, w, errp)) {
@@ -90,9 +97,9 @@ static GPtrArray *disks_of(Machine *m, const SnapshotWhere *w, GError **errp)
         }
         if (w && w->vmstate &&
             (!strcmp(w->vmstate, d->id) || !g_strcmp0(w->vmstate, bn->name))) {
-            g_ptr_array_insert(list, 0, bn);
+            g_ptr_array_insert(list, 0, block_ref(bn));
         } else {
-            g_ptr_array_add(list, bn);
+            g_ptr_array_add(list, block_ref(bn));
         }
     }
     if (!list->len) {
@@ -103,33 +110,56 @@ static GPtrArray *disks_of(Machine *m, const SnapshotWhere *w, GError **errp)
     return g_steal_pointer(&list);
 }
 
-/* ---- standing still --------------------------------------------------------------- */
+/* ---- an operation ------------------------------------------------------------- */
 
-static bool freeze(Machine *m, RunState why)
+struct SnapshotTask {
+    Machine *m;
+    SnapshotKind kind;
+    const char *tag; /* owned; NULL: made up */
+    bool overwrite;
+    GPtrArray *disks;
+    SnapshotInfo info;
+    GByteArray *state;    /* saving: all but RAM */
+    SnapImage *img;       /* loading */
+    bool fresh;           /* it is not the machine's already */
+    uint64_t done, total; /* atomic */
+    int cancelled;        /* atomic */
+    GError *err;
+    SnapshotDone *fn;
+    void *opaque;
+};
+
+static void task_free(SnapshotTask *t)
 {
-    bool running = m->state == RUN_RUNNING;
-
-    if (running) {
-        machine_stop(m, why);
-    }
-    drives_drain(m);
-    return running;
+    g_clear_pointer(&t->disks, g_ptr_array_unref);
+    g_clear_pointer(&t->state, g_byte_array_unref);
+    g_clear_error(&t->err);
+    g_free((char *)t->tag);
+    g_free(t);
 }
 
-static void thaw(Machine *m, bool running)
+static bool task_cancelled(const SnapshotTask *t)
 {
-    g_autoptr(GError) err = NULL;
+    return __atomic_load_n(&t->cancelled, __ATOMIC_RELAXED);
+}
 
-    if (running && !machine_start(m, &err)) {
-        error_report("%s", err->message);
-    }
+static void task_set(uint64_t *number, uint64_t value)
+{
+    __atomic_store_n(number, value, __ATOMIC_RELAXED);
 }
 
 /* ---- save ------------------------------------------------------------------------ */
 
+typedef struct StateIo {
+    SnapshotTask *t;
+    VmStream *v;
+} StateIo;
+
 static int sink_write(void *opaque, const void *buf, size_t len)
 {
-    return vmstream_write(opaque, buf, len);
+    StateIo *io = opaque;
+
+    return task_cancelled(io->t) ? -ECANCELED : vmstream_write(io->v, buf, len);
 }
 
 static bool use_zstd(Machine *m)
@@ -142,20 +172,19 @@ static bool use_zstd(Machine *m)
     return how && parse_bool(how, &on, NULL) && on;
 }
 
-static bool write_state(Machine *m, BlockNode *bn, uint64_t *len, GError **errp)
+static bool write_state(SnapshotTask *t, BlockNode *bn, GError **errp)
 {
-    g_autoptr(GByteArray) state = snap_take_state(m, errp);
-    VmStream *v = state ? vmstream_writer(bn, errp) : NULL;
-    SnapSink sink = { sink_write, v, use_zstd(m) };
+    StateIo io = { t, vmstream_writer(bn, errp) };
+    SnapSink sink = { sink_write, &io, use_zstd(t->m), &t->done };
     bool ok;
     int ret;
 
-    if (!v) {
+    if (!io.v) {
         return false;
     }
-    ok = snap_write(m, state, &sink, errp);
-    *len = vmstream_tell(v);
-    ret = vmstream_close(v);
+    ok = snap_write(t->m, t->state, &sink, errp);
+    t->info.vm_state_size = vmstream_tell(io.v);
+    ret = vmstream_close(io.v);
     if (ok && ret < 0) {
         error_setg_errno(errp, -ret, "Error while writing VM state");
         ok = false;
@@ -249,36 +278,29 @@ static bool make_room(GPtrArray *disks, const char *tag, bool overwrite,
     return true;
 }
 
-bool snapshot_save(Machine *m, const char *tag, bool overwrite,
-                   const SnapshotWhere *where, GError **errp)
+static bool prepare_save(SnapshotTask *t, GError **errp)
 {
-    g_autoptr(GPtrArray) disks = disks_of(m, where, errp);
-    SnapshotInfo info;
-    bool running, ok;
+    t->info = new_info(t->m, t->tag);
+    t->total = snap_ram_size(t->m);
+    t->state = snap_take_state(t->m, errp);
+    return t->state != NULL;
+}
 
-    trace(savevm_state_begin, tag ? tag : "");
-    if (!disks) {
-        return false;
-    }
-    if (tag && strlen(tag) >= sizeof(info.name)) {
-        error_setg(errp, "a snapshot's name has at most %zu bytes",
-                   sizeof(info.name) - 1);
-        return false;
-    }
-    running = freeze(m, RUN_SAVE_VM);
-    info = new_info(m, tag);
-    ok = make_room(disks, info.name, overwrite, errp) &&
-         write_state(m, disks->pdata[0], &info.vm_state_size, errp) &&
-         create_on(disks, &info, errp);
-    thaw(m, running);
-    return ok;
+static bool work_save(SnapshotTask *t, GError **errp)
+{
+    return make_room(t->disks, t->info.name, t->overwrite, errp) &&
+           write_state(t, t->disks->pdata[0], errp) &&
+           create_on(t->disks, &t->info, errp);
 }
 
 /* ---- load ------------------------------------------------------------------------ */
 
 static int source_read(void *opaque, void *buf, size_t len)
 {
-    return vmstream_read(opaque, buf, len);
+    StateIo *io = opaque;
+
+    task_set(&io->t->done, vmstream_tell(io->v));
+    return task_cancelled(io->t) ? -ECANCELED : vmstream_read(io->v, buf, len);
 }
 
 static bool find_everywhere(GPtrArray *disks, const char *tag,
@@ -314,21 +336,21 @@ static char *identity(const BlockNode *bn, const SnapshotInfo *info)
                            info->date_nsec, info->vm_state_size);
 }
 
-static SnapImage *read_image(Machine *m, BlockNode *bn,
-                             const SnapshotInfo *info, GError **errp)
+static SnapImage *read_image(SnapshotTask *t, BlockNode *bn, GError **errp)
 {
     SnapImage *img = NULL;
-    VmStream *v;
+    StateIo io = { t, NULL };
 
-    if (!bn->drv->snapshots->view(bn, info->id, errp)) {
+    task_set(&t->total, t->info.vm_state_size);
+    if (!bn->drv->snapshots->view(bn, t->info.id, errp)) {
         return NULL;
     }
-    v = vmstream_reader(bn, info->vm_state_size, errp);
-    if (v) {
-        SnapSource src = { source_read, v };
+    io.v = vmstream_reader(bn, t->info.vm_state_size, errp);
+    if (io.v) {
+        SnapSource src = { source_read, &io };
 
-        img = snap_read(m, &src, info->name, errp);
-        vmstream_close(v);
+        img = snap_read(t->m, &src, t->info.name, errp);
+        vmstream_close(io.v);
     }
     bn->drv->snapshots->view(bn, NULL, NULL);
     return img;
@@ -373,87 +395,209 @@ static bool apply_disks(Machine *m, GPtrArray *disks, const char *tag,
     return ok;
 }
 
-static bool load_frozen(Machine *m, GPtrArray *disks, const char *tag,
-                        GError **errp)
+/* The image, from the disk unless it is the one that RAM lies over. */
+static bool work_load(SnapshotTask *t, GError **errp)
 {
+    BlockNode *bn = t->disks->pdata[0];
     g_autofree char *id = NULL;
-    SnapshotInfo info;
-    SnapImage *img = m->snapshot, *before;
-    bool fresh;
 
-    if (!find_everywhere(disks, tag, &info, errp)) {
+    if (!find_everywhere(t->disks, t->tag, &t->info, errp)) {
         return false;
     }
-    id = identity(disks->pdata[0], &info);
-    fresh = !img || g_strcmp0(snap_identity(img), id) != 0;
-    if (fresh) {
-        img = read_image(m, disks->pdata[0], &info, errp);
-        if (!img) {
+    id = identity(bn, &t->info);
+    t->img = t->m->snapshot;
+    t->fresh = !t->img || g_strcmp0(snap_identity(t->img), id) != 0;
+    if (t->fresh) {
+        t->img = read_image(t, bn, errp);
+        if (t->img) {
+            snap_set_identity(t->img, id);
+        }
+    }
+    return t->img != NULL;
+}
+
+/* The machine and the disks take it. */
+static bool finish_load(SnapshotTask *t, GError **errp)
+{
+    SnapImage *before = snap_try(t->m, t->img, errp);
+
+    if (before && apply_disks(t->m, t->disks, t->info.id, errp)) {
+        snap_free(before);
+        return snap_take_ram(t->m, t->img, errp);
+    }
+    if (before) {
+        snap_undo(t->m, before);
+    }
+    if (t->fresh) {
+        snap_free(t->img);
+    }
+    return false;
+}
+
+/* ---- delete ------------------------------------------------------------------------ */
+
+static bool work_delete(SnapshotTask *t, GError **errp)
+{
+    bool any = false;
+
+    for (guint i = 0; i < t->disks->len; i++) {
+        BlockNode *bn = t->disks->pdata[i];
+        SnapshotInfo info;
+
+        if (!block_snapshot_find(bn, t->tag, &info, NULL)) {
+            continue;
+        }
+        any = true;
+        if (!bn->drv->snapshots->remove(bn, info.id, errp)) {
             return false;
         }
-        snap_set_identity(img, id);
     }
-    before = snap_try(m, img, errp);
-    if (!before) {
-        if (fresh) {
-            snap_free(img);
+    if (!any) {
+        error_setg(errp, "Snapshot '%s' does not exist in any device", t->tag);
+    }
+    return any;
+}
+
+/* ---- all three: prepared and finished by the main thread, worked on anywhere ------- */
+
+static const struct {
+    const char *what; /* for who is refused meanwhile */
+    RunState why;
+    bool (*prepare)(SnapshotTask *t, GError **errp); /* these may be NULL */
+    bool (*work)(SnapshotTask *t, GError **errp);
+    bool (*finish)(SnapshotTask *t, GError **errp);
+} kinds[] = {
+    [SNAPSHOT_SAVE] = { "a snapshot is being saved", RUN_SAVE_VM, prepare_save,
+                        work_save, NULL },
+    [SNAPSHOT_LOAD] = { "a snapshot is being loaded", RUN_RESTORE_VM, NULL,
+                        work_load, finish_load },
+    [SNAPSHOT_DELETE] = { "a snapshot is being deleted", RUN_SAVE_VM, NULL,
+                          work_delete, NULL },
+};
+
+/* NULL and @errp; otherwise the machine is held. */
+static SnapshotTask *task_new(Machine *m, SnapshotKind kind, const char *tag,
+                              const SnapshotWhere *where, GError **errp)
+{
+    GPtrArray *disks = disks_of(m, where, errp);
+    SnapshotTask *t;
+
+    if (!disks) {
+        return NULL;
+    }
+    t = g_new0(SnapshotTask, 1);
+    t->m = m;
+    t->kind = kind;
+    t->disks = disks;
+    t->tag = g_strdup(tag);
+    if (tag && strlen(tag) >= sizeof(t->info.name)) {
+        error_setg(errp, "a snapshot's name has at most %zu bytes",
+                   sizeof(t->info.name) - 1);
+    } else if (machine_hold(m, kinds[kind].what, kinds[kind].why, errp)) {
+        drives_drain(m);
+        if (!kinds[kind].prepare || kinds[kind].prepare(t, errp)) {
+            return t;
         }
+        machine_release(m);
+    }
+    task_free(t);
+    return NULL;
+}
+
+static int task_work(void *opaque)
+{
+    SnapshotTask *t = opaque;
+
+    kinds[t->kind].work(t, &t->err);
+    return 0;
+}
+
+static void task_finish(SnapshotTask *t)
+{
+    if (!t->err && kinds[t->kind].finish) {
+        kinds[t->kind].finish(t, &t->err);
+    }
+    machine_release(t->m);
+}
+
+static bool task_now(SnapshotTask *t, GError **errp)
+{
+    bool ok;
+
+    if (!t) {
         return false;
     }
-    if (!apply_disks(m, disks, info.id, errp)) {
-        snap_undo(m, before);
-        if (fresh) {
-            snap_free(img);
-        }
-        return false;
+    task_work(t);
+    task_finish(t);
+    ok = t->err == NULL;
+    if (!ok) {
+        g_propagate_error(errp, g_steal_pointer(&t->err));
     }
-    snap_free(before);
-    return snap_take_ram(m, img, errp);
+    task_free(t);
+    return ok;
+}
+
+bool snapshot_save(Machine *m, const char *tag, bool overwrite,
+                   const SnapshotWhere *where, GError **errp)
+{
+    SnapshotTask *t = task_new(m, SNAPSHOT_SAVE, tag, where, errp);
+
+    trace(savevm_state_begin, tag ? tag : "");
+    if (t) {
+        t->overwrite = overwrite;
+    }
+    return task_now(t, errp);
 }
 
 bool snapshot_load(Machine *m, const char *tag, const SnapshotWhere *where,
                    GError **errp)
 {
-    g_autoptr(GPtrArray) disks = disks_of(m, where, errp);
-    bool running, ok;
-
     trace(loadvm_state_setup, tag);
-    if (!disks) {
-        return false;
-    }
-    running = freeze(m, RUN_RESTORE_VM);
-    ok = load_frozen(m, disks, tag, errp);
-    thaw(m, running);
-    return ok;
+    return task_now(task_new(m, SNAPSHOT_LOAD, tag, where, errp), errp);
 }
-
-/* ---- delete, list ------------------------------------------------------------------ */
 
 bool snapshot_delete(Machine *m, const char *tag, const SnapshotWhere *where,
                      GError **errp)
 {
-    g_autoptr(GPtrArray) disks = disks_of(m, where, errp);
-    bool any = false, running, ok = true;
-
-    if (!disks) {
-        return false;
-    }
-    running = freeze(m, RUN_SAVE_VM);
-    for (guint i = 0; ok && i < disks->len; i++) {
-        BlockNode *bn = disks->pdata[i];
-        SnapshotInfo info;
-
-        if (block_snapshot_find(bn, tag, &info, NULL)) {
-            any = true;
-            ok = bn->drv->snapshots->remove(bn, info.id, errp);
-        }
-    }
-    thaw(m, running);
-    if (ok && !any) {
-        error_setg(errp, "Snapshot '%s' does not exist in any device", tag);
-    }
-    return ok && any;
+    return task_now(task_new(m, SNAPSHOT_DELETE, tag, where, errp), errp);
 }
+
+static void task_done(void *opaque, int ret)
+{
+    SnapshotTask *t = opaque;
+
+    task_finish(t);
+    t->fn(t->opaque, t->err);
+    task_free(t);
+}
+
+SnapshotTask *snapshot_start(Machine *m, SnapshotKind kind, const char *tag,
+                             const SnapshotWhere *where, SnapshotDone *done,
+                             void *opaque, GError **errp)
+{
+    SnapshotTask *t = task_new(m, kind, tag, where, errp);
+
+    if (t) {
+        t->fn = done;
+        t->opaque = opaque;
+        worker_run(task_work, task_done, t);
+    }
+    return t;
+}
+
+void snapshot_progress(const SnapshotTask *t, uint64_t *current,
+                       uint64_t *total)
+{
+    *total = MAX(__atomic_load_n(&t->total, __ATOMIC_RELAXED), 1);
+    *current = MIN(__atomic_load_n(&t->done, __ATOMIC_RELAXED), *total);
+}
+
+void snapshot_cancel(SnapshotTask *t)
+{
+    __atomic_store_n(&t->cancelled, 1, __ATOMIC_RELAXED);
+}
+
+/* ---- list -------------------------------------------------------------------------- */
 
 static bool everywhere(GPtrArray *disks, const char *name)
 {

@@ -141,10 +141,21 @@ static size_t port_can_receive(void *opaque)
     SerialPort *p = opaque;
     size_t in = 0, out;
 
-    if (guest_listens(p)) {
+    if (guest_listens(p) && !p->dev.machine->held) {
         virtq_available(p->in, &in, &out, PIECE, 0);
     }
     return in;
+}
+
+/* What came while the machine was held. */
+static void port_machine_event(Machine *m, const char *event,
+                               const EventValue *values, void *opaque)
+{
+    SerialPort *p = opaque;
+
+    if (p->chr && strcmp(event, "RESUME") == 0) {
+        chardev_resume(p->chr);
+    }
 }
 
 static void port_receive(void *opaque, const uint8_t *buf, size_t len)
@@ -625,6 +636,7 @@ static bool port_realize(Device *dev, GError **errp)
         s->port[p->nr] = NULL;
         return false;
     }
+    machine_watch(dev->machine, port_machine_event, p);
     return true;
 }
 
@@ -632,6 +644,7 @@ static void port_unrealize(Device *dev)
 {
     SerialPort *p = container_of(dev, SerialPort, dev);
 
+    machine_unwatch(dev->machine, port_machine_event, p);
     if (p->chr) {
         chardev_detach(p->chr, p);
     }

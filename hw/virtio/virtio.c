@@ -65,9 +65,9 @@ static void work_unref(VirtioWork *w)
 /* Before the machine starts, for tests; and while it runs. */
 static bool may_run(const VirtioDevice *v)
 {
-    RunState s = virtio_machine(v)->state;
+    const Machine *m = virtio_machine(v);
 
-    return s == RUN_RUNNING || s == RUN_PRELAUNCH;
+    return (m->state == RUN_RUNNING || m->state == RUN_PRELAUNCH) && !m->held;
 }
 
 /* True once for each notification. */

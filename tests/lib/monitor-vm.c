@@ -126,10 +126,19 @@ void mvm_leave_dir(void)
     g_clear_pointer(&home_dir, g_free);
 }
 
+/* A snapshot or a migration goes on beside the main loop. */
+static void wait_until_free(Machine *m)
+{
+    while (m->held) {
+        mainloop_iterate(true);
+    }
+}
+
 void mvm_enter(Machine *m, RunState state)
 {
     g_autoptr(GError) err = NULL;
 
+    wait_until_free(m);
     m->state = m->state == RUN_RUNNING ? RUN_RUNNING : RUN_PAUSED;
     if (state == RUN_RUNNING) {
         machine_start(m, &err);

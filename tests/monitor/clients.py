@@ -592,10 +592,104 @@ def snapshot_jobs():
     finish(p)
 
 
+def snapshot_in_background():
+    """QMP answers while a snapshot of some size is written and read; what must
+    wait is refused, and a job can be broken off."""
+    disk, ram = path('big.qcow2'), path('ram')
+    img('create', '-f', 'qcow2', disk, '16M')
+    with open(ram, 'wb') as f:
+        f.write(os.urandom(1 << 20) * 96)
+    p = start(*QUIET, '-M', 'pc', '-m', '128', '-S', '-qmp', 'stdio', '-drive',
+              'if=none,id=d0,node-name=n0,file=' + disk, '-device',
+              'loader,addr=0x1000000,force-raw=on,file=' + ram)
+    q = Qmp(stdio(p))
+
+    def look(job):
+        """Until it is concluded: what query-jobs says on the way."""
+        seen = []
+        while not seen or seen[-1]['status'] != 'concluded':
+            seen.append([j for j in q.ask('query-jobs') if j['id'] == job][0])
+        return seen
+
+    def hmp(text):
+        return q.ask('human-monitor-command', command_line=text)
+
+    q.ask('snapshot-save', job_id='s', tag='a', vmstate='n0', devices=['n0'])
+    assert q.raw('cont')['error']['desc'] == \
+        'a snapshot is being saved: wait until that is over'
+    for command in 'savevm b', 'loadvm a', 'delvm a':
+        assert 'a snapshot is being saved' in hmp(command), hmp(command)
+    assert 'is being saved' in q.raw('block_resize', device='d0',
+                                     size=32 << 20)['error']['desc']
+    assert q.raw('job-dismiss', id='s')['error']['desc'] == \
+        "Job 's' in state 'running' cannot accept command verb 'dismiss'"
+    seen = look('s')
+    steps = {j['current-progress'] for j in seen}
+    assert seen[-1]['current-progress'] == seen[-1]['total-progress'], seen[-1]
+    assert len(steps) > 2, seen
+    assert 'error' not in seen[-1], seen[-1]
+    q.ask('snapshot-save', job_id='c', tag='c', vmstate='n0', devices=['n0'])
+    q.ask('job-cancel', id='c')
+    assert 'canceled' in look('c')[-1]['error'].lower(), look('c')
+    listed = hmp('info snapshots')
+    assert ' a ' in listed and ' c ' not in listed, listed
+    q.ask('snapshot-load', job_id='l', tag='a', vmstate='n0', devices=['n0'])
+    seen = look('l')
+    assert 'error' not in seen[-1] and seen[0]['status'] == 'running', seen
+    q.ask('snapshot-delete', job_id='d', tag='a', devices=['n0'])
+    assert 'error' not in look('d')[-1]
+    q.ask('snapshot-save', job_id='e', tag='e', vmstate='n0', devices=['n0'])
+    q.ask('quit')  # in the middle
+    finish(p)
+    img('check', disk)
+
+
+def migrate_in_background():
+    """info migrate moves; a client can give it up."""
+    ram = path('ram2')
+    with open(ram, 'wb') as f:
+        f.write(os.urandom(1 << 20) * 64)
+    p = start(*QUIET, '-M', 'pc', '-m', '96', '-S', '-qmp', 'stdio', '-device',
+              'loader,addr=0x1000000,force-raw=on,file=' + ram)
+    q = Qmp(stdio(p))
+    q.ask('migrate-set-parameters', **{'max-bandwidth': 20 << 20})
+    q.ask('migrate', uri='exec:cat >/dev/null')
+    o = q.ask('query-migrate')
+    assert o['status'] == 'active', o
+    assert q.raw('cont')['error']['desc'] == \
+        'the machine is being sent: wait until that is over'
+    time.sleep(0.5)
+    later = q.ask('query-migrate')['ram']
+    assert 0 < later['remaining'] < o['ram']['total'], later
+    assert later['transferred'] < 40 << 20, later
+    q.ask('migrate_cancel')
+    while q.ask('query-migrate')['status'] == 'active':
+        time.sleep(0.05)
+    assert q.ask('query-migrate')['status'] == 'cancelled'
+    fifo = path('fifo')
+    os.mkfifo(fifo)
+    end = os.open(fifo, os.O_RDWR)
+    q.ask('migrate', uri='file:' + fifo)  # nobody reads
+    q.ask('migrate_cancel')
+    while q.ask('query-migrate')['status'] == 'active':
+        time.sleep(0.05)
+    os.close(end)
+    q.ask('migrate-set-parameters', **{'max-bandwidth': 0})
+    q.ask('migrate', uri='file:' + path('image'))
+    while q.ask('query-migrate')['status'] == 'active':
+        time.sleep(0.01)
+    o = q.ask('query-migrate')
+    assert o['status'] == 'completed' and o['ram']['remaining'] == 0, o
+    assert q.ask('query-status')['status'] == 'postmigrate'
+    q.ask('quit')
+    finish(p)
+
+
 CASES = [probe, probe_without_waiting, last_words, unix_client,
          tcp_and_telnet, on_a_pty,
          many_at_once, hmp_person, expect_script, hmp_by_pipe, libvirt, disks,
-         disk_jobs, job_errors, snapshot_jobs]
+         disk_jobs, job_errors, snapshot_jobs, snapshot_in_background,
+         migrate_in_background]
 
 
 def main():

@@ -58,7 +58,7 @@ static GByteArray *save(Machine *m, bool zstd)
     g_autoptr(GError) err = NULL;
     g_autoptr(GByteArray) state = snap_take_state(m, &err);
     GByteArray *out = g_byte_array_new();
-    SnapSink sink = { mem_write, out, zstd };
+    SnapSink sink = { mem_write, out, zstd, NULL };
 
     g_assert_no_error(err);
     snap_write(m, state, &sink, &err);
