@@ -59,6 +59,7 @@ struct Blk {
     bool write_cache;
     int detect_zeroes;
     BlkStats stats[BLK_OPS];
+    uint64_t highest; /* end of the highest write */
     BlkLimits limits;
     Bucket buckets[LIMIT_KINDS];
     bool limited;
@@ -110,6 +111,9 @@ static void req_finish(BlkReq *r)
         st->ops++;
         st->bytes += r->len;
         st->ns += (uint64_t)(g_get_monotonic_time() - r->start) * 1000;
+        if (r->asked == BLK_WRITE || r->asked == BLK_ZERO) {
+            blk->highest = MAX(blk->highest, r->off + r->len);
+        }
     } else {
         st->failed++;
     }
@@ -789,6 +793,11 @@ void blk_set_write_cache(Blk *blk, bool on)
 void blk_set_detect_zeroes(Blk *blk, int mode)
 {
     blk->detect_zeroes = mode;
+}
+
+uint64_t blk_highest_write(const Blk *blk)
+{
+    return blk->highest;
 }
 
 const BlkStats *blk_stats(const Blk *blk, BlkOp op)

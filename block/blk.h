@@ -102,5 +102,7 @@ void blk_get_limits(const Blk *blk, BlkLimits *limits);
 /* throttling.* of @options into @limits. */
 bool blk_parse_limits(KeyVal *options, BlkLimits *limits, GError **errp);
 const BlkStats *blk_stats(const Blk *blk, BlkOp op);
+/* The end of the highest write since the start; 0: none yet. */
+uint64_t blk_highest_write(const Blk *blk);
 
 #endif

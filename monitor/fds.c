@@ -55,6 +55,18 @@ int fds_take(Machine *m, const char *name, GError **errp)
     return fd;
 }
 
+char *fds_uri(Machine *m, const char *uri, GError **errp)
+{
+    const char *name = uri + strlen("fd:");
+    int fd;
+
+    if (!g_str_has_prefix(uri, "fd:") || g_ascii_isdigit(*name)) {
+        return g_strdup(uri);
+    }
+    fd = fds_take(m, name, errp);
+    return fd < 0 ? NULL : g_strdup_printf("fd:%d", fd);
+}
+
 void fds_close_all(GHashTable *fds)
 {
     GHashTableIter it;

@@ -219,9 +219,30 @@ static void cmd_read_memory(GdbStub *g, const char *p)
     }
 }
 
+/* Memory or control registers are others: what a processor remembers of page
+ * tables may be wrong. */
+static void forget_translations(GdbStub *g)
+{
+    for (unsigned i = 0; i < g->m->ncpus; i++) {
+        cpu_raise(g->m->cpu[i], CPU_FLUSH);
+    }
+}
+
+/* While a snapshot is written nothing may change: E16 is EBUSY. */
+static bool may_change(GdbStub *g)
+{
+    if (g->m->held) {
+        reply(g, "E16");
+    }
+    return !g->m->held;
+}
+
 static void write_memory(GdbStub *g, uint64_t addr, uint8_t *data, size_t len)
 {
-    reply(g, memory(g, addr, data, len, true) == len ? "OK" : "E14");
+    if (may_change(g)) {
+        reply(g, memory(g, addr, data, len, true) == len ? "OK" : "E14");
+        forget_translations(g);
+    }
 }
 
 static void cmd_write_memory(GdbStub *g, const char *p)
@@ -272,10 +293,14 @@ static void cmd_write_registers(GdbStub *g, const char *p)
         reply(g, "E22");
         return;
     }
+    if (!may_change(g)) {
+        return;
+    }
     for (unsigned i = 0; n && i < gdb_reg_count(); i++) {
         n = gdb_reg_write(g->cpu, i, bytes->data + at, bytes->len - at);
         at += n;
     }
+    forget_translations(g);
     reply(g, "OK");
 }
 
@@ -297,9 +322,13 @@ static void cmd_write_register(GdbStub *g, const char *p)
     g_autoptr(GByteArray) bytes = NULL;
     uint64_t n;
 
+    if (!may_change(g)) {
+        return;
+    }
     if (take_hex(&p, &n) && n < gdb_reg_count() && take_char(&p, '=') &&
         (bytes = take_bytes(p)) != NULL &&
         gdb_reg_write(g->cpu, (unsigned)n, bytes->data, bytes->len)) {
+        forget_translations(g);
         reply(g, "OK");
     } else {
         reply(g, "E22");

@@ -1,5 +1,6 @@
 /* migrate, migrate_cancel, migrate_incoming, info migrate. */
 #include "util/osdep.h"
+#include "monitor/fds.h"
 #include "monitor/hmp.h"
 #include "system/migrate.h"
 #include "util/error.h"
@@ -9,9 +10,10 @@ void hmp_migrate(Monitor *mon, const Args *args)
 {
     Machine *m = mon_machine(mon);
     g_autoptr(GError) err = NULL;
+    g_autofree char *uri = fds_uri(m, args_str(args, "uri"), &err);
     MigrateInfo info;
 
-    if (!migrate_start(m, args_str(args, "uri"), &err)) {
+    if (!uri || !migrate_start(m, uri, &err)) {
         mon_report(mon, g_steal_pointer(&err));
         return;
     }

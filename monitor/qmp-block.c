@@ -119,16 +119,26 @@ static json_object *node_json(BlockNode *bn, const Blk *blk, bool flat)
     return o;
 }
 
-/* The device that has @d, as clients know it; NULL: none. */
+/* The device that has @d, as clients know it; NULL: none. In QEMU a virtio disk
+ * is a part of the PCI function, and libvirt looks for it by that name. */
 static char *user_path(const Drive *d)
 {
-    return d->user ? qom_path(d->user) : NULL;
+    g_autofree char *path = d->user ? qom_path(d->user) : NULL;
+
+    return path && !strcmp(d->user->cls->name, "virtio-blk-pci")
+               ? g_strconcat(path, "/virtio-backend", NULL)
+               : g_steal_pointer(&path);
 }
 
 /* "" where the disk is known by its node's name only, as in QEMU. */
 static const char *device_name(const Drive *d)
 {
     return d->blockdev ? "" : d->id;
+}
+
+static bool has_tray(const Drive *d)
+{
+    return d->user && d->tray;
 }
 
 static void put_drive(json_object *o, const Drive *d)
@@ -139,13 +149,14 @@ static void put_drive(json_object *o, const Drive *d)
     js_str(o, "device", device_name(d));
     js_str(o, "qdev", path);
     js_str(o, "type", "unknown");
-    js_bool(o, "locked", false);
+    js_bool(o, "locked", has_tray(d) && d->tray(d->user, TRAY_OP_IS_LOCKED));
     js_bool(o, "removable", d->cdrom);
     if (d->cdrom) {
-        js_bool(o, "tray_open", bn == NULL);
+        js_bool(o, "tray_open",
+                has_tray(d) ? d->tray(d->user, TRAY_OP_IS_OPEN) : bn == NULL);
     }
-    if (d->user && bn) {
-        js_str(o, "io-status", "ok");
+    if (d->user && d->may_stop) {
+        js_str(o, "io-status", d->io_status ? d->io_status : "ok");
     }
     if (bn) {
         js_put(o, "inserted", node_json(bn, d->blk, false));
@@ -212,7 +223,7 @@ static json_object *stats_json(const Blk *blk)
         put_count(o, "failed_*_operations", name, s->failed);
         put_count(o, "invalid_*_operations", name, s->invalid);
     }
-    js_int(o, "wr_highest_offset", 0);
+    js_u64(o, "wr_highest_offset", blk_highest_write(blk));
     js_bool(o, "account_invalid", true);
     js_bool(o, "account_failed", true);
     js_put(o, "timed_stats", json_object_new_array());
@@ -395,47 +406,114 @@ static bool is_removable(const Drive *d, GError **errp)
     return d->cdrom;
 }
 
+/* The guest may hold the tray: it is asked then, unless @force. */
+static bool may_open(Drive *d, bool force, GError **errp)
+{
+    if (!has_tray(d) || force || d->tray(d->user, TRAY_OP_IS_OPEN) ||
+        !d->tray(d->user, TRAY_OP_IS_LOCKED)) {
+        return true;
+    }
+    d->tray(d->user, TRAY_OP_ASK);
+    error_setg(errp,
+               "Device '%s' is locked and force was not specified, wait for "
+               "tray to open and try again",
+               d->id);
+    return false;
+}
+
 json_object *qmp_eject(Machine *m, const Args *args, GError **errp)
 {
     Drive *d = find_drive(m, args, errp);
 
-    if (d && is_removable(d, errp)) {
+    if (d && is_removable(d, errp) &&
+        may_open(d, args_bool(args, "force", false), errp)) {
         change_medium(d, NULL);
     }
     return NULL;
 }
 
+static int open_flags(const Drive *d, const char *mode)
+{
+    bool retain = !mode || !strcmp(mode, "retain");
+
+    return (retain ? blk_node(d->blk) && !blk_read_only(d->blk)
+                   : !strcmp(mode, "read-write"))
+               ? BLOCK_RDWR
+               : 0;
+}
+
 json_object *qmp_change_medium(Machine *m, const Args *args, GError **errp)
 {
     Drive *d = find_drive(m, args, errp);
-    const char *mode = args_str(args, "read-only-mode");
     const char *fmt = args_str(args, "format");
     BlockNode *bn;
 
-    if (!d || !is_removable(d, errp)) {
+    if (!d || !is_removable(d, errp) ||
+        !may_open(d, args_bool(args, "force", false), errp)) {
         return NULL;
     }
     bn = block_open_in(machine_block_graph(m), args_str(args, "filename"),
                        fmt ? fmt : "raw", NULL,
-                       !g_strcmp0(mode, "read-write") ? BLOCK_RDWR : 0, errp);
+                       open_flags(d, args_str(args, "read-only-mode")), errp);
     if (bn) {
         change_medium(d, bn);
     }
     return NULL;
 }
 
+json_object *qmp_open_tray(Machine *m, const Args *args, GError **errp)
+{
+    Drive *d = find_drive(m, args, errp);
+
+    if (d && is_removable(d, errp) &&
+        may_open(d, args_bool(args, "force", false), errp) && has_tray(d)) {
+        d->tray(d->user, TRAY_OP_OPEN);
+    }
+    return NULL;
+}
+
+json_object *qmp_close_tray(Machine *m, const Args *args, GError **errp)
+{
+    Drive *d = find_drive(m, args, errp);
+
+    if (d && is_removable(d, errp) && has_tray(d)) {
+        d->tray(d->user, TRAY_OP_CLOSE);
+    }
+    return NULL;
+}
+
+/* Where discs are put in and taken out by hand. */
+static Drive *find_open(Machine *m, const Args *args, GError **errp)
+{
+    Drive *d = find_drive(m, args, errp);
+
+    if (!d || !is_removable(d, errp)) {
+        return NULL;
+    }
+    if (has_tray(d) && !d->tray(d->user, TRAY_OP_IS_OPEN)) {
+        error_setg(errp, "Tray of device '%s' is not open", d->id);
+        return NULL;
+    }
+    return d;
+}
+
 json_object *qmp_remove_medium(Machine *m, const Args *args, GError **errp)
 {
-    return qmp_eject(m, args, errp);
+    Drive *d = find_open(m, args, errp);
+
+    if (d) {
+        block_close(blk_set_node(d->blk, NULL), NULL);
+    }
+    return NULL;
 }
 
 json_object *qmp_insert_medium(Machine *m, const Args *args, GError **errp)
 {
-    Drive *d = find_drive(m, args, errp);
+    Drive *d = find_open(m, args, errp);
     const char *node = args_str(args, "node-name");
     BlockNode *bn;
 
-    if (!d || !is_removable(d, errp)) {
+    if (!d) {
         return NULL;
     }
     if (blk_node(d->blk)) {
@@ -443,11 +521,11 @@ json_object *qmp_insert_medium(Machine *m, const Args *args, GError **errp)
         return NULL;
     }
     bn = block_graph_find(machine_block_graph(m), node);
-    if (!bn) {
+    if (bn) {
+        blk_set_node(d->blk, block_ref(bn));
+    } else {
         error_setg(errp, "Node '%s' not found", node);
-        return NULL;
     }
-    change_medium(d, block_ref(bn));
     return NULL;
 }
 

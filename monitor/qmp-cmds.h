@@ -65,7 +65,7 @@ QmpFn qmp_trace_event_get_state, qmp_trace_event_set_state, qmp_x_query_stats,
 QmpFn qmp_query_block, qmp_query_named_block_nodes, qmp_query_blockstats,
     qmp_blockdev_add, qmp_blockdev_del, qmp_block_resize,
     qmp_block_set_io_throttle, qmp_eject, qmp_change_medium, qmp_remove_medium,
-    qmp_insert_medium;
+    qmp_insert_medium, qmp_open_tray, qmp_close_tray;
 
 /* The top node of the drive @device, or the node @node (one may be NULL; a
  * @device may also be a node's name). */

@@ -129,7 +129,7 @@ const QmpCommand qmp_commands[] = {
     /* disks */
     { "query-block", "", "[BlockInfo", "the disks", qmp_query_block, 0 },
     { "query-blockstats", "query-nodes?:b", "[BlockStats",
-      "requests since the start; wr_highest_offset is not counted", qmp_query_blockstats, 0 },
+      "requests since the start", qmp_query_blockstats, 0 },
     { "query-named-block-nodes", "flat?:b", "[BlockDeviceInfo", "all block nodes", qmp_query_named_block_nodes, 0 },
     { "blockdev-add", "driver:s node-name?:s discard?:e(ignore|unmap) cache?:BlockdevOptionsCache read-only?:b auto-read-only?:b force-share?:b detect-zeroes?:DetectZeroes *", "",
       "opens an image as a node, as -blockdev", qmp_blockdev_add, 0 },
@@ -140,8 +140,10 @@ const QmpCommand qmp_commands[] = {
     { "eject", "device?:s id?:s force?:b", "", "takes the disc out of a drive", qmp_eject, CMD_FREE },
     { "blockdev-change-medium", "device?:s id?:s filename:s format?:s force?:b read-only-mode?:ReadOnlyMode", "",
       "puts another disc into a drive", qmp_change_medium, CMD_FREE },
-    { "blockdev-remove-medium", "id:s", "", "takes the disc out", qmp_remove_medium, CMD_FREE },
-    { "blockdev-insert-medium", "id:s node-name:s", "", "puts a node into an empty drive", qmp_insert_medium, CMD_FREE },
+    { "blockdev-remove-medium", "id:s", "", "takes the disc out of an open tray", qmp_remove_medium, CMD_FREE },
+    { "blockdev-open-tray", "device?:s id?:s force?:b", "", "opens the tray; if the guest has locked it, asks the guest unless forced", qmp_open_tray, 0 },
+    { "blockdev-close-tray", "device?:s id?:s", "", "closes it", qmp_close_tray, 0 },
+    { "blockdev-insert-medium", "id:s node-name:s", "", "puts a node into an empty drive, whose tray is open", qmp_insert_medium, CMD_FREE },
 
     /* PCI */
     { "query-pci", "", "[PciInfo", "PCI functions", qmp_query_pci, 0 },

@@ -120,7 +120,8 @@ json_object *qmp_query_commands(Machine *m, const Args *args, GError **errp)
     return list;
 }
 
-/* The first class is the default one. */
+/* The first class is the default one. libvirt names the default model to -cpu
+ * and knows what that has; "max" is no model to it, so that is left out. */
 static void describe_machine(json_object *o, const MachineClass *mc,
                              const char *default_cpu)
 {
@@ -129,7 +130,7 @@ static void describe_machine(json_object *o, const MachineClass *mc,
     js_bool(o, "hotpluggable-cpus", false);
     js_str(o, "name", mc->alias ? mc->alias : mc->name);
     js_bool(o, "numa-mem-supported", false);
-    js_str(o, "default-cpu-type", cpu);
+    js_str(o, "default-cpu-type", strcmp(default_cpu, "max") ? cpu : NULL);
     js_int(o, "cpu-max", mc->max_cpus);
     js_bool(o, "deprecated", false);
     if (mc->alias) {

@@ -1,6 +1,7 @@
 /* QMP: sending the machine elsewhere. */
 #include "util/osdep.h"
 #include "util/error.h"
+#include "monitor/fds.h"
 #include "monitor/qmp-cmds.h"
 #include "system/migrate.h"
 
@@ -9,6 +10,7 @@
 json_object *qmp_migrate(Machine *m, const Args *args, GError **errp)
 {
     static const char *const unknown[] = { "blk", "inc", "resume" };
+    g_autofree char *uri = NULL;
 
     for (size_t i = 0; i < G_N_ELEMENTS(unknown); i++) {
         if (args_bool(args, unknown[i], false)) {
@@ -17,7 +19,10 @@ json_object *qmp_migrate(Machine *m, const Args *args, GError **errp)
             return NULL;
         }
     }
-    migrate_start(m, args_str(args, "uri"), errp);
+    uri = fds_uri(m, args_str(args, "uri"), errp);
+    if (uri) {
+        migrate_start(m, uri, errp);
+    }
     return NULL;
 }
 
@@ -29,7 +34,11 @@ json_object *qmp_migrate_cancel(Machine *m, const Args *args, GError **errp)
 
 json_object *qmp_migrate_incoming(Machine *m, const Args *args, GError **errp)
 {
-    migrate_incoming(m, args_str(args, "uri"), errp);
+    g_autofree char *uri = fds_uri(m, args_str(args, "uri"), errp);
+
+    if (uri) {
+        migrate_incoming(m, uri, errp);
+    }
     return NULL;
 }
 

@@ -10,6 +10,7 @@
  */
 #include "util/osdep.h"
 #include "util/error.h"
+#include "accel/accel.h"
 #include "chardev/chardev.h"
 #include "monitor/qmp-cmds.h"
 #include "system/object.h"
@@ -687,6 +688,11 @@ json_object *qmp_qom_list_types(Machine *m, const Args *args, GError **errp)
             g_strdup_printf("chardev-%s", char_backends[i]->name);
 
         add_type(&l, type, "chardev");
+    }
+    for (int i = 0; accels[i]; i++) { /* libvirt looks for tcg-accel */
+        g_autofree char *type = g_strdup_printf("%s-accel", accels[i]->name);
+
+        add_type(&l, type, "accel");
     }
     return l.list;
 }

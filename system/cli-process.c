@@ -383,7 +383,9 @@ bool process_begin(Cli *cli, GError **errp)
 {
     CliProcess *p = cli->process;
 
-    if (p->daemonize && cli->nographic) {
+    /* libvirt's probes have -nodefaults: then there is no terminal to share. */
+    if (p->daemonize && cli->nographic && !cli->nodefaults &&
+        !(cli->serial_given && cli->monitor_given)) {
         error_setg(errp, "-nographic cannot be used with -daemonize");
         return false;
     }

@@ -143,10 +143,6 @@ struct Machine {
     void *gdb;         /* of gdbstub.c */
     void *migration;   /* of migrate.c */
     void *snapshot;    /* the SnapImage that RAM lies over, or NULL */
-    const char *held;  /* of machine_hold(); these of machine.c */
-    bool start_after, reset_after;
-    RunState state_after;
-    ResetCause reset_after_cause;
     /* Set by cpus_create(), called by machine.c from the main loop: start, stop
      * and reset the vCPUs. NULL in device tests. */
     void (*cpus_pause)(Machine *m);
@@ -172,6 +168,11 @@ struct Machine {
     GSList *watchers; /* of event.c */
     /* Power button, wired by build(). */
     IrqLine power_button;
+    /* Of machine_hold(): for whom it is held, and what comes after. */
+    const char *held;
+    bool start_after, reset_after;
+    RunState state_after;
+    ResetCause reset_after_cause;
 };
 
 extern const MachineClass *const machine_classes[]; /* hw/registry.c */

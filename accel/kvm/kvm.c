@@ -457,6 +457,9 @@ static bool kvm_step(KvmCpu *kc, CpuExit *exit)
     pending = cpu_pending(c);
     if (pending & (CPU_FLUSH | CPU_REQUEST)) {
         cpu_lower(c, CPU_FLUSH | CPU_REQUEST);
+        if (pending & CPU_FLUSH) {
+            kvm_drop_translations(kc);
+        }
     }
     *exit = CPU_EXIT_KICKED;
     if ((pending & CPU_STOP) || kc->failed) {

@@ -239,6 +239,8 @@ void kvm_probe_msrs(KvmCpu *kc);
 void kvm_pull(X86Cpu *c);
 void kvm_push(X86Cpu *c);
 /* s.tsc_offset from the kernel's TSC; nothing else. */
+/* The page tables were changed from outside. */
+void kvm_drop_translations(KvmCpu *kc);
 void kvm_pull_tsc(KvmCpu *kc);
 /* kvmclock: what it says is kept while the machine stands still, in CPU 0's
  * s.pv_clock, and given back. */

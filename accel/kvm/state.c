@@ -144,6 +144,28 @@ static bool get_sregs(KvmCpu *kc, Sregs *r)
                                 : STATE_CALL(kc, KVM_GET_SREGS, &r->one);
 }
 
+static void set_sregs(KvmCpu *kc, Sregs *r)
+{
+    if (kc->kvm->caps.sregs2) {
+        STATE_CALL(kc, KVM_SET_SREGS2, &r->two);
+    } else {
+        STATE_CALL(kc, KVM_SET_SREGS, &r->one);
+    }
+}
+
+/* KVM has no call for it, but forgets them when CR4.PGE changes. */
+void kvm_drop_translations(KvmCpu *kc)
+{
+    Sregs r;
+
+    if (get_sregs(kc, &r)) {
+        r.one.cr4 ^= CR4_PGE;
+        set_sregs(kc, &r);
+        r.one.cr4 ^= CR4_PGE;
+        set_sregs(kc, &r);
+    }
+}
+
 static bool uses_pdptes(const X86State *s)
 {
     return (s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !(s->efer & EFER_LMA);
@@ -226,15 +248,14 @@ static void push_sregs(KvmCpu *kc, const X86State *s)
     r.one.apic_base = s->apic_base;
     if (!kc->kvm->caps.sregs2) {
         memset(r.one.interrupt_bitmap, 0, sizeof(r.one.interrupt_bitmap));
-        STATE_CALL(kc, KVM_SET_SREGS, &r.one);
-        return;
+    } else {
+        r.two.flags = 0;
+        if (uses_pdptes(s)) {
+            r.two.flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
+            memcpy(r.two.pdptrs, s->pdpte, sizeof(s->pdpte));
+        }
     }
-    r.two.flags = 0;
-    if (uses_pdptes(s)) {
-        r.two.flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
-        memcpy(r.two.pdptrs, s->pdpte, sizeof(s->pdpte));
-    }
-    STATE_CALL(kc, KVM_SET_SREGS2, &r.two);
+    set_sregs(kc, &r);
 }
 
 /* ---- x87, SSE, AVX, PKRU ---------------------------------------------------------------- */

@@ -8,6 +8,7 @@
  */
 #include "util/osdep.h"
 #include "hw/block/drive.h"
+#include "hw/block/errors.h"
 
 #include "hw/block/drive-opts.h"
 #include "hw/scsi/scsi.h"
@@ -98,6 +99,7 @@ void drive_free(Drive *d)
     if (d->machine->drives) {
         g_ptr_array_remove(d->machine->drives, d);
     }
+    drive_errors_forget(d);
     if (d->blk) {
         blk_free(d->blk);
     }

@@ -24,6 +24,15 @@ typedef enum DriveIf {
     IF_COUNT,
 } DriveIf;
 
+/* What a monitor asks or wants of the tray of a drive for discs. */
+typedef enum TrayOp {
+    TRAY_OP_IS_OPEN,
+    TRAY_OP_IS_LOCKED, /* by the guest */
+    TRAY_OP_ASK,       /* the guest to open it: the button was pressed */
+    TRAY_OP_OPEN,
+    TRAY_OP_CLOSE,
+} TrayOp;
+
 typedef struct Drive {
     char *id; /* of -drive, or the node's name */
     DriveIf iface;
@@ -40,8 +49,14 @@ typedef struct Drive {
     bool connected;        /* drives_connect() found its device */
     char *werror, *rerror; /* "report", "stop", "enospc", "ignore", or NULL:
                               "enospc" and "report" */
+    /* These three of errors.c: for query-block. */
+    bool may_stop;         /* an error may stop the machine */
+    const char *io_status; /* of the error that did: "failed", "nospace"; NULL:
+                              none since it was started last */
+    bool watching;
     void (*media_changed)(Device *user, bool loaded); /* eject, change */
-    void (*resized)(Device *user);                    /* block_resize */
+    bool (*tray)(Device *user, TrayOp op); /* NULL: has none; the answer */
+    void (*resized)(Device *user);         /* block_resize */
 } Drive;
 
 /* -drive: text of the option. */

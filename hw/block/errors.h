@@ -19,10 +19,14 @@ typedef struct DriveErrors {
 } DriveErrors;
 
 /* @werror, @rerror: the device's properties; NULL: as @d says (also NULL). */
-bool drive_errors_parse(DriveErrors *e, const Drive *d, const char *werror,
+bool drive_errors_parse(DriveErrors *e, Drive *d, const char *werror,
                         const char *rerror, GError **errp);
-/* Emits BLOCK_IO_ERROR for errno @err; never ON_ERROR_ENOSPC. */
+/* Emits BLOCK_IO_ERROR for errno @err, and keeps what query-block says of the
+ * drive; never ON_ERROR_ENOSPC. */
 ErrorAction drive_error(const DriveErrors *e, Machine *m, const Blk *blk,
                         bool read, int err);
+
+/* Before @d is freed. */
+void drive_errors_forget(Drive *d);
 
 #endif

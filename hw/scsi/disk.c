@@ -473,6 +473,36 @@ static void disk_media_changed(Device *dev, bool loaded)
     disk_set_tray(s, !loaded);
 }
 
+static void disk_move_tray(ScsiDisk *s, bool open)
+{
+    if (s->tray_open != open) {
+        s->event = open ? EVENT_MEDIA_REMOVED : EVENT_NEW_MEDIA;
+        s->attention &= (uint8_t) ~(UA_MEDIUM_GONE | UA_MEDIUM_CHANGED);
+        s->attention |= open               ? UA_MEDIUM_GONE
+                        : blk_node(s->blk) ? UA_MEDIUM_CHANGED
+                                           : 0;
+        disk_set_tray(s, open);
+    }
+}
+
+static bool disk_tray(Device *dev, TrayOp op)
+{
+    ScsiDisk *s = container_of(dev, ScsiDisk, scsi.dev);
+
+    switch (op) {
+    case TRAY_OP_IS_OPEN:
+        return s->tray_open;
+    case TRAY_OP_IS_LOCKED:
+        return s->locked;
+    case TRAY_OP_ASK:
+        s->event = EVENT_EJECT_REQUEST;
+        return true;
+    default:
+        disk_move_tray(s, op == TRAY_OP_OPEN);
+        return true;
+    }
+}
+
 /* ---- properties --------------------------------------------------------------------------- */
 
 static bool check_topology(ScsiDisk *s, GError **errp)
@@ -596,6 +626,7 @@ static bool disk_realize(Device *dev, GError **errp)
         s->drive->cdrom |= s->is_cd || s->removable;
         s->drive->resized = disk_resized;
         s->drive->media_changed = disk_media_changed;
+        s->drive->tray = s->is_cd || s->removable ? disk_tray : NULL;
     }
     return true;
 }

@@ -39,6 +39,18 @@ set \$rax = 5
 set *(int*)0x9000 = 0x12345678
 print/x \$rax
 print/x *(int*)0x9000
+set *(long*)0x12008 = 0x200083
+set *(long*)0x200000 = 0x1111
+set *(long*)0 = 0x2222
+set *(long*)0x9100 = 0x0020000025048b48
+set \$rip = 0x9100
+stepi
+print/x \$rax
+set *(long*)0x12008 = 0x83
+set \$rip = 0x9100
+stepi
+print/x \$rax
+set \$rip = done
 info threads
 rwatch *(long*)&counter
 info registers mxcsr
@@ -93,6 +105,8 @@ for engine in tcg kvm; do
     saw "$engine: a register" "0x1122334455667788"
     saw "$engine: a register that was set" " = 0x5"
     saw "$engine: memory that was set" " = 0x12345678"
+    saw "$engine: a mapping made by gdb" " = 0x1111"
+    saw "$engine: ... and changed by it" " = 0x2222"
     saw "$engine: threads" "CPU#0 [running]"
     saw "$engine: detaches" "detached]"
 done

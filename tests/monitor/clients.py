@@ -323,7 +323,9 @@ def libvirt():
     sock, pid = path('capabilities.monitor'), path('capabilities.pid')
     p = start('-S', '-no-user-config', '-nodefaults', '-nographic',
               '-machine', 'none,accel=kvm:tcg', '-qmp',
-              'unix:%s,server=on,wait=off' % sock, '-pidfile', pid)
+              'unix:%s,server=on,wait=off' % sock, '-pidfile', pid,
+              '-daemonize')
+    finish(p)
     s, line = connect(socket.AF_UNIX, sock)
     q = Qmp(line)
     version = q.ask('query-version')['qemu']
@@ -331,6 +333,7 @@ def libvirt():
     assert q.ask('query-target')['arch'] == 'x86_64'
     commands = {c['name'] for c in q.ask('query-commands')}
     types = {t['name'] for t in q.ask('qom-list-types')}
+    assert 'tcg-accel' in types
     assert 'isa-debug-exit' in types and 'max-x86_64-cpu' in types
     schema = {e['name']: e for e in q.ask('query-qmp-schema')}
     for c in commands:
@@ -368,10 +371,96 @@ def libvirt():
         o = q.raw(absent)
         assert o['error']['class'] in ('CommandNotFound', 'GenericError')
     with open(pid, encoding='ascii') as f:
-        assert int(f.read()) == p.pid
+        daemon = int(f.read())
+    os.kill(daemon, 0)
+    q.ask('quit')
+    s.close()
+    while os.path.exists(pid):
+        time.sleep(0.05)
+
+
+def migrate_to_passed_fd():
+    """What libvirt's "save" does."""
+    sock, image = path('passed'), path('passed.image')
+    p = start(*QUIET, '-M', 'pc', '-m', '16', '-S', '-qmp',
+              'unix:%s,server,nowait' % sock)
+    s, line = connect(socket.AF_UNIX, sock)
+    q = Qmp(line)
+    with open(image, 'wb') as f:
+        socket.send_fds(s, [b'{"execute":"getfd","arguments":'
+                            b'{"fdname":"migrate"}}\r\n'], [f.fileno()])
+        assert 'return' in q.reply()
+    q.ask('migrate', uri='fd:migrate')
+    while q.ask('query-migrate')['status'] == 'active':
+        time.sleep(0.01)
+    assert q.ask('query-migrate')['status'] == 'completed'
     q.ask('quit')
     s.close()
     finish(p)
+    p = start(*QUIET, '-M', 'pc', '-m', '16', '-S', '-qmp', 'stdio',
+              '-incoming', 'file:' + image)
+    q = Qmp(stdio(p))
+    while q.ask('query-status')['status'] == 'inmigrate':
+        time.sleep(0.01)
+    assert q.ask('query-status')['status'] == 'paused'
+    q.ask('quit')
+    finish(p)
+
+
+def trays():
+    """Discs are changed by hand; the tray is open meanwhile."""
+    one, two = path('one.iso'), path('two.iso')
+    for name in one, two:
+        with open(name, 'wb') as f:
+            f.truncate(1 << 20)
+    p = start(*QUIET, '-M', 'pc', '-m', '16', '-S', '-qmp', 'stdio',
+              '-blockdev', 'driver=raw,node-name=n2,read-only=on,'
+              'file.driver=file,file.filename=' + two,
+              '-device', 'virtio-scsi-pci', '-drive',
+              'if=none,id=cd0,media=cdrom,file=' + one,
+              '-device', 'scsi-cd,drive=cd0,id=c')
+    q = Qmp(stdio(p))
+
+    def cd():
+        return [b for b in q.ask('query-block') if b['device'] == 'cd0'][0]
+
+    assert not cd()['tray_open'] and not cd()['locked']
+    assert q.raw('blockdev-remove-medium', id='c')['error']['desc'] == \
+        "Tray of device 'cd0' is not open"
+    q.ask('blockdev-open-tray', id='c')
+    e = q.event('DEVICE_TRAY_MOVED')['data']
+    assert e == {'device': 'cd0', 'id': 'c', 'tray-open': True}, e
+    assert cd()['tray_open'] and cd()['inserted']['image']['filename'] == one
+    q.ask('blockdev-remove-medium', id='c')
+    assert 'inserted' not in cd()
+    q.ask('blockdev-insert-medium', id='c', node_name='n2')
+    assert cd()['tray_open'] and cd()['inserted']['node-name'] == 'n2'
+    q.ask('blockdev-close-tray', id='c')
+    assert not q.event('DEVICE_TRAY_MOVED')['data']['tray-open']
+    assert not cd()['tray_open']
+    q.ask('eject', device='cd0')
+    assert cd()['tray_open'] and 'inserted' not in cd()
+    q.ask('quit')
+    finish(p)
+
+
+def socat():
+    """The one-liner of many scripts."""
+    if not shutil.which('socat'):
+        return 'socat is not installed'
+    sock = path('socat')
+    p = start(*QUIET, '-M', 'none', '-S', '-monitor',
+              'unix:%s,server,nowait' % sock)
+    s, _ = connect(socket.AF_UNIX, sock)
+    s.close()
+    got = subprocess.run(['socat', '-', 'UNIX-CONNECT:' + sock],
+                         input=b'info status\n', check=True, timeout=20,
+                         stdout=subprocess.PIPE).stdout
+    assert b'VM status: paused (prelaunch)' in got, got
+    subprocess.run(['socat', '-', 'UNIX-CONNECT:' + sock], input=b'quit\n',
+                   check=False, timeout=20, stdout=subprocess.PIPE)
+    finish(p)
+    return None
 
 
 def disks():
@@ -675,6 +764,8 @@ def migrate_in_background():
         time.sleep(0.05)
     os.close(end)
     q.ask('migrate-set-parameters', **{'max-bandwidth': 0})
+    assert q.raw('migrate', uri='fd:nosuch')['error']['desc'] == \
+        "File descriptor named 'nosuch' not found"
     q.ask('migrate', uri='file:' + path('image'))
     while q.ask('query-migrate')['status'] == 'active':
         time.sleep(0.01)
@@ -687,9 +778,9 @@ def migrate_in_background():
 
 CASES = [probe, probe_without_waiting, last_words, unix_client,
          tcp_and_telnet, on_a_pty,
-         many_at_once, hmp_person, expect_script, hmp_by_pipe, libvirt, disks,
-         disk_jobs, job_errors, snapshot_jobs, snapshot_in_background,
-         migrate_in_background]
+         many_at_once, hmp_person, expect_script, hmp_by_pipe, libvirt, socat,
+         trays, disks, disk_jobs, job_errors, snapshot_jobs,
+         snapshot_in_background, migrate_in_background, migrate_to_passed_fd]
 
 
 def main():

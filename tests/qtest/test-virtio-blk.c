@@ -537,9 +537,11 @@ static void test_stop(void)
 {
     Rig g;
     Req q;
+    Drive *d;
 
     rig_memory(&g);
     start(&g, ""); /* enospc is the rule */
+    d = drive_find(g.q.m, "d0");
     g_assert_true(machine_start(g.q.m, NULL));
     g.disk.fail_at = 1;
     g.disk.fail_errno = ENOSPC;
@@ -549,8 +551,13 @@ static void test_stop(void)
     run_until_stop(&g);
     g_assert_cmpint(g.q.m->state, ==, RUN_IO_ERROR);
     g_assert_cmphex(g.ram.ram[q.status], ==, 0xee);
+    g_assert_cmpstr(d->io_status, ==, "nospace"); /* of query-block */
+    g_assert_true(d->may_stop);
+    g_assert_cmpuint(blk_highest_write(d->blk), ==, 0);
     g_assert_true(machine_start(g.q.m, NULL));
+    g_assert_null(d->io_status);
     vd_wait(&g.d, &g.r);
+    g_assert_cmpuint(blk_highest_write(d->blk), ==, 6 * 512);
     g_assert_cmphex(g.ram.ram[q.status], ==, OK);
     g_assert_cmphex(g.disk.bytes->data[4 * 512], ==, 0x77);
     rig_end(&g);
