@@ -1,5 +1,8 @@
 /*
- * The guest's half of "make bench T=disk": direct I/O on a disk, one line each.
+ * The guest's half of "make bench T=disk": I/O on a disk, one line each. dd-*
+ * are what dd bs=1M does, through the page cache, the writes with conv=fsync;
+ * the others are direct, as fio does them: seq-* with psync, rand-*-N with
+ * libaio, 4 KiB, iodepth=N; rand-mix is 70 % reads.
  *
  *   guest-io DEVICE [NAME...]
  *
@@ -19,6 +22,7 @@
 #include <unistd.h>
 
 enum { MIB = 1 << 20, BLOCK = 4096, DEPTH_MAX = 32 };
+enum { MIX = 2 }; /* neither read nor write */
 
 static uint64_t disk_size;
 static uint8_t *buffer;
@@ -64,11 +68,43 @@ static void sequential(int fd, int write, size_t size, long count)
     printf("%.1f MB/s\n", (double)done / t / 1e6);
 }
 
+/* Nothing of the disk is in memory, nothing of it is to be written. */
+static void sequential_cached(const char *device, int to_disk, size_t size,
+                              long count)
+{
+    int fd = open(device, to_disk ? O_WRONLY : O_RDONLY);
+    double start, t;
+
+    if (fd < 0 || fsync(fd) || posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED)) {
+        die(device);
+    }
+    start = now();
+    for (long i = 0; i < count; i++) {
+        ssize_t n = to_disk ? write(fd, buffer, size) : read(fd, buffer, size);
+
+        if (n != (ssize_t)size) {
+            die("transfer");
+        }
+    }
+    if (to_disk && fsync(fd)) {
+        die("fsync");
+    }
+    t = now() - start;
+    printf("%.1f MB/s\n", (double)size * (double)count / t / 1e6);
+    close(fd);
+}
+
+static int next_is_write(int write)
+{
+    return write == MIX ? next_random() % 10 >= 7 : write;
+}
+
 static void submit(aio_context_t ctx, struct iocb *cb, int fd, int write)
 {
     memset(cb, 0, sizeof(*cb));
     cb->aio_fildes = (uint32_t)fd;
-    cb->aio_lio_opcode = write ? IOCB_CMD_PWRITE : IOCB_CMD_PREAD;
+    cb->aio_lio_opcode =
+        next_is_write(write) ? IOCB_CMD_PWRITE : IOCB_CMD_PREAD;
     cb->aio_buf = (uintptr_t)buffer;
     cb->aio_nbytes = BLOCK;
     cb->aio_offset = next_random() % (disk_size / BLOCK) * BLOCK;
@@ -107,14 +143,15 @@ static void random_blocks(int fd, int write, int depth, long count)
 
 static const struct test {
     const char *name;
-    int write, depth; /* depth 0: sequential */
+    int write, depth; /* depth 0: sequential; -1: through the page cache */
     size_t size;
     long count;
 } tests[] = {
     { "seq-read-1M", 0, 0, MIB, 1000 },    { "seq-write-1M", 1, 0, MIB, 500 },
     { "seq-read-64K", 0, 0, 65536, 5000 }, { "rand-read-1", 0, 1, 0, 10000 },
     { "rand-read-32", 0, 32, 0, 20000 },   { "rand-write-1", 1, 1, 0, 10000 },
-    { "rand-write-32", 1, 32, 0, 20000 },
+    { "rand-write-32", 1, 32, 0, 20000 },  { "rand-mix-8", MIX, 8, 0, 10000 },
+    { "dd-read", 0, -1, MIB, 250 },        { "dd-write", 1, -1, MIB, 200 },
 };
 
 static int wanted(const char *name, int argc, char **argv)
@@ -146,7 +183,9 @@ static void measure(const char *device, int argc, char **argv)
         printf("IO %s begins\n", t->name);
         fflush(stdout);
         printf("IO %s %ld: ", t->name, t->count);
-        if (t->depth) {
+        if (t->depth < 0) {
+            sequential_cached(device, t->write, t->size, t->count);
+        } else if (t->depth) {
             random_blocks(fd, t->write, t->depth, t->count);
         } else {
             sequential(fd, t->write, t->size, t->count);
