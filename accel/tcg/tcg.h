@@ -28,7 +28,7 @@ enum {
     TLB_FETCH = 128, /* code pages at a time */
     TLB_LOG = 256,   /* fills remembered for a cheap flush */
 
-    JUMP_CACHE = 4096,
+    JUMP_CACHE = 16384,
     BLOCK_MAX = 64, /* instructions */
     BLOCK_HASH = 16384,
     PAGE_HASH = 4096,
