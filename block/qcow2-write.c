@@ -12,6 +12,7 @@
 enum {
     PENDING_MAX = 16384,        /* ranges; then somebody syncs */
     RUN_MAX_CLUSTERS = 1 << 12, /* of one write */
+    RESERVE = 1 << 20,          /* bytes behind a new cluster */
 };
 
 /* Cuts [off, off + *len) before the first cluster that a write in flight
@@ -129,6 +130,24 @@ static bool cow_is_zero(BlockNode *bn, uint64_t from, uint64_t to)
     return true;
 }
 
+/*
+ * Clusters [host, end) at the end of the file are new. With O_DIRECT every write
+ * there would be one that makes the file longer, and the host does these one at
+ * a time: room is made for more than one. Nothing lies behind @host yet.
+ */
+static void reserve(BlockNode *bn, uint64_t host, uint64_t end)
+{
+    Qcow2State *s = bn->s;
+    uint64_t from = MAX(host, s->reserved);
+
+    if ((bn->file->flags & BLOCK_DIRECT) && bn->file->growable &&
+        end > s->reserved &&
+        block_zero(bn->file, from, end + RESERVE - from, ZERO_NO_FALLBACK) ==
+            0) {
+        s->reserved = end + RESERVE;
+    }
+}
+
 /* New clusters for @w, from the one of w->off on, as many as are in a row
  * within the slice. */
 static int begin_new(BlockNode *bn, Qcow2Write *w, const uint8_t *slice,
@@ -170,6 +189,9 @@ static int begin_new(BlockNode *bn, Qcow2Write *w, const uint8_t *slice,
             return ret;
         }
         w->fresh &= host >= eof;
+        if (host >= eof) {
+            reserve(bn, host, host + (n << s->cluster_bits));
+        }
     }
     w->host = host + (w->off - start);
     if (nowait && !w->fresh &&

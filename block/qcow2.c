@@ -267,6 +267,9 @@ static void qcow2_close(BlockNode *bn)
                 ret = qcow2_set_incompatible(bn, 0, INCOMPAT_DIRTY);
             }
         }
+        if (s->reserved && bn->file->size == s->reserved) {
+            block_resize(bn->file, s->eof, "off", true, NULL);
+        }
         if (ret < 0 && !s->flush_failed) {
             error_report("qcow2: could not close '%s' cleanly: %s",
                          bn->filename, g_strerror(-ret));

@@ -142,6 +142,7 @@ typedef struct Qcow2State {
 
     uint64_t free_hint; /* no free cluster below this index */
     uint64_t eof;       /* the file has only zeroes from here on */
+    uint64_t reserved;  /* the file was made this long ahead of writes; or 0 */
     uint64_t byte_off;  /* where the next compressed cluster may go; 0 */
     GArray *pending;    /* of Qcow2Range: freed after the next sync */
     uint64_t pending_bytes;

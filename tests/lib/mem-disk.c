@@ -93,6 +93,14 @@ static int mem_write(BlockNode *bn, uint64_t off, const struct iovec *iov,
     return 0;
 }
 
+static int mem_zero(BlockNode *bn, uint64_t off, uint64_t len, unsigned flags)
+{
+    g_autofree uint8_t *buf = g_try_malloc0(len);
+    struct iovec iov = { buf, len };
+
+    return buf ? mem_write(bn, off, &iov, 1, 0) : -ENOTSUP;
+}
+
 static int mem_flush(BlockNode *bn)
 {
     MemDisk *d = *(MemDisk **)bn->s;
@@ -124,6 +132,7 @@ static const BlockDriver mem_driver = {
     .close = mem_close,
     .read = mem_read,
     .write = mem_write,
+    .zero = mem_zero,
     .flush = mem_flush,
     .resize = mem_resize,
 };

@@ -91,6 +91,7 @@ static void take_snapshot(Session *s)
 
 static void session_start(Session *s, const char *opts, bool record)
 {
+    unsigned flags = BLOCK_RDWR | BLOCK_UNMAP;
     g_autoptr(GError) err = NULL;
 
     memset(s, 0, sizeof(*s));
@@ -100,8 +101,9 @@ static void session_start(Session *s, const char *opts, bool record)
     s->touched = g_array_new(false, false, sizeof(Touch));
     s->model = g_malloc0(SIZE);
     s->r = g_rand_new_with_seed(g_test_rand_int());
-    s->bn = block_open_over(mem_disk_node(&s->disk, BLOCK_RDWR | BLOCK_UNMAP),
-                            "qcow2", NULL, BLOCK_RDWR | BLOCK_UNMAP, &err);
+    flags |= g_rand_boolean(s->r) ? BLOCK_DIRECT : 0; /* room is made ahead */
+    s->bn = block_open_over(mem_disk_node(&s->disk, flags), "qcow2", NULL,
+                            flags, &err);
     g_assert_no_error(err);
     if (record) {
         mem_disk_record(&s->disk);
