@@ -11,9 +11,12 @@
  * does where the local APICs are the kernel's: it delivers their interrupts
  * when KVM runs.
  *
- * Where the kernel only interprets, slower than the software CPU, a single
- * processor's work is shared without any failure: in turn KVM for a while,
- * then a burst. -accel kvm,turns=off leaves this out, completion=off everything.
+ * Where the kernel only interprets, slower than the software CPU, the work is
+ * shared without any failure: in turn KVM for a while, then a burst. With several
+ * processors bursts are shorter, and each interrupt in one forgets what was
+ * decoded: without one, x86 promises nobody that it sees code that another
+ * processor changed. -accel kvm,turns=off leaves turns out, completion=off
+ * everything.
  */
 #include "util/osdep.h"
 #include "accel/kvm/kvm.h"
@@ -48,6 +51,7 @@ static const BurstRule on_interpreter = {
 enum {
     TURN_NS = 10 * 1000 * 1000,
     TURN_INSNS = 1 << 24,
+    TURN_INSNS_SMP = 1 << 22,
     TURN_NS_LAPIC = 2 * 1000 * 1000,
     TURN_INSNS_LAPIC = 1 << 20,
 };
@@ -114,12 +118,12 @@ static void complete_adapt(KvmCpu *kc)
     }
 }
 
-CpuExit kvm_run_soft(KvmCpu *kc, uint64_t n)
+static CpuExit run_soft(KvmCpu *kc, uint64_t n, bool refused)
 {
     X86Cpu *c = kvm_x86(kc);
     int64_t start = kvm_host_ns();
     uint64_t before = tcg_insn_count(c);
-    CpuExit exit = tcg_run_burst(c, n, true);
+    CpuExit exit = tcg_run_burst(c, n, refused);
 
     g_mutex_lock(&kc->stats.lock);
     kc->stats.bursts++;
@@ -128,6 +132,11 @@ CpuExit kvm_run_soft(KvmCpu *kc, uint64_t n)
     g_mutex_unlock(&kc->stats.lock);
     kc->now = 0;
     return exit;
+}
+
+CpuExit kvm_run_soft(KvmCpu *kc, uint64_t n)
+{
+    return run_soft(kc, n, true);
 }
 
 CpuExit kvm_complete(KvmCpu *kc)
@@ -142,7 +151,7 @@ CpuExit kvm_complete(KvmCpu *kc)
              "kvm: %s at %016" PRIx64 " is completed in software, burst of "
              "%" PRIu64 "\n",
              name, c->s.rip, kc->burst);
-    exit = kvm_run_soft(kc, kc->tcg.single_step ? 1 : kc->burst);
+    exit = run_soft(kc, kc->tcg.single_step ? 1 : kc->burst, true);
     kc->burst_end = kvm_host_ns();
     return exit;
 }
@@ -151,8 +160,7 @@ CpuExit kvm_complete(KvmCpu *kc)
 
 bool kvm_takes_turns(const KvmAccel *a)
 {
-    return a->probe.interprets && a->completion && a->turns &&
-           a->accel.machine->ncpus == 1;
+    return a->probe.interprets && a->completion && a->turns;
 }
 
 static int64_t turn_ns(const KvmAccel *a)
@@ -171,10 +179,12 @@ bool kvm_turn_over(KvmCpu *kc)
     return kvm_host_ns() - kc->burst_end > turn_ns(kc->kvm);
 }
 
-CpuExit kvm_soft_turn(KvmCpu *kc)
+CpuExit kvm_soft_turn(KvmCpu *kc, bool refused)
 {
-    CpuExit exit =
-        kvm_run_soft(kc, kc->kvm->host.lapic ? TURN_INSNS_LAPIC : TURN_INSNS);
+    uint64_t n = kc->kvm->host.lapic               ? TURN_INSNS_LAPIC
+                 : kvm_x86(kc)->machine->ncpus > 1 ? TURN_INSNS_SMP
+                                                   : TURN_INSNS;
+    CpuExit exit = run_soft(kc, n, refused);
 
     kc->burst_end = kvm_host_ns();
     return exit;
@@ -186,8 +196,10 @@ static void turn_tick(void *opaque)
     KvmAccel *a = opaque;
     Machine *m = a->accel.machine;
 
-    if (m->cpu && m->cpu[0]) {
-        kvm_accel.kick(m->cpu[0]);
+    for (unsigned i = 0; m->cpu && i < m->ncpus; i++) {
+        if (m->cpu[i]) {
+            kvm_accel.kick(m->cpu[i]);
+        }
     }
     timer_arm(&a->turn, clock_ns(m->vclock) + turn_ns(a));
 }

@@ -485,7 +485,7 @@ static bool kvm_step(KvmCpu *kc, CpuExit *exit)
     if (kvm_turn_over(kc)) {
         kvm_finish_access(kc);
         cpu_state(c);
-        *exit = kvm_soft_turn(kc);
+        *exit = kvm_soft_turn(kc, false);
         return *exit == CPU_EXIT_KICKED;
     }
     kvm_sync_in(kc);
@@ -777,6 +777,7 @@ static bool kvm_cpu_init(X86Cpu *c, GError **errp)
         return false;
     }
     kvm_probe_msrs(kc);
+    kvm_user_init(kc);
     kvm_turns_start(kc);
     return true;
 }

@@ -196,6 +196,7 @@ bool kvm_probe_syscall(int fd, size_t run_size, struct kvm_cpuid2 *cpuid);
 
 /* ---- user.c: user mode where the kernel does not see all of it ------------- */
 
+void kvm_user_init(KvmCpu *kc);
 /* Where the guest's handlers begin now, for kvm_debug_update(). */
 void kvm_user_watch(KvmCpu *kc);
 /* After KVM_EXIT_DEBUG: was it for us? Then @exit is what came of it. */
@@ -294,12 +295,13 @@ bool kvm_enabled(const Machine *m);
 CpuExit kvm_complete(KvmCpu *kc);
 /* The instruction at cs:rip; false: none that the software CPU has. */
 bool kvm_insn_at_rip(KvmCpu *kc, uint8_t bytes[15], Insn *in);
-/* ... about @n instructions, for reasons that are no failure of KVM's. */
+/* ... about @n instructions, because KVM cannot for another reason. */
 CpuExit kvm_run_soft(KvmCpu *kc, uint64_t n);
 /* On an interpreter: has KVM had its turn? Then a burst, by the next. */
 bool kvm_takes_turns(const KvmAccel *a);
 bool kvm_turn_over(KvmCpu *kc);
-CpuExit kvm_soft_turn(KvmCpu *kc);
+/* @refused: the first instruction, too, whatever it is. */
+CpuExit kvm_soft_turn(KvmCpu *kc, bool refused);
 void kvm_turns_start(KvmCpu *kc); /* when the vCPU is made */
 void kvm_turns_stop(KvmAccel *a);
 

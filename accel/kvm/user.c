@@ -23,9 +23,7 @@
 
 enum {
     PAST_HANDLER = 64, /* instructions, at least, behind the breakpoint */
-    PF_WRITE = 1 << 1,
     PF_USER = 1 << 2,
-    PF_FETCH = 1 << 4,
 };
 
 static const int catch_vector[KVM_CATCHES] = {
@@ -105,32 +103,55 @@ static bool take_back_ud(KvmCpu *kc)
            tcg_return(c, is_wide(&c->s) ? 8 : 4);
 }
 
-/* A page fault at LSTAR in user mode: nothing but SYSCALL leads there. */
+/* At LSTAR in user mode, where nothing but SYSCALL leads: back to that. */
+static bool take_back_syscall(KvmCpu *kc)
+{
+    X86Cpu *c = kvm_x86(kc);
+    uint8_t insn[2];
+
+    if (c->s.rip != c->s.lstar || c->mode.cpl != 3 || !is_wide(&c->s) ||
+        !(c->s.efer & EFER_SCE) ||
+        !user_read(kc, c->s.gpr[R_RCX] - 2, insn, 2) || insn[0] != 0x0f ||
+        insn[1] != 0x05) {
+        return false;
+    }
+    c->s.rip = c->s.gpr[R_RCX] - 2;
+    c->s.rflags = (c->s.gpr[R_R11] & ~(uint64_t)FL_RF) | 2;
+    x86_update_mode(c);
+    return true;
+}
+
+/* The page fault of such a fetch. */
 static bool take_back_pf(KvmCpu *kc)
 {
     X86Cpu *c = kvm_x86(kc);
     X86State was = c->s;
-    uint8_t insn[2];
 
-    if (!is_wide(&c->s) || !(c->s.efer & EFER_SCE) ||
-        frame_word(kc, 1) != c->s.lstar || c->s.cr2 != c->s.lstar ||
-        (frame_word(kc, 0) & (PF_USER | PF_WRITE)) != PF_USER ||
+    if (!is_wide(&c->s) || frame_word(kc, 1) != c->s.lstar ||
+        c->s.cr2 != c->s.lstar || !(frame_word(kc, 0) & PF_USER) ||
         (frame_word(kc, 2) & 3) != 3) {
         return false;
     }
-    c->s.gpr[R_RSP] += 8;
-    if (tcg_return(c, 8)) {
-        c->s.rip = c->s.gpr[R_RCX] - 2;
-        c->s.rflags = (c->s.gpr[R_R11] & ~(uint64_t)FL_RF) | 2;
-        if (user_read(kc, c->s.rip, insn, 2) && insn[0] == 0x0f &&
-            insn[1] == 0x05) {
-            x86_update_mode(c);
-            return true;
-        }
+    c->s.gpr[R_RSP] += 8; /* the error code */
+    if (tcg_return(c, 8) && take_back_syscall(kc)) {
+        return true;
     }
     c->s = was;
     x86_update_mode(c);
     return false;
+}
+
+/* The same fault, when a burst began before the fetch. */
+static bool user_take_back(X86Cpu *c)
+{
+    return c->fault.vector == EXC_PF && take_back_syscall(kvm_cpu(c));
+}
+
+void kvm_user_init(KvmCpu *kc)
+{
+    if (kc->kvm->probe.user_runs && kc->kvm->completion) {
+        kc->tcg.take_back = user_take_back;
+    }
 }
 
 bool kvm_user_caught(KvmCpu *kc, CpuExit *exit)
@@ -150,7 +171,8 @@ bool kvm_user_caught(KvmCpu *kc, CpuExit *exit)
         *exit = kvm_complete(kc);
         return true;
     }
-    *exit = kc->turns ? kvm_soft_turn(kc) : kvm_run_soft(kc, PAST_HANDLER);
+    *exit =
+        kc->turns ? kvm_soft_turn(kc, true) : kvm_run_soft(kc, PAST_HANDLER);
     return true;
 }
 

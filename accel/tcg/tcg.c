@@ -268,11 +268,11 @@ static bool tcg_between(TcgCpu *tc, CpuExit *exit)
             return false;
         }
         if (tc->burst && c->fault.vector == EXC_UD &&
-            tc->insns != tc->burst_start) {
+            (!tc->burst_refused || tc->insns != tc->burst_start)) {
             *exit = CPU_EXIT_KICKED; /* the other engine may know it */
             return false;
         }
-        if (!x86_deliver_fault(c)) {
+        if (!(tc->take_back && tc->take_back(c)) && !x86_deliver_fault(c)) {
             *exit = CPU_EXIT_TRIPLE_FAULT;
             return false;
         }
@@ -296,6 +296,9 @@ static bool tcg_between(TcgCpu *tc, CpuExit *exit)
         if (x86_take_events(c, &triple)) {
             if (pending & CPU_INIT) {
                 tlb_flush(c, true);
+            }
+            if (tc->burst && c->machine->ncpus > 1) {
+                tcg_forget_all(tc); /* the other engine writes code unseen */
             }
             tcg_sync(tc);
         }
@@ -723,7 +726,8 @@ static void tcg_leave_burst(X86Cpu *c)
 {
     TcgCpu *tc = tcg_cpu(c);
 
-    if (tc->burst && c->insn && c->s.rip + c->insn->off != tc->burst_rip) {
+    if (tc->burst && c->insn &&
+        (!tc->burst_refused || c->s.rip + c->insn->off != tc->burst_rip)) {
         tc->burst_left = true;
         x86_raise(c, EXC_UD); /* unwinds; tcg_between() knows */
     }
@@ -777,15 +781,13 @@ void tcg_embedded_close(TcgAccel *a)
     tcg_close(&a->accel);
 }
 
-CpuExit tcg_run_burst(X86Cpu *c, uint64_t n, bool stale)
+CpuExit tcg_run_burst(X86Cpu *c, uint64_t n, bool refused)
 {
     TcgCpu *tc = tcg_cpu(c);
     bool single_step = tc->single_step;
     CpuExit exit;
 
-    if (stale) {
-        tcg_forget_all(tc);
-    }
+    tcg_forget_all(tc);
     if (n == 1) {
         tc->single_step = true;
     } else {
@@ -793,6 +795,7 @@ CpuExit tcg_run_burst(X86Cpu *c, uint64_t n, bool stale)
     }
     tc->burst = true;
     tc->burst_start = tc->insns;
+    tc->burst_refused = refused;
     tc->burst_rip = c->s.rip;
     exit = tcg_run(c);
     tc->burst = false;

@@ -171,8 +171,12 @@ struct TcgCpu {
     bool limit_hit;
     bool burst;           /* in tcg_run_burst() */
     bool burst_left;      /* by leave_burst() */
+    bool burst_refused;   /* its first instruction is ours, come what may */
     uint64_t burst_rip;   /* where it began */
     uint64_t burst_start; /* insns then */
+    /* The other engine's, or NULL: cpu.fault is its fault, and it has set the
+     * state back to before the instruction. */
+    bool (*take_back)(X86Cpu *c);
 
     /* Debugging. */
     uint64_t breakpoint[BREAKPOINTS_MAX];
@@ -253,12 +257,13 @@ bool tcg_embedded_cpu_init(X86Cpu *c, TcgAccel *a, GError **errp);
 void tcg_embedded_cpu_exit(X86Cpu *c);
 /*
  * Executes about @n instructions from cpu->s on, in the vCPU's thread; 1 is
- * exactly one, before which no interrupt is taken. @stale: others executed
- * guest code since the last burst, so nothing translated or decoded is
- * believed. CPU_EXIT_KICKED also at the end of the burst, which comes before
- * an instruction that this engine does not know, unless it is the first.
+ * exactly one, before which no interrupt is taken. Others executed guest code
+ * since the last burst, so nothing translated or decoded is believed.
+ * CPU_EXIT_KICKED also at the end of the burst, which comes before an instruction
+ * that this engine does not know or whose device is the other's; not before the
+ * first if that was @refused by the other engine.
  */
-CpuExit tcg_run_burst(X86Cpu *c, uint64_t n, bool stale);
+CpuExit tcg_run_burst(X86Cpu *c, uint64_t n, bool refused);
 /*
  * Delivers what another engine had accepted but not begun; the vCPU's thread,
  * or while it is paused. @kind: INT_HW (also NMI) or INT_EXCEPTION (with CR2

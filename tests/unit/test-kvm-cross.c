@@ -390,6 +390,38 @@ static bool dirty(const unsigned long *bitmap, hwaddr addr)
     return bitmap[page / 64] >> (page % 64) & 1;
 }
 
+/*
+ * A turn's burst that begins at an access to the APIC leaves that to the
+ * kernel: an interrupt arrives there at any time, and giving back registers
+ * that were fetched before would lose it. (Two processors never got to user
+ * space.)
+ */
+static void test_burst_at_apic(void)
+{
+    static const uint8_t code[] = {
+        0xa1, 0x80, 0x00, 0xe0, 0xfe, 0, 0, 0, 0, 0x90
+    }; /* mov TPR, %eax */
+    X86State *s;
+    Board b;
+
+    if (no_kvm()) {
+        return;
+    }
+    board_make(&b, "kvm", "kvm,turns=off,kernel-irqchip=split");
+    s = &b.vm->c->s;
+    evm_write(b.vm, EVM_CODE, code, sizeof(code));
+    s->rip = EVM_CODE;
+    s->apic_base = 0xfee00900;
+    b.vm->c->apic_changed = false;
+    g_assert_cmpint(tcg_run_burst(b.vm->c, 2, false), ==, CPU_EXIT_KICKED);
+    g_assert_cmphex(s->rip, ==, EVM_CODE);
+    g_assert_false(b.vm->c->apic_changed);
+    /* What KVM refused is done, whatever it is. */
+    g_assert_cmpint(tcg_run_burst(b.vm->c, 2, true), ==, CPU_EXIT_KICKED);
+    g_assert_cmphex(s->rip, >, EVM_CODE);
+    board_free(&b);
+}
+
 static void test_dirty(void)
 {
     unsigned long bitmap[EVM_RAM / PAGE_SIZE / 64] = { 0 };
@@ -430,6 +462,7 @@ int main(int argc, char **argv)
                          test_messages);
     g_test_add_data_func("/kvm/messages/on", "kvm,kernel-irqchip=on",
                          test_messages);
+    g_test_add_func("/kvm/burst-at-apic", test_burst_at_apic);
     g_test_add_func("/kvm/dirty", test_dirty);
     return g_test_run();
 }

@@ -57,6 +57,29 @@ static void check_syscall(Evm *vm)
     }
 }
 
+/* KVM stopped between such a SYSCALL and the fetch that faults: the burst that
+ * follows is the one to notice. */
+static void check_syscall_half(Evm *vm)
+{
+    X86State *s = &vm->c->s;
+
+    if (evm_is_tcg(vm) || !tcg_cpu(vm->c)->take_back) {
+        return;
+    }
+    EVM_LOAD(vm, EVM_CODE, call);
+    evm_mode(vm, EVM_USER64);
+    evm_map(vm, HANDLER, HANDLER | 3);
+    s->star = UINT64_C(0x0018000800000000);
+    s->lstar = s->rip = HANDLER;
+    s->sfmask = FL_DF;
+    s->gpr[R_RCX] = EVM_CODE + (evm_call_end - evm_call) - 1;
+    s->gpr[R_R11] = 2 | FL_DF;
+    g_assert_cmpint(tcg_run_burst(vm->c, 100, true), ==, CPU_EXIT_HALTED);
+    g_assert_cmphex(s->rip, ==, HANDLER + 1);
+    g_assert_cmphex(s->seg[S_CS].sel, ==, 8);
+    g_assert_cmphex(s->gpr[R_R11] & FL_DF, ==, FL_DF);
+}
+
 /* What nobody implements is what a processor makes of it. */
 static void check_faults(Evm *vm)
 {
@@ -169,6 +192,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_data_func("/kvm-user/syscall", check_syscall, test_engines);
+    g_test_add_data_func("/kvm-user/syscall-half", check_syscall_half,
+                         test_engines);
     g_test_add_data_func("/kvm-user/faults", check_faults, test_engines);
     g_test_add_data_func("/kvm-user/steps", check_steps, test_engines);
     g_test_add_data_func("/kvm-user/page-tables", check_page_tables,
