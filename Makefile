@@ -1,5 +1,5 @@
 # Rhea. Targets: all check check-unit check-<group> demo bench lint format
-# install coverage fuzz compile_commands.json. Options: V=1 SAN=asan|ubsan|tsan
+# install uninstall coverage fuzz compile_commands.json. Options: V=1 SAN=asan|ubsan|tsan
 # T=name (one test) WERROR=1.
 
 ifeq ($(wildcard build/config.mk),)
@@ -258,18 +258,28 @@ compile_commands.json: Makefile $(SRCS)
 	    "$$sep" "$(CURDIR)" "$$f" '$(subst ",\",$(CC) $(CFLAGS_ALL))' "$$f"; \
 	    sep=,; done; echo ']'; } >$@
 
-MAN_PAGES := $(B)/man/rhea.1 $(B)/man/rhea-img.1
+PROGRAMS := rhea rhea-img rhea-io
+MAN_PAGES := $(PROGRAMS:%=$(B)/man/%.1)
 man: $(MAN_PAGES)
 $(B)/man/%.1: $(B)/% tools/make-man
 	@mkdir -p $(@D)
 	$(Q)tools/make-man $(B) $* >$@
 .PHONY: man
 
+DOC_DIR = $(DESTDIR)$(PREFIX)/share/doc/rhea
 install: all man
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(MAN_PAGES) $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(B)/rhea $(B)/rhea-img $(B)/rhea-io $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(PROGRAMS:%=$(B)/%) $(DESTDIR)$(PREFIX)/bin/
+	install -d $(DOC_DIR)/docs
+	install -m 644 README.md LICENSE $(DOC_DIR)/
+	install -m 644 $(wildcard docs/*.md) $(DOC_DIR)/docs/
+
+uninstall:
+	rm -f $(PROGRAMS:%=$(DESTDIR)$(PREFIX)/bin/%) \
+	    $(PROGRAMS:%=$(DESTDIR)$(PREFIX)/share/man/man1/%.1)
+	rm -rf $(DOC_DIR)
 
 clean:
 	rm -rf $(B)/obj $(B)/tests $(B)/lint $(LIB) $(IMG_LIB) $(B)/rhea \
@@ -277,7 +287,7 @@ clean:
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
-.PHONY: docs all check check-all demo format check-format install clean lint \
+.PHONY: docs all check check-all demo format check-format install uninstall clean lint \
 	lint-files coverage fuzz bench
 .SECONDARY:
 .DELETE_ON_ERROR:
