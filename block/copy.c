@@ -12,8 +12,9 @@
 #include "util/worker.h"
 
 enum {
-    CHUNK = 512 << 10,
-    DEFAULT_WORKERS = 8,
+    CHUNK = 1 << 20,
+    DEFAULT_WORKERS = 8, /* at most */
+    TURNS = 16,
     PROGRESS_EVERY = 16 << 20,
     SECTOR = 512,
     BUFFER_ALIGN = 4096,
@@ -47,7 +48,8 @@ typedef struct Copy {
     Buffer *spare;        /* under lock */
     bool in_turn;         /* see takes_turns() */
     uint64_t turns, turn; /* given out; whose it is */
-    GCond next_turn;
+    unsigned workers;
+    GCond next_turn[TURNS]; /* of turn % TURNS: one wakes, not all */
 } Copy;
 
 /* ---- buffers ---------------------------------------------------------------------- */
@@ -120,7 +122,7 @@ static void turn_wait(Copy *c, const Chunk *k)
     if (c->in_turn) {
         g_mutex_lock(&c->lock);
         while (c->turn != k->turn) {
-            g_cond_wait(&c->next_turn, &c->lock);
+            g_cond_wait(&c->next_turn[k->turn % TURNS], &c->lock);
         }
         g_mutex_unlock(&c->lock);
     }
@@ -131,7 +133,7 @@ static void turn_over(Copy *c)
     if (c->in_turn) {
         g_mutex_lock(&c->lock);
         c->turn++;
-        g_cond_broadcast(&c->next_turn);
+        g_cond_broadcast(&c->next_turn[c->turn % TURNS]);
         g_mutex_unlock(&c->lock);
     }
 }
@@ -404,7 +406,6 @@ static bool copy_all(Copy *c, GError **errp)
     const CopyOpts *o = c->o;
     uint64_t off = 0, unit = MAX(o->cluster, SECTOR);
     uint64_t chunk = MAX(CHUNK / unit, 1) * unit, shown = 0;
-    unsigned queue = 2 * (o->workers ? o->workers : DEFAULT_WORKERS);
 
     while (off < o->len && !g_atomic_int_get(&c->stop)) {
         uint64_t n;
@@ -433,7 +434,7 @@ static bool copy_all(Copy *c, GError **errp)
             k->len = n;
             k->turn = c->turns++;
             keep_rate(c, n);
-            work_group_push(c->group, k, queue);
+            work_group_push(c->group, k, 2 * c->workers);
         } else {
             skip(c, n);
         }
@@ -449,16 +450,16 @@ static bool copy_all(Copy *c, GError **errp)
 bool block_copy_range(const CopyOpts *o, const BlockJob *job, GError **errp)
 {
     Copy c = { .o = o, .job = job, .start = g_get_monotonic_time() };
-    unsigned n = o->workers ? o->workers : DEFAULT_WORKERS;
     bool ok;
 
     g_mutex_init(&c.lock);
-    g_cond_init(&c.next_turn);
-    c.in_turn = takes_turns(o);
-    if (!o->workers) {
-        n = MIN(n, MAX(worker_cpus(), 2));
+    for (unsigned i = 0; i < TURNS; i++) {
+        g_cond_init(&c.next_turn[i]);
     }
-    c.group = work_group_new(n, copy_chunk, &c);
+    c.in_turn = takes_turns(o);
+    c.workers =
+        o->workers ? o->workers : CLAMP(worker_cpus(), 2, DEFAULT_WORKERS);
+    c.group = work_group_new(c.workers, copy_chunk, &c);
     ok = copy_all(&c, errp);
     if (!ok) {
         g_atomic_int_set(&c.stop, 1);
@@ -470,7 +471,9 @@ bool block_copy_range(const CopyOpts *o, const BlockJob *job, GError **errp)
         ok = false;
     }
     buffers_free(&c);
-    g_cond_clear(&c.next_turn);
+    for (unsigned i = 0; i < TURNS; i++) {
+        g_cond_clear(&c.next_turn[i]);
+    }
     g_mutex_clear(&c.lock);
     return ok && copy_step(&c, errp);
 }
