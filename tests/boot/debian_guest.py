@@ -107,6 +107,26 @@ def free_port():
         return s.getsockname()[1]
 
 
+def serve():
+    """A server on this host that gives a megabyte to everybody; its port."""
+    listener = socket.create_server(('127.0.0.1', 0))
+    data = os.urandom(1 << 20)
+
+    def give(s):
+        with s:
+            try:
+                s.sendall(data)
+            except OSError:
+                pass # a guest of the past
+
+    def accept():
+        while True:
+            threading.Thread(target=give, args=(listener.accept()[0],),
+                             daemon=True).start()
+    threading.Thread(target=accept, daemon=True).start()
+    return listener.getsockname()[1]
+
+
 class Guest:
     """One rhea process with its consoles, monitor and overlays."""
 
@@ -166,6 +186,7 @@ class Guest:
         cmd = [a.rhea, '-machine', a.machine, '-accel', a.accel,
                '-m', a.memory, '-smp', str(a.smp), '-nodefaults',
                '-display', 'none', '-serial', 'stdio',
+               '-rtc', 'clock=vm', # or it shows the host's time after loadvm
                '-kernel', os.path.join(a.dir, 'vmlinuz'),
                '-initrd', os.path.join(a.dir, 'initrd.img'),
                '-append', 'root=%s console=ttyS0 %s%s' % (
