@@ -386,6 +386,52 @@ static uint64_t count_bits(const Qcow2Bitmap *b)
     return n;
 }
 
+/* ---- resizing ------------------------------------------------------------------------- */
+
+bool qcow2_bitmaps_room(BlockNode *bn, uint64_t size, GError **errp)
+{
+    Qcow2State *s = bn->s;
+
+    for (Qcow2Bitmap *b = s->bitmaps; b; b = b->next) {
+        uint64_t g = UINT64_C(1) << b->granularity_bits;
+        uint64_t had = (b->nbits + 7) / 8, bytes = (size / g + 1 + 7) / 8;
+        uint8_t *bits;
+
+        if (!b->bits || bytes <= had) {
+            continue;
+        }
+        bits =
+            bytes > MAX_BITMAP_BYTES ? NULL : g_try_realloc(b->bits, bytes + 8);
+        if (!bits) {
+            error_setg(errp,
+                       "Bitmap '%s' would be too large for the new size: "
+                       "remove it first",
+                       b->name);
+            return false;
+        }
+        memset(bits + had, 0, bytes + 8 - had);
+        b->bits = bits;
+    }
+    return true;
+}
+
+void qcow2_bitmaps_resized(BlockNode *bn)
+{
+    Qcow2State *s = bn->s;
+
+    for (Qcow2Bitmap *b = s->bitmaps; b; b = b->next) {
+        uint64_t old = b->nbits;
+
+        if (b->bits) {
+            b->nbits = bits_of(s, b);
+            for (uint64_t i = b->nbits; i < old; i++) {
+                b->bits[i / 8] &= (uint8_t) ~(1u << (i % 8));
+            }
+            b->changed = true; /* its table has another length */
+        }
+    }
+}
+
 /* ---- recording ------------------------------------------------------------------------ */
 
 bool qcow2_bitmaps_have(const Qcow2State *s, uint64_t off, uint64_t len)

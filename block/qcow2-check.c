@@ -323,11 +323,12 @@ static void find_uncounted(Check *c)
     }
 }
 
-static void compare_counts(Check *c)
+/* One look at all clusters; @fix: those of these kinds are repaired. */
+static void compare_pass(Check *c, unsigned fix)
 {
     for (uint64_t i = 0; i < c->n; i++) {
         uint64_t stored;
-        bool leak, fix;
+        bool leak, repair;
 
         if (qcow2_refcount(c->bn, i, false, &stored) < 0) {
             say(c, "Can't get refcount for cluster %" PRIu64, i);
@@ -338,9 +339,9 @@ static void compare_counts(Check *c)
             continue;
         }
         leak = stored > c->refs[i];
-        fix = c->fix & (leak ? CHECK_FIX_LEAKS : CHECK_FIX_ERRORS);
+        repair = fix & (leak ? CHECK_FIX_LEAKS : CHECK_FIX_ERRORS);
         say(c, "%s cluster %" PRIu64 " refcount=%" PRIu64 " reference=%u",
-            fix    ? "Repairing"
+            repair ? "Repairing"
             : leak ? "Leaked"
                    : "ERROR",
             i, stored, c->refs[i]);
@@ -349,9 +350,24 @@ static void compare_counts(Check *c)
         } else {
             c->res->corruptions++;
         }
-        if (fix) {
+        if (repair) {
             fix_count(c, i, leak);
         }
+    }
+}
+
+/* As QEMU: what is found is told first, then what is done about it. */
+static void compare_counts(Check *c)
+{
+    CheckResult before = *c->res;
+    bool found;
+
+    compare_pass(c, 0);
+    found = c->res->leaks != before.leaks ||
+            c->res->corruptions != before.corruptions;
+    if (c->fix && found) {
+        *c->res = before;
+        compare_pass(c, c->fix);
     }
 }
 

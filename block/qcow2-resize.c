@@ -391,15 +391,14 @@ bool qcow2_resize(BlockNode *bn, uint64_t size, const char *prealloc,
         error_setg(errp, "Preallocation can't be used for shrinking an image");
         return false;
     }
-    if (s->bitmap_ext && s->bitmap_ext->len && size < old) {
-        error_setg(errp, "Can't shrink an image with persistent bitmaps: "
-                         "remove them first");
+    if (!qcow2_bitmaps_room(bn, size, errp)) {
         return false;
     }
     block_gate_close(&bn->gate);
     g_mutex_lock(&s->lock);
     ret = size < old ? shrink_to(bn, size) : size > old ? grow_to(bn, size) : 0;
     if (ret == 0) {
+        qcow2_bitmaps_resized(bn);
         ret = qcow2_flush_locked(bn);
     }
     g_mutex_unlock(&s->lock);
@@ -632,6 +631,12 @@ bool qcow2_amend(BlockNode *bn, KeyVal *opts, bool force, const BlockJob *job,
                     &bits, errp)) {
         return false;
     }
+    if ((backing && g_strcmp0(backing, bn->backing_name)) ||
+        (fmt && g_strcmp0(fmt, bn->backing_fmt))) {
+        error_setg(errp, "Cannot amend the backing file\n"
+                         "You can use 'qemu-img rebase' instead.");
+        return false;
+    }
     if (!amend_data_file(bn, opts, errp)) {
         return false;
     }
@@ -652,11 +657,6 @@ bool qcow2_amend(BlockNode *bn, KeyVal *opts, bool force, const BlockJob *job,
         return false;
     }
     if (!amend_lazy(bn, opts, errp)) {
-        return false;
-    }
-    if ((backing || fmt) &&
-        !block_change_backing(bn, backing ? backing : bn->backing_name,
-                              fmt ? fmt : bn->backing_fmt, errp)) {
         return false;
     }
     return size == bn->size || qcow2_resize(bn, size, "off", false, errp);

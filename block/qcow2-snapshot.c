@@ -747,7 +747,7 @@ static bool snapshot_load(BlockNode *bn, const char *id_or_name, GError **errp)
     g_mutex_unlock(&s->lock);
     if (!l1) {
         error_setg(errp, "%s",
-                   i < 0 ? "snapshot not found"
+                   i < 0 ? "Can't find snapshot"
                          : "Could not read the snapshot's L1 "
                            "table");
     }

@@ -433,6 +433,10 @@ void qcow2_bitmaps_close(BlockNode *bn);               /* and writes them */
 /* True if the write need not be recorded (again). */
 bool qcow2_bitmaps_have(const Qcow2State *s, uint64_t off, uint64_t len);
 void qcow2_bitmaps_mark(Qcow2State *s, uint64_t off, uint64_t len);
+/* Before the disk gets another size: there is memory for the bits. After: there
+ * are as many bits as it needs. */
+bool qcow2_bitmaps_room(BlockNode *bn, uint64_t size, GError **errp);
+void qcow2_bitmaps_resized(BlockNode *bn);
 void qcow2_bitmaps_info(BlockNode *bn, InfoItem *to);
 /* Reports what the directory and its tables refer to: for check. */
 typedef int Qcow2RefFn(void *opaque, uint64_t off, uint64_t len);

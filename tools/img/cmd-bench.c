@@ -214,14 +214,14 @@ int cmd_bench(ImgArgs *a)
     b.left = count;
     b.depth = (int)depth;
     b.flush_interval = (int)interval;
-    img_say(a,
-            "Sending %d %s requests, %d bytes each, %d in parallel (starting "
-            "at offset %" PRId64 ", step size %" PRId64 ")\n",
-            (int)count, b.write ? "write" : "read", (int)b.size, b.depth, b.off,
-            b.step);
+    /* as QEMU: also with -q */
+    printf("Sending %d %s requests, %d bytes each, %d in parallel (starting "
+           "at offset %" PRId64 ", step size %" PRId64 ")\n",
+           (int)count, b.write ? "write" : "read", (int)b.size, b.depth, b.off,
+           b.step);
     if (interval) {
-        img_say(a, "Sending flush every %d %srequests\n", (int)interval,
-                b.drain ? "" : "not draining ");
+        printf("Sending flush every %d %srequests\n", (int)interval,
+               b.drain ? "" : "not draining ");
     }
     img_progress(a, 1000);
     b.blk = blk_new("bench", bn, kind);

@@ -76,20 +76,18 @@ static void print_human(const ImgArgs *a, const CheckResult *r)
     }
 }
 
-/* One run; what it found goes to stderr. */
-static bool run_check(BlockNode *bn, CheckResult *r, unsigned fix, bool quiet)
+/* One run; what it found goes to stderr, also with -q or JSON on stdout. */
+static bool run_check(BlockNode *bn, CheckResult *r, unsigned fix)
 {
+    g_autoptr(GString) found = g_string_new(NULL);
     GError *err = NULL;
     bool ok;
 
     memset(r, 0, sizeof(*r));
-    r->messages = quiet ? NULL : g_string_new(NULL);
+    r->messages = found;
     ok = block_check(bn, r, fix, &err);
-    if (r->messages) {
-        fputs(r->messages->str, stderr);
-        g_string_free(r->messages, TRUE);
-        r->messages = NULL;
-    }
+    fputs(found->str, stderr);
+    r->messages = NULL;
     if (!ok) {
         img_error(err, "Check failed: ");
     }
@@ -100,14 +98,12 @@ static int check_node(const ImgArgs *a, BlockNode *bn, const char *filename,
                       unsigned fix, bool json)
 {
     CheckResult r;
-    /* With JSON on stdout the findings still go to stderr. */
-    bool quiet = img_has(a, 'q');
 
     if (!bn->drv->check) {
         error_report("This image format does not support checks");
         return EXIT_NO_CHECK;
     }
-    if (!run_check(bn, &r, fix, quiet)) {
+    if (!run_check(bn, &r, fix)) {
         return EXIT_FAILED;
     }
     if (r.corruptions_fixed || r.leaks_fixed) {
@@ -120,7 +116,7 @@ static int check_node(const ImgArgs *a, BlockNode *bn, const char *filename,
                     " corruptions\n\nDouble checking the fixed image now...\n",
                     leaks, corruptions);
         }
-        if (!run_check(bn, &r, 0, quiet)) {
+        if (!run_check(bn, &r, 0)) {
             return EXIT_FAILED;
         }
         r.leaks_fixed = leaks;

@@ -259,6 +259,10 @@ static bool check_target(const Convert *c)
         error_report("Backing file not supported for file format '%s'", c->fmt);
         return false;
     }
+    if (c->backing && !keyval_get(c->opts, "backing_fmt")) {
+        error_report("Use of backing file requires explicit backing format");
+        return false;
+    }
     return true;
 }
 

@@ -48,6 +48,38 @@ static KeyVal *options(const ImgArgs *a, const char *fmt)
     return kv;
 }
 
+typedef struct Unknown {
+    const CreateOpt *known;
+    const char *key; /* NULL: none */
+} Unknown;
+
+static void look_unknown(const char *key, const char *value, void *opaque)
+{
+    Unknown *u = opaque;
+    const CreateOpt *o = u->known;
+
+    while (o->kind != OPT_END &&
+           (o->amend == AMEND_ONLY || strcmp(o->name, key) != 0)) {
+        o++;
+    }
+    u->key = o->kind == OPT_END ? key : u->key;
+}
+
+static bool options_known(const char *fmt, KeyVal *kv)
+{
+    const BlockDriver *drv = block_find_driver(fmt);
+    Unknown u = { drv ? drv->create_opts : NULL, NULL };
+
+    if (u.known) {
+        keyval_foreach(kv, look_unknown, &u);
+    }
+    if (u.key) {
+        error_report("Invalid parameter '%s'", u.key);
+        error_report("Invalid options for file format '%s'", fmt);
+    }
+    return !u.key;
+}
+
 int cmd_measure(ImgArgs *a)
 {
     const char *fmt = img_opt(a, 'O') ? img_opt(a, 'O') : "raw";
@@ -95,7 +127,9 @@ int cmd_measure(ImgArgs *a)
             return 1;
         }
     }
-    if (block_measure(fmt, kv, bn, &m, &err)) {
+    if (!options_known(fmt, kv)) {
+        /* said */
+    } else if (block_measure(fmt, kv, bn, &m, &err)) {
         print_measure(&m, json);
         ret = 0;
     } else {

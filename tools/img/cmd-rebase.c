@@ -21,7 +21,7 @@ static int rebase(const ImgArgs *a, BlockNode *bn, const char *name,
                      name ? name : "", g_strerror(ENOTSUP));
         return 1;
     }
-    if (unsafe && name && name[0] && !fmt) {
+    if (name && name[0] && !fmt) {
         error_report("Could not change the backing file to '%s': backing "
                      "format must be specified",
                      name);
@@ -63,7 +63,9 @@ int cmd_rebase(ImgArgs *a)
         return 1;
     }
     flags |= img_has(a, 'u') ? BLOCK_NO_BACKING : 0;
-    bn = img_open_arg(a, a->files[0], flags);
+    /* -U is about the backing files alone */
+    bn = img_open(a, img_has(a, IMG_IMAGE_OPTS), a->files[0], img_opt(a, 'f'),
+                  flags);
     if (!bn) {
         return 1;
     }

@@ -105,14 +105,14 @@ int cmd_snapshot(ImgArgs *a)
     if (a->nfiles != 1) {
         img_usage("Expecting one image file name");
     }
-    action = action ? action : 'l';
-    name = img_opt(a, action);
+    name = action ? img_opt(a, action) : NULL;
     bn = img_open_arg(a, a->files[0],
-                      action == 'l' ? 0 : BLOCK_RDWR | BLOCK_UNMAP);
+                      !action || action == 'l' ? 0 : BLOCK_RDWR | BLOCK_UNMAP);
     if (!bn) {
         return 1;
     }
-    ret = action == 'l'   ? list(bn)
+    ret = !action         ? 0 /* as QEMU: it can be opened */
+          : action == 'l' ? list(bn)
           : action == 'c' ? create(bn, name)
           : action == 'a' ? apply(bn, name)
                           : delete (bn, name);
