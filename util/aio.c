@@ -68,13 +68,18 @@ struct Aio {
     GCond cond;
     AioReq *to_write, **to_tail;
     AioReq *written, **written_tail;
-    bool told, stop;  /* told: writer_reap() is on its way */
-    AioReq *finished; /* the lock's: writer_reap() is at them */
-    bool turn;        /* its end will look at `finished` */
-    unsigned slow;    /* batches that are not for a turn */
+    bool told, stop;      /* told: writer_reap() is on its way */
+    AioReq *finished;     /* the lock's: writer_reap() is at them */
+    struct AioTurn *turn; /* its end will look at `finished` */
+    unsigned slow;        /* batches that are not for a turn */
 };
 
-/* Writes of a turn. */
+/* Reads of a turn. It may outlive the Aio, whose user need not wait for it. */
+typedef struct AioTurn {
+    Aio *aio; /* NULL: gone */
+} AioTurn;
+
+/* Writes of a turn; they are in flight until it ends. */
 typedef struct AioBatch {
     Aio *aio;
     AioReq *list;
@@ -248,10 +253,30 @@ static void writer_hold(Aio *aio, AioReq *r)
 
 static void turn_read_done(void *opaque)
 {
-    Aio *aio = opaque;
+    AioTurn *t = opaque;
 
-    aio->turn = false;
-    finish_and_kick(aio);
+    if (t->aio) {
+        t->aio->turn = NULL;
+        finish_and_kick(t->aio);
+    }
+    g_free(t);
+}
+
+static bool turn_wait(Aio *aio)
+{
+    AioTurn *t;
+
+    if (aio->turn) {
+        return true;
+    }
+    t = g_new(AioTurn, 1);
+    t->aio = aio;
+    if (!turn_add(NULL, turn_read_done, t)) {
+        g_free(t);
+        return false;
+    }
+    aio->turn = t;
+    return true;
 }
 
 /* All of it is in the page cache and there now. */
@@ -262,10 +287,9 @@ static bool turn_read(Aio *aio, AioReq *r)
             (ssize_t)r->len) {
         return false;
     }
-    if (!aio->turn && !turn_add(NULL, turn_read_done, aio)) {
+    if (!turn_wait(aio)) {
         return false;
     }
-    aio->turn = true;
     r->ret = (int)r->len;
     r->next = NULL;
     *finished_end(aio) = r;
@@ -535,6 +559,9 @@ Aio *aio_new(bool threads)
 void aio_free(Aio *aio)
 {
     writer_stop(aio);
+    if (aio->turn) {
+        aio->turn->aio = NULL;
+    }
     if (aio->uring) {
         ring_free(aio);
     }
