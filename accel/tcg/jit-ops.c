@@ -101,10 +101,12 @@ typedef struct Gen {
     TcgCpu *tc;
     Tb *tb;
     Jit *j;
+    uint8_t *code;
     unsigned i; /* the operation at hand */
     int start;  /* of the block in its page */
     bool code64;
     uint8_t hf; /* HostFlags */
+    uint8_t guess; /* LazyFlags.op most likely, while nothing pends; or 0 */
     Pend pend;
     unsigned n_stubs;
     OpInfo info[BLOCK_MAX + 1];
@@ -223,6 +225,9 @@ static void gen_store_pend(Gen *g, const Pend *p)
 static void gen_flush_pend(Gen *g)
 {
     gen_store_pend(g, &g->pend);
+    if (g->pend.form != PEND_NONE && g->pend.form != PEND_CF) {
+        g->guess = g->pend.kind + g->pend.log2;
+    }
     if (g->pend.form == PEND_CMP || g->pend.form == PEND_TEST) {
         g->hf = HF_ALL;
     }
@@ -257,12 +262,12 @@ static void gen_set_pend(Gen *g, PendForm form, unsigned kind, unsigned log2,
     };
 }
 
-/* Nobody sees the flags that operation @g->i writes. */
-static bool gen_dead(const Gen *g)
+/* From operation @k on, flags are written before anybody looks. */
+static bool gen_dead_at(const Gen *g, unsigned k)
 {
     uint32_t live = FL_ARITH;
 
-    for (unsigned k = g->i + 1; k < g->tb->n; k++) {
+    for (; k < g->tb->n; k++) {
         const InsnRow *row = &insn_rows[g->tb->op[k].id];
 
         if (!g->info[k].pure || (row->fl_read & live)) {
@@ -274,6 +279,12 @@ static bool gen_dead(const Gen *g)
         }
     }
     return false;
+}
+
+/* Nobody sees the flags that operation @g->i writes. */
+static bool gen_dead(const Gen *g)
+{
+    return gen_dead_at(g, g->i + 1);
 }
 
 /* CF is bit 0 of LazyFlags.src. */
@@ -317,6 +328,16 @@ static unsigned gen_cond(Gen *g, unsigned cc)
             asm_rm(&g->a, p->log2, 0x85, r, gen_slot(p->b));
         }
         g->hf = p->kind == FLAGS_LOGIC ? HF_ALL : HF_NONE;
+        return cc;
+    }
+    if ((cc >> 1) == 1 && p->form == PEND_RES && p->kind == FLAGS_ADD) {
+        r = gen_use(g, p->a, T0); /* CF is res < src */
+        if (p->src == SRC_STORED) {
+            asm_rm(&g->a, p->log2, 0x3b, r, jit_field(LAZY_SRC));
+        } else {
+            gen_pend_b(g, p, ALU_CMP, r);
+        }
+        g->hf = HF_NONE;
         return cc;
     }
     if ((cc >> 1) == 1 && gen_carry_stored(p)) {
@@ -496,6 +517,7 @@ static void gen_store_res(Gen *g, unsigned kind, unsigned host)
 {
     asm_rm(&g->a, 3, 0x89, host, jit_field(LAZY_RES));
     gen_store_op(g, kind, g->info[g->i].log2);
+    g->guess = kind + g->info[g->i].log2;
     g->pend.form = PEND_NONE;
     g->hf = HF_ALL;
 }
@@ -537,8 +559,10 @@ static void gen_alu_rm(Gen *g, const Insn *op)
     gen_load(g, in->log2, T0, T0);
     asm_rr(&g->a, in->log2, what << 3 | 3, d, T0);
     gen_put(g, in->r1, d);
+    /* The slow path has stored the same. */
     asm_rm(&g->a, 3, 0x89, T0, jit_field(LAZY_SRC));
-    gen_store_res(g, alu_kind[what], d);
+    gen_set_pend(g, PEND_RES, alu_kind[what], in->log2, in->r1);
+    g->hf = HF_ALL;
 }
 
 /* The second operand of [m] op b: what of host register @to. Uses T1. */
@@ -790,10 +814,35 @@ static void gen_mov(Gen *g, const Insn *op)
 
 /* ---- one operand, shifts, multiplication ------------------------------------------------------ */
 
+/* LazyFlags.src = CF, if LazyFlags are of @kind, as is most likely. */
+static void gen_guess_carry(Gen *g, unsigned kind, unsigned log2)
+{
+    Asm *a = &g->a;
+    Stub *s;
+
+    asm_alu_mi(a, 2, ALU_CMP, jit_field(LAZY_OP), kind + log2);
+    s = gen_stub(g, STUB_CARRY, asm_jcc(a, 5));
+    if (kind == FLAGS_LOGIC) {
+        gen_store_src_imm(g, 0);
+    } else {
+        asm_rm(a, 3, 0x8b, T2, jit_field(LAZY_RES));
+        if (kind == FLAGS_SUB) {
+            asm_rm(a, 3, 0x03, T2, jit_field(LAZY_SRC));
+        }
+        asm_rm(a, log2, 0x3b, T2, jit_field(LAZY_SRC));
+        asm_rr(a, 0, ASM_0F | ASM_FIXED | ASM_BYTE_RM | 0x92, 0, T2);
+        asm_rr(a, 2, ASM_0F | ASM_BYTE_RM | 0xb6, T2, T2);
+        asm_rm(a, 3, 0x89, T2, jit_field(LAZY_SRC));
+    }
+    s->back = a->p;
+    g->hf = HF_NONE;
+}
+
 /* LazyFlags.src = CF, for INC and DEC, which leave it. Uses T2. */
 static void gen_keep_carry(Gen *g)
 {
     Pend *p = &g->pend;
+    unsigned kind;
     Stub *s;
 
     if (gen_carry_stored(p)) {
@@ -811,6 +860,11 @@ static void gen_keep_carry(Gen *g)
         return;
     }
     gen_flush_pend(g);
+    kind = g->guess & ~3;
+    if (kind == FLAGS_ADD || kind == FLAGS_SUB || kind == FLAGS_LOGIC) {
+        gen_guess_carry(g, kind, g->guess & 3);
+        return;
+    }
     asm_rm(&g->a, 2, 0x8b, T2, jit_field(LAZY_OP));
     asm_alu_ri(&g->a, 2, ALU_SUB, T2, FLAGS_INC);
     asm_alu_ri(&g->a, 2, ALU_CMP, T2, FLAGS_ADC - FLAGS_INC);
@@ -1365,15 +1419,22 @@ static Stub *gen_count(Gen *g, unsigned n, StubKind kind)
 /* To the block at offset @at of the page, which op->target is or will be. */
 static void gen_go_near(Gen *g, const Insn *op, int at, unsigned n)
 {
-    Stub *s;
+    Stub *s = gen_count(g, n, STUB_STOP);
 
-    gen_count(g, n, STUB_STOP)->at = at;
-    asm_rip(&g->a, 3, 0x8b, T0, &op->target);
-    asm_rr(&g->a, 3, 0x85, T0, T0);
-    s = gen_stub(g, STUB_LINK, asm_jcc(&g->a, 4));
     s->at = at;
-    s->fn = op_hop_link;
-    s->op = op - g->tb->op;
+    if (at == g->start) {
+        /* Whatever ends this block while it runs leaves it otherwise. */
+        asm_land_at(asm_jmp(&g->a), g->code);
+        return;
+    }
+    asm_rip(&g->a, 3, 0x8b, T0, &op->target);
+    if (!op->target) { /* once there it stays */
+        asm_rr(&g->a, 3, 0x85, T0, T0);
+        s = gen_stub(g, STUB_LINK, asm_jcc(&g->a, 4));
+        s->at = at;
+        s->fn = op_hop_link;
+        s->op = op - g->tb->op;
+    }
     asm_rm(&g->a, 2, 0xff | ASM_FIXED, 4, asm_at(T0, offsetof(Tb, entry)));
 }
 
@@ -1548,12 +1609,35 @@ static void gen_ret(Gen *g, const Insn *op)
     gen_jump_t1(g);
 }
 
+/* A loop of this block alone: the way back is more likely. */
+static void gen_again(Gen *g, const Insn *op, unsigned cc)
+{
+    uint8_t *over = asm_jcc(&g->a, cc ^ 1);
+    bool dead = gen_dead_at(g, 0);
+    unsigned hf = g->hf, stop = g->n_stubs;
+
+    if (!dead) {
+        gen_store_pend(g, &g->pend);
+    }
+    gen_go(g, op, g->start, op->imm);
+    if (dead) {
+        g->stub[stop].pend = g->pend;
+    }
+    asm_land(&g->a, over);
+    g->hf = hf;
+}
+
 /* The way on is in the block; the other is behind it. */
 static void gen_jcc(Gen *g, const Insn *op)
 {
     unsigned cc = gen_cond(g, gen_cc(op));
-    Stub *s = gen_stub(g, STUB_TAKEN, asm_jcc(&g->a, cc));
+    Stub *s;
 
+    if (op->disp == 0) {
+        gen_again(g, op, cc);
+        return;
+    }
+    s = gen_stub(g, STUB_TAKEN, asm_jcc(&g->a, cc));
     s->pend = g->pend;
 }
 
@@ -1602,6 +1686,7 @@ static void gen_put_stub(Gen *g, Stub *s)
         gen_go(g, op, g->start + op->disp, op->imm);
         break;
     case STUB_STOP:
+        gen_store_pend(g, &s->pend);
         asm_mov_ri(a, T1, s->at);
         asm_jmp_to(a, th->stop_at);
         break;
@@ -2109,11 +2194,13 @@ bool jit_emit_block(TcgCpu *tc, Tb *tb)
 
     g.a = (Asm) { .p = start, .to_rx = j->rx - j->rw };
     g.tc = tc;
+    g.code = start;
     g.tb = tb;
     g.j = j;
     g.start = (uintptr_t)tb->host & ~PAGE_MASK;
     g.code64 = tb->key & MODE_CODE64;
     g.hf = HF_NONE;
+    g.guess = 0;
     g.pend.form = PEND_NONE;
     g.n_stubs = 0;
     memset(g.after_run, 0, sizeof(g.after_run));

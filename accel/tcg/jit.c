@@ -48,7 +48,7 @@ static const Insn *jit_slow_flags(X86Cpu *c, const Insn *op, unsigned n)
 {
     const Insn *dead = jit_slow(c, op, n);
 
-    flags_sync(c);
+    tcg_cpu(c)->jit_tmp[2] = flags_arith(c);
     return dead;
 }
 
@@ -158,8 +158,7 @@ static const void *jit_put_call(Asm *a, const void *fn, bool flags,
     asm_rr(a, 3, 0x85, HOST_RAX, HOST_RAX);
     dead = asm_jcc(a, 5);
     if (flags) {
-        asm_rm(a, 2, 0x8b, T0, jit_field(JIT_OFF(cpu.s.rflags)));
-        asm_alu_ri(a, 2, ALU_AND, T0, FL_ARITH);
+        asm_rm(a, 2, 0x8b, T0, jit_field(JIT_OFF(jit_tmp[2])));
         asm_push(a, T0);
         asm_8(a, 0x9d); /* POPF */
     }
