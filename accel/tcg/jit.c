@@ -19,10 +19,10 @@
 const uint8_t jit_host[16] = {
     [R_RAX] = HOST_RAX,  [R_RCX] = HOST_RCX,  [R_RDX] = HOST_RDX,
     [R_RBX] = HOST_RBX,  [R_RSP] = HOST_R10,  [R_RBP] = HOST_R9,
-    [R_RSI] = HOST_RSI,  [R_RDI] = HOST_RDI,  [R_R8] = HOST_R8,
+    [R_RSI] = HOST_RSI,  [R_RDI] = HOST_RDI,  [R_R8] = HOST_NONE,
     [R_R9] = HOST_NONE,  [R_R10] = HOST_NONE, [R_R11] = HOST_NONE,
     [R_R12] = HOST_R12,  [R_R13] = HOST_R11,  [R_R14] = HOST_NONE,
-    [R_R15] = HOST_NONE,
+    [R_R15] = HOST_R8,
 };
 
 /* ---- what translated code calls ------------------------------------------------ */
