@@ -4,6 +4,7 @@
  * Registers of the host while translated code runs:
  *   rbp          the X86Cpu
  *   r14 r15 r13  scratch: T0, T1, T2
+ *   r8           the budget
  *   the others but rsp hold guest registers (jit_host[]); guest registers that
  *   found no place stay in X86Cpu.s.gpr.
  * RSP is the C stack's, aligned for a call.
@@ -24,6 +25,7 @@ enum {
     T0 = HOST_R14,
     T1 = HOST_R15,
     T2 = HOST_R13,
+    BUDGET = HOST_R8, /* TcgCpu.budget */
 
     JIT_CODE_SIZE = 64 << 20, /* half of it for what seldom runs */
     JIT_COLD = JIT_CODE_SIZE / 2,

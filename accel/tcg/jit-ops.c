@@ -1411,7 +1411,7 @@ static void gen_leave(Gen *g, const Insn *op)
 /* @n instructions are done; where it goes on if that was all is the stub's. */
 static Stub *gen_count(Gen *g, unsigned n, StubKind kind)
 {
-    asm_alu_mi(&g->a, 3, ALU_SUB, jit_field(JIT_OFF(budget)), n);
+    asm_alu_ri(&g->a, 3, ALU_SUB, BUDGET, n);
     g->hf = HF_NONE;
     return gen_stub(g, kind, asm_jcc(&g->a, 8));
 }

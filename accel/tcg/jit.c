@@ -21,8 +21,8 @@ const uint8_t jit_host[16] = {
     [R_RBX] = HOST_RBX,  [R_RSP] = HOST_R10,  [R_RBP] = HOST_R9,
     [R_RSI] = HOST_RSI,  [R_RDI] = HOST_RDI,  [R_R8] = HOST_NONE,
     [R_R9] = HOST_NONE,  [R_R10] = HOST_NONE, [R_R11] = HOST_NONE,
-    [R_R12] = HOST_R12,  [R_R13] = HOST_R11,  [R_R14] = HOST_NONE,
-    [R_R15] = HOST_R8,
+    [R_R12] = HOST_R12,  [R_R13] = HOST_NONE, [R_R14] = HOST_NONE,
+    [R_R15] = HOST_R11,
 };
 
 /* ---- what translated code calls ------------------------------------------------ */
@@ -111,7 +111,6 @@ static void jit_put_exit(Asm *a)
     }
 }
 
-/* Guest registers to memory (0x89) or from it (0x8b). */
 static void jit_put_regs(Asm *a, unsigned op)
 {
     for (unsigned r = 0; r < 16; r++) {
@@ -120,6 +119,24 @@ static void jit_put_regs(Asm *a, unsigned op)
                    jit_field(JIT_OFF(cpu.s.gpr) + 8 * (int)r));
         }
     }
+}
+
+/* Guest registers and the budget to memory. A kick that came meanwhile took
+ * from the budget there: so what was used is subtracted. RAX is lost. */
+static void jit_put_store(Asm *a)
+{
+    jit_put_regs(a, 0x89);
+    asm_rm(a, 3, 0x8b, HOST_RAX, jit_field(JIT_OFF(jit_budget)));
+    asm_rr(a, 3, 0x2b, HOST_RAX, BUDGET);
+    asm_rm(a, 3, 0x29, HOST_RAX, jit_field(JIT_OFF(budget)));
+}
+
+/* ... and from it. */
+static void jit_put_load(Asm *a)
+{
+    asm_rm(a, 3, 0x8b, BUDGET, jit_field(JIT_OFF(budget)));
+    asm_rm(a, 3, 0x89, BUDGET, jit_field(JIT_OFF(jit_budget)));
+    jit_put_regs(a, 0x8b);
 }
 
 static void jit_put_c_call(Asm *a, const void *fn)
@@ -148,7 +165,7 @@ static const void *jit_put_call(Asm *a, const void *fn, bool flags,
     uint8_t *dead;
 
     jit_put_rip(a);
-    jit_put_regs(a, 0x89);
+    jit_put_store(a);
     asm_alu_ri(a, 3, ALU_SUB, HOST_RSP, 8);
     asm_mov_rr(a, HOST_RDI, CPU);
     asm_mov_rr(a, HOST_RSI, T0);
@@ -162,7 +179,7 @@ static const void *jit_put_call(Asm *a, const void *fn, bool flags,
         asm_push(a, T0);
         asm_8(a, 0x9d); /* POPF */
     }
-    jit_put_regs(a, 0x8b);
+    jit_put_load(a);
     asm_ret(a);
     asm_land(a, dead);
     asm_alu_ri(a, 3, ALU_ADD, HOST_RSP, 8);
@@ -208,7 +225,7 @@ static void jit_put_thunks(Jit *j)
     asm_rm(&a, 3, 0x8b, T1, jit_field(JIT_OFF(cpu.s.rip)));
     asm_alu_ri(&a, 3, ALU_AND, T1, -PAGE_SIZE);
     asm_rm(&a, 3, 0x89, T1, jit_field(JIT_OFF(jit_page)));
-    jit_put_regs(&a, 0x8b);
+    jit_put_load(&a);
     asm_rm(&a, 2, 0xff | ASM_FIXED, 4,
            asm_at(T0, (int)offsetof(Tb, code) - op0));
 
@@ -220,7 +237,7 @@ static void jit_put_thunks(Jit *j)
     th->leave_at = jit_here(&a);
     jit_put_rip(&a);
     th->leave = jit_here(&a);
-    jit_put_regs(&a, 0x89);
+    jit_put_store(&a);
     leave = jit_here(&a);
     asm_mov_rr(&a, HOST_RDI, CPU);
     asm_mov_rr(&a, HOST_RSI, T0);
@@ -232,7 +249,7 @@ static void jit_put_thunks(Jit *j)
     asm_rm(&a, 3, 0x03, T1, jit_field(JIT_OFF(jit_page)));
     th->stop = jit_here(&a);
     asm_rm(&a, 3, 0x89, T1, jit_field(JIT_OFF(cpu.s.rip)));
-    jit_put_regs(&a, 0x89);
+    jit_put_store(&a);
     jit_put_exit(&a);
     asm_ret(&a);
 
