@@ -368,10 +368,10 @@ static Stub *gen_stub(Gen *g, StubKind kind, uint8_t *jump)
 
 /* ---- memory ------------------------------------------------------------------------------ */
 
-/* T0 = the linear address of the memory operand. */
-static void gen_ea(Gen *g, const Insn *op, int32_t disp)
+/* @to = the address of the memory operand, in @log2 bytes. */
+static void gen_address(Gen *g, const Insn *op, int32_t disp, unsigned to,
+                        unsigned log2)
 {
-    unsigned log2 = op->adsize == 2 ? 2 : 3;
     AsmMem m = { .base = HOST_NONE, .index = HOST_NONE, .disp = disp };
 
     if (op->base == INSN_RIP) {
@@ -385,7 +385,13 @@ static void gen_ea(Gen *g, const Insn *op, int32_t disp)
         m.index = gen_use(g, op->index, T1);
         m.scale = op->scale;
     }
-    asm_rm(&g->a, log2, 0x8d, T0, m);
+    asm_rm(&g->a, log2, 0x8d, to, m);
+}
+
+/* T0 = the linear address, but for the segment. */
+static void gen_ea(Gen *g, const Insn *op, int32_t disp)
+{
+    gen_address(g, op, disp, T0, op->adsize == 2 ? 2 : 3);
 }
 
 static void gen_seg(Gen *g, const Insn *op)
@@ -1077,16 +1083,16 @@ static void gen_xchg(Gen *g, const Insn *op)
 static void gen_lea(Gen *g, const Insn *op)
 {
     const OpInfo *in = &g->info[g->i];
-    unsigned d;
+    unsigned log2 = op->adsize == 2 ? 2 : 3, d;
 
     gen_touch(g, in->r1);
-    gen_ea(g, op, in->disp);
     if (in->log2 == 1) {
+        gen_ea(g, op, in->disp);
         d = gen_use(g, in->r1, T1);
         asm_rr(&g->a, 1, 0x8b, d, T0);
     } else {
         d = gen_def(in->r1, T1);
-        asm_rr(&g->a, in->log2, 0x8b, d, T0);
+        gen_address(g, op, in->disp, d, MIN(log2, in->log2));
     }
     gen_put(g, in->r1, d);
 }
