@@ -17,11 +17,11 @@
 #include <sys/mman.h>
 
 const uint8_t jit_host[16] = {
-    [R_RAX] = HOST_RAX,  [R_RCX] = HOST_RCX,  [R_RDX] = HOST_RDX,
-    [R_RBX] = HOST_RBX,  [R_RSP] = HOST_R10,  [R_RBP] = HOST_R9,
-    [R_RSI] = HOST_RSI,  [R_RDI] = HOST_RDI,  [R_R8] = HOST_NONE,
-    [R_R9] = HOST_NONE,  [R_R10] = HOST_NONE, [R_R11] = HOST_NONE,
-    [R_R12] = HOST_R12,  [R_R13] = HOST_NONE, [R_R14] = HOST_NONE,
+    [R_RAX] = HOST_RAX, [R_RCX] = HOST_RCX,  [R_RDX] = HOST_RDX,
+    [R_RBX] = HOST_RBX, [R_RSP] = HOST_R10,  [R_RBP] = HOST_R9,
+    [R_RSI] = HOST_RSI, [R_RDI] = HOST_RDI,  [R_R8] = HOST_NONE,
+    [R_R9] = HOST_NONE, [R_R10] = HOST_NONE, [R_R11] = HOST_NONE,
+    [R_R12] = HOST_R12, [R_R13] = HOST_NONE, [R_R14] = HOST_NONE,
     [R_R15] = HOST_R11,
 };
 

@@ -1,0 +1,229 @@
+/*
+ * From a block of decoded operations to host code: what each operation becomes
+ * (jit-block.c), the flags between them and memory (jit-gen.c), the templates
+ * (jit-ops.c, jit-flow.c).
+ *
+ * Arithmetic flags. The host's instruction makes the guest's flags as well;
+ * nobody needs them but a reader in the block, or whoever looks at RFLAGS after
+ * a fault or behind the block. So a producer only notes what they follow from
+ * (Pend), and LazyFlags is filled when that is about to be lost, on the way out,
+ * or in the slow path of an operation in between. Gen.hf says how far the host's
+ * flags are the guest's at the moment.
+ *
+ * Memory. The TLB is probed inline; a miss goes to code behind the block that
+ * calls the reference function and comes back behind the operation.
+ *
+ * All functions write at Gen.a; those that take scratch registers say which.
+ */
+#ifndef ACCEL_TCG_JIT_GEN_H
+#define ACCEL_TCG_JIT_GEN_H
+
+#include "accel/tcg/jit-impl.h"
+
+/* What becomes of an operation. */
+typedef enum How {
+    HOW_CALL,  /* its handler, or several in a row */
+    HOW_LEAVE, /* the interpreter goes on with it */
+    HOW_EMIT,
+} How;
+
+/* Classes that the interpreter has no handlers for; behind those of OpClass. */
+enum {
+    CL_BITS = 64, /* arg: 4 BT to 7 BTC */
+    CL_BSWAP,
+    CL_CMPXCHG,
+};
+
+typedef struct OpInfo {
+    uint8_t how, cls, arg;
+    uint8_t log2; /* of operand 0 */
+    uint8_t from; /* of operand 1 where it is another */
+    bool locked;
+    bool pure;     /* cannot fault, does not leave */
+    bool imm;      /* operand 1 is op->imm */
+    int8_t r1, r2; /* guest registers, or -1 */
+    int8_t mem;    /* which operand is in memory, or -1 */
+    int8_t high;   /* AH CH DH BH is an operand: 0 to 3, or -1 */
+    bool unfuse;   /* its handler may be that of the next one too */
+    int32_t disp;
+} OpInfo;
+
+/* Flags that are not in LazyFlags yet. */
+typedef enum PendForm {
+    PEND_NONE,
+    PEND_RES,  /* res is in register a */
+    PEND_CMP,  /* ... is a - b */
+    PEND_TEST, /* ... is a & b */
+    PEND_CF,   /* nothing waits, but CF is in bit 0 of LazyFlags.src */
+} PendForm;
+typedef enum PendSrc { SRC_REG, SRC_IMM, SRC_STORED } PendSrc;
+
+typedef struct Pend {
+    uint8_t form, kind, log2; /* kind: FLAGS_* */
+    uint8_t src;              /* what b is; STORED: in LazyFlags already */
+    int8_t a, b;
+    int32_t imm;
+} Pend;
+
+/* How far the host's flags are the guest's. */
+typedef enum HostFlags {
+    HF_NONE,
+    HF_NO_CARRY, /* all but CF */
+    HF_ALL,
+} HostFlags;
+
+/* Code behind the block. */
+typedef enum StubKind {
+    STUB_SLOW,    /* op's reference function, back to @back */
+    STUB_LEAVE,   /* to handler @fn with op */
+    STUB_TAKEN,   /* the other way of a conditional jump */
+    STUB_STOP,    /* budget: to the run loop, to offset @at in the page */
+    STUB_STOP_T1, /* ... to T1 */
+    STUB_LINK,    /* ... to @at by @fn, which finds the block */
+    STUB_LINK_T1,
+    STUB_CARRY,    /* LazyFlags.src = CF */
+    STUB_EXACT_CF, /* s.rflags' CF = T2 */
+} StubKind;
+
+typedef struct Stub {
+    uint8_t kind, count;
+    bool flags;
+    unsigned op;
+    int at;
+    InsnFn *fn;
+    uint8_t *jump[3]; /* which come here */
+    uint8_t *back;
+    Pend pend;
+} Stub;
+
+enum { STUBS_MAX = 6 * BLOCK_MAX + 16 };
+
+typedef struct Gen {
+    Asm a;
+    TcgCpu *tc;
+    Tb *tb;
+    Jit *j;
+    uint8_t *code;
+    unsigned i; /* the operation at hand */
+    int start;  /* of the block in its page */
+    bool code64;
+    uint8_t hf;    /* HostFlags */
+    uint8_t guess; /* LazyFlags.op most likely, while nothing pends; or 0 */
+    Pend pend;
+    unsigned n_stubs;
+    OpInfo info[BLOCK_MAX + 1];
+    bool after_run[BLOCK_MAX + 1];
+    Stub stub[STUBS_MAX];
+} Gen;
+
+#define LAZY_RES JIT_OFF(cpu.lazy.res)
+#define LAZY_SRC JIT_OFF(cpu.lazy.src)
+#define LAZY_OP  JIT_OFF(cpu.lazy.op)
+
+/* ---- jit-gen.c ---- */
+
+AsmMem gen_slot(unsigned r);
+/* The host register that has guest register @r; @tmp after a load if none. */
+unsigned gen_use(Gen *g, unsigned r, unsigned tmp);
+/* The one to write all of it to, and what puts @tmp where it belongs. */
+unsigned gen_def(unsigned r, unsigned tmp);
+void gen_put(Gen *g, unsigned r, unsigned host);
+/* Host register @to = guest register @r. */
+void gen_get(Gen *g, unsigned to, unsigned r);
+/* @host = the operand at [T0], zero-extended. */
+void gen_load(Gen *g, unsigned log2, unsigned host, unsigned at);
+void gen_store_op(Gen *g, unsigned kind, unsigned log2);
+void gen_store_src_imm(Gen *g, int32_t v);
+/* Fills LazyFlags. Uses T1 and T2. The host's flags are as before or, if @p is
+ * a compare, the guest's. */
+void gen_store_pend(Gen *g, const Pend *p);
+/* The same for Gen.pend, which is nothing then. */
+void gen_flush_pend(Gen *g);
+/* Guest register @r is about to change. */
+void gen_touch(Gen *g, int r);
+void gen_set_pend(Gen *g, PendForm form, unsigned kind, unsigned log2, int a);
+/* From operation @k on, flags are written before anybody looks. */
+bool gen_dead_at(const Gen *g, unsigned k);
+/* Nobody sees the flags that operation @g->i writes. */
+bool gen_dead(const Gen *g);
+/* CF is bit 0 of LazyFlags.src. */
+bool gen_carry_stored(const Pend *p);
+/* Makes the host's flags good for condition @cc; returns the host's condition.
+ * Uses all scratch registers. */
+unsigned gen_cond(Gen *g, unsigned cc);
+/* Code behind the block for the operation at hand, reached from @jump. */
+Stub *gen_stub(Gen *g, StubKind kind, uint8_t *jump);
+/* @to = the address of the memory operand, in @log2 bytes. */
+void gen_address(Gen *g, const Insn *op, int32_t disp, unsigned to,
+                 unsigned log2);
+/* T0 = the linear address, but for the segment. */
+void gen_ea(Gen *g, const Insn *op, int32_t disp);
+/* ... and that, T0 += the base of FS or GS. */
+void gen_seg(Gen *g, const Insn *op);
+/* T0: linear to host address of @size bytes; uses all scratch registers. A miss
+ * does the operation in the slow path and comes back behind it. @flags: it
+ * writes them, and they will be the host's. */
+void gen_access(Gen *g, unsigned size, bool write, bool flags);
+/* All of this for the memory operand. */
+void gen_operand(Gen *g, const Insn *op, bool write, bool flags);
+/* A miss leaves to a handler of the interpreter, which does it all. */
+void gen_access_or(Gen *g, unsigned size, bool write, InsnFn *fn);
+
+/* ---- jit-ops.c ---- */
+
+/* CMP, TEST between registers: nothing yet. */
+void gen_compare(Gen *g, const Insn *op);
+void gen_alu_r(Gen *g, const Insn *op);
+/* r1 op= [m] */
+void gen_alu_rm(Gen *g, const Insn *op);
+/* [m] op= r2 or imm */
+void gen_alu_m(Gen *g, const Insn *op);
+void gen_carry(Gen *g, const Insn *op);
+/* TEST or CMP of AH, CH, DH, BH with a constant. */
+void gen_compare_high(Gen *g, const Insn *op);
+void gen_mov(Gen *g, const Insn *op);
+void gen_unary(Gen *g, const Insn *op);
+unsigned gen_shift_count(const OpInfo *in, const Insn *op);
+/* By a constant; rotates only where no flags are wanted. */
+void gen_shift(Gen *g, const Insn *op);
+/* By CL, where no flags are wanted. */
+void gen_shift_cl(Gen *g, const Insn *op);
+void gen_imul(Gen *g, const Insn *op);
+void gen_xchg(Gen *g, const Insn *op);
+void gen_lea(Gen *g, const Insn *op);
+void gen_extend(Gen *g, const Insn *op);
+unsigned gen_cc(const Insn *op);
+void gen_setcc(Gen *g, const Insn *op);
+void gen_cmov(Gen *g, const Insn *op);
+/* BT and the like of a register, or of memory with a constant: CF is the bit,
+ * ZF stays, the others are undefined: as after an INC that left this result. */
+void gen_bit(Gen *g, const Insn *op);
+void gen_bswap(Gen *g, const Insn *op);
+/* [m], r2: RAX is the destination's value then in any case, and the flags are
+ * of RAX before - after. */
+void gen_cmpxchg(Gen *g, const Insn *op);
+/* LOCK ADD, SUB of [m], and INC, DEC: by XADD, which tells what was there. */
+void gen_locked(Gen *g, const Insn *op);
+/* Of memory: XCHG is locked always. */
+void gen_xchg_m(Gen *g, const Insn *op);
+void gen_cbw(Gen *g, const Insn *op);
+void gen_cwd(Gen *g, const Insn *op);
+
+/* ---- jit-flow.c ---- */
+
+/* PUSHes in a row have one probe. Returns how many. */
+unsigned gen_push(Gen *g, const Insn *op);
+unsigned gen_pop(Gen *g, const Insn *op);
+void gen_leave(Gen *g, const Insn *op);
+void gen_jmp(Gen *g, const Insn *op);
+void gen_call(Gen *g, const Insn *op);
+void gen_ret(Gen *g, const Insn *op);
+/* The way on is in the block; the other is behind it. */
+void gen_jcc(Gen *g, const Insn *op);
+/* The interpreter goes on with handler @fn. */
+void gen_leave_to(Gen *g, const Insn *op, InsnFn *fn);
+/* Behind the last operation. */
+void gen_fall(Gen *g);
+void gen_put_stub(Gen *g, Stub *s);
+
+#endif
