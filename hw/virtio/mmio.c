@@ -6,6 +6,10 @@
  * the legacy one. A slot without a device shows device id 0, which drivers
  * pass over.
  *
+ * Where the engine below can (KVM), notifications come as eventfds from the
+ * second on: the first write to the register that arrives here attaches them,
+ * so that nothing needs to be done after loading a state.
+ *
  * The interrupt line is high while the interrupt status is not zero.
  */
 #include "util/osdep.h"
@@ -61,7 +65,7 @@ typedef struct VirtioMmio {
     char *name; /* properties */
     uint64_t base;
     uint32_t gsi;
-    bool force_legacy;
+    bool force_legacy, ioeventfd;
 
     uint32_t queue_sel, device_features_sel, driver_features_sel;
     uint32_t page_shift, queue_align;
@@ -257,6 +261,24 @@ static void mmio_write_queue(VirtioMmio *s, hwaddr off, uint32_t value)
     }
 }
 
+static void mmio_notified(VirtioMmio *s, uint32_t queue)
+{
+    VirtioNotifyPlace place = { &s->regs, MMIO_QUEUE_NOTIFY, 0, 4 };
+
+    virtio_notified(s->v, queue);
+    if (s->ioeventfd && (s->v->status & VIRTIO_S_DRIVER_OK)) {
+        virtio_events_start(s->v, &place, 1);
+    }
+}
+
+static void mmio_write_status(VirtioMmio *s, uint8_t value)
+{
+    if (!(value & VIRTIO_S_DRIVER_OK)) {
+        virtio_events_stop(s->v);
+    }
+    virtio_set_status(s->v, value);
+}
+
 static void mmio_write_reg(VirtioMmio *s, hwaddr off, uint32_t value)
 {
     switch (off) {
@@ -284,14 +306,14 @@ static void mmio_write_reg(VirtioMmio *s, hwaddr off, uint32_t value)
         mmio_write_queue(s, off, value);
         break;
     case MMIO_QUEUE_NOTIFY:
-        virtio_notified(s->v, value);
+        mmio_notified(s, value);
         break;
     case MMIO_INTERRUPT_ACK:
         s->v->isr &= (uint8_t)~value;
         mmio_update_irq(s);
         break;
     case MMIO_STATUS:
-        virtio_set_status(s->v, (uint8_t)value);
+        mmio_write_status(s, (uint8_t)value);
         break;
     case MMIO_QUEUE_DESC_LOW:
     case MMIO_QUEUE_DESC_HIGH:
@@ -404,6 +426,7 @@ static void transport_unrealize(VirtioDevice *v)
 {
     VirtioMmio *s = v->transport_state;
 
+    virtio_events_stop(v);
     s->v = NULL;
     mmio_update_irq(s);
 }
@@ -412,6 +435,7 @@ static void transport_reset(VirtioDevice *v)
 {
     VirtioMmio *s = v->transport_state;
 
+    virtio_events_stop(v);
     mmio_clear(s);
     mmio_update_irq(s);
 }
@@ -505,6 +529,8 @@ static const Property mmio_props[] = {
     { "gsi", PROP_U32, offsetof(VirtioMmio, gsi), 16, "interrupt input" },
     { "force-legacy", PROP_BOOL, offsetof(VirtioMmio, force_legacy), 1,
       "the interface before virtio 1.0 (version 1)" },
+    { "ioeventfd", PROP_BOOL, offsetof(VirtioMmio, ioeventfd), 1,
+      "notifications without leaving the kernel, under kvm" },
     { .kind = PROP_END },
 };
 

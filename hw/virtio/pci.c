@@ -18,7 +18,6 @@
  * come through eventfds and messages go through them; system/host-kernel.h.
  */
 #include "util/osdep.h"
-#include <sys/eventfd.h>
 #include "util/bits.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -114,18 +113,10 @@ static const struct {
     { 9, 0x1009, 2 },        /* 9p */
 };
 
-typedef struct QueueEvent {
-    VirtioDevice *v;
-    unsigned queue;
-    int fd; /* -1: none */
-    unsigned watch;
-} QueueEvent;
-
 typedef struct VirtioPci {
     Region modern, legacy;
     bool has_modern, has_legacy;
     unsigned access_cap; /* the capability that reaches into BARs */
-    QueueEvent *event;   /* of each queue; NULL: not in use */
     bool *resetting;     /* queues whose requests have not all ended yet */
 } VirtioPci;
 
@@ -186,82 +177,23 @@ static void set_queue_vector(VirtioDevice *v, uint16_t vector)
 
 /* ---- notifications as eventfds ------------------------------------------------------ */
 
-static bool event_ready(int fd, GIOCondition cond, void *opaque)
-{
-    QueueEvent *e = opaque;
-    uint64_t n;
-
-    if (read(fd, &n, sizeof(n)) == sizeof(n)) {
-        virtio_run_queue(e->v, e->queue);
-    }
-    return true;
-}
-
-static void event_attach(VirtioDevice *v, const QueueEvent *e, bool on)
-{
-    void (*fn)(Region *, hwaddr, unsigned, bool, uint64_t, int) =
-        on ? region_add_event : region_del_event;
-    VirtioPci *p = pci_of(v);
-
-    if (p->has_modern) {
-        fn(&p->modern, PART_NOTIFY * PART + e->queue * NOTIFY_MULTIPLIER, 0,
-           false, 0, e->fd);
-    }
-    if (p->has_legacy) {
-        fn(&p->legacy, LEGACY_QUEUE_NOTIFY, 2, true, e->queue, e->fd);
-    }
-}
-
 static void events_start(VirtioDevice *v)
 {
     VirtioPci *p = pci_of(v);
-    Machine *m = v->pci.dev.machine;
+    VirtioNotifyPlace place[2];
+    unsigned n = 0;
 
-    if (p->event || !v->prop_ioeventfd || !host_ioeventfd(m)) {
-        return;
+    if (p->has_modern) {
+        place[n++] = (VirtioNotifyPlace) { &p->modern, PART_NOTIFY * PART,
+                                           NOTIFY_MULTIPLIER, 0 };
     }
-    p->event = g_new0(QueueEvent, v->n_queues);
-    as_begin(m->mem);
-    as_begin(m->io);
-    for (unsigned i = 0; i < v->n_queues; i++) {
-        QueueEvent *e = &p->event[i];
-
-        *e = (QueueEvent) { v, i, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), 0 };
-        if (e->fd >= 0) {
-            e->watch = mainloop_add_fd(e->fd, G_IO_IN, event_ready, e);
-            event_attach(v, e, true);
-        }
+    if (p->has_legacy) {
+        place[n++] =
+            (VirtioNotifyPlace) { &p->legacy, LEGACY_QUEUE_NOTIFY, 0, 2 };
     }
-    as_commit(m->io);
-    as_commit(m->mem);
-}
-
-static void events_stop(VirtioDevice *v)
-{
-    VirtioPci *p = pci_of(v);
-    Machine *m = v->pci.dev.machine;
-
-    if (!p->event) {
-        return;
+    if (v->prop_ioeventfd) {
+        virtio_events_start(v, place, n);
     }
-    as_begin(m->mem);
-    as_begin(m->io);
-    for (unsigned i = 0; i < v->n_queues; i++) {
-        QueueEvent *e = &p->event[i];
-
-        if (e->fd >= 0) {
-            event_attach(v, e, false);
-            mainloop_remove(e->watch);
-        }
-    }
-    as_commit(m->io);
-    as_commit(m->mem);
-    for (unsigned i = 0; i < v->n_queues; i++) {
-        if (p->event[i].fd >= 0) {
-            close(p->event[i].fd);
-        }
-    }
-    g_clear_pointer(&p->event, g_free);
 }
 
 static void events_update(VirtioDevice *v)
@@ -271,7 +203,7 @@ static void events_update(VirtioDevice *v)
     if (ready) {
         events_start(v);
     } else {
-        events_stop(v);
+        virtio_events_stop(v);
     }
     msix_use_irqfds(&v->pci, ready);
 }
@@ -875,14 +807,14 @@ static bool transport_realize(VirtioDevice *v, GError **errp)
 
 static void transport_unrealize(VirtioDevice *v)
 {
-    events_stop(v);
+    virtio_events_stop(v);
     pci_unrealize(&v->pci);
     transport_free(v);
 }
 
 static void transport_reset(VirtioDevice *v)
 {
-    events_stop(v);
+    virtio_events_stop(v);
     msix_use_irqfds(&v->pci, false);
     memset(&v->regs, 0, sizeof(v->regs));
     memset(pci_of(v)->resetting, 0, v->n_queues * sizeof(bool));

@@ -37,7 +37,8 @@ typedef struct VirtioDevice VirtioDevice;
 typedef struct VirtQueue VirtQueue;
 typedef struct VirtioOps VirtioOps;
 typedef struct VirtioTransport VirtioTransport;
-typedef struct VirtioWork VirtioWork; /* of virtio.c */
+typedef struct VirtioWork VirtioWork;     /* of virtio.c */
+typedef struct VirtioEvents VirtioEvents; /* of event.c */
 
 /* Device status, 2.1. */
 enum {
@@ -130,6 +131,7 @@ struct VirtioDevice {
     uint32_t vectors;
     bool prop_ioeventfd;
     VirtioPciRegs regs;
+    VirtioEvents *events; /* while they are in use */
 
     uint8_t status;
     uint64_t kind_features;   /* what ops->features() said */
@@ -277,6 +279,24 @@ void virtio_config_write(VirtioDevice *v, unsigned off, const void *buf,
 void virtio_notified(VirtioDevice *v, unsigned queue); /* by the guest */
 /* The same in the main loop: an ioeventfd was signalled. Runs the handler. */
 void virtio_run_queue(VirtioDevice *v, unsigned queue);
+
+/* ---- event.c: notifications as eventfds ------------------------------------------ */
+
+/* Where the guest notifies: queue n at offset + n * stride, or with stride 0 all
+ * at offset, by number. */
+typedef struct VirtioNotifyPlace {
+    Region *region;
+    hwaddr offset;
+    unsigned stride, size; /* size 0: any */
+} VirtioNotifyPlace;
+enum { VIRTIO_NOTIFY_PLACES = 2 };
+
+/* Nothing happens if they are there, or the engine has none. @place is copied;
+ * its regions live until virtio_events_stop(), which may come any number of
+ * times. */
+void virtio_events_start(VirtioDevice *v, const VirtioNotifyPlace *place,
+                         unsigned n_places);
+void virtio_events_stop(VirtioDevice *v);
 
 /* Ring registers. Those of a queue that is enabled do not change. */
 typedef struct VirtqSetup {

@@ -86,6 +86,21 @@ if [ -s build/guest/vmlinuz ] && [ -s build/guest/initrd.gz ]; then
         tr -d '\r' | grep -a '^result'"
 fi
 
+# virtio on mmio: the first notification attaches an eventfd for those that follow.
+printf 'first sector' >"$TMP/hello.img"
+truncate -s 4096 "$TMP/hello.img"
+for legacy in on off; do
+    check "microvm, force-legacy=$legacy: an ioeventfd" 0 'sector first sector
+interrupt seen
+yes
+' sh -c "$RHEA -accel kvm -M microvm -display none -monitor none -serial stdio \
+        -m 64 -kernel $BUILD/tests/boot/minfo.elf \
+        -global virtio-mmio.force-legacy=$legacy -d kvm -D $TMP/events \
+        -drive if=virtio,file=$TMP/hello.img,format=raw,readonly=on |
+        tr -d '\r' | tail -n 2
+    grep -q 'ioeventfd mmio addr=feb00050 len=4' $TMP/events && echo yes"
+done
+
 # As an ordinary user, with nodes of our own: /dev/kvm is others', too.
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null &&
     mknod "$TMP/node" c 10 232 2>/dev/null && chmod 755 "$TMP"; then
