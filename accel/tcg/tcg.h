@@ -205,8 +205,8 @@ struct TcgCpu {
     /* The translator's; see jit.h. */
     struct Jit *jit;     /* NULL: off, or this host has none */
     uint64_t jit_page;   /* of s.rip, while in translated code */
-    int64_t jit_budget;    /* what it was when translated code was entered */
-    uint64_t jit_carry;    /* a flag for the next few host instructions */
+    int64_t jit_budget;  /* what it was when translated code was entered */
+    uint64_t jit_carry;  /* a flag for the next few host instructions */
     uint64_t jit_tmp[3]; /* of one operation */
     const Insn *jit_at;  /* where a run of handlers came back */
     bool jit_spoilt;     /* the block that is executing was written to */
