@@ -120,10 +120,13 @@ void block_wrote(BlockNode *bn, uint64_t off, uint64_t len)
 
 static bool outside(const BlockNode *bn, uint64_t off, uint64_t len)
 {
+    /* others may be making it larger: block_grew() */
+    uint64_t size = __atomic_load_n(&bn->size, __ATOMIC_RELAXED);
+
     if (bn->growable) {
-        return len > INT64_MAX || off > INT64_MAX - len;
+        size = INT64_MAX;
     }
-    return len > bn->size || off > bn->size - len;
+    return len > size || off > size - len;
 }
 
 int block_preadv(BlockNode *bn, uint64_t off, const struct iovec *iov, int n)

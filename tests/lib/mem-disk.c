@@ -72,10 +72,11 @@ static int mem_write(BlockNode *bn, uint64_t off, const struct iovec *iov,
     MemDisk *d = *(MemDisk **)bn->s;
     size_t len = iov_size(iov, n);
     MemOp op = { MEM_WRITE, off, len, NULL };
+    unsigned fail_at = (unsigned)g_atomic_int_get(&d->fail_at);
 
     d->writes++;
-    if (d->fail_at &&
-        (d->writes == d->fail_at || (d->fail_on && d->writes > d->fail_at))) {
+    if (fail_at &&
+        (d->writes == fail_at || (d->fail_on && d->writes > fail_at))) {
         return -d->fail_errno;
     }
     if (len > d->max || off > d->max - len) {

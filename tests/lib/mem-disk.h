@@ -19,7 +19,7 @@ typedef struct MemDisk {
     GArray *log;      /* of MemOp; NULL: not recorded */
     size_t max;       /* larger: -ENOSPC */
     unsigned writes;  /* so far */
-    unsigned fail_at; /* this write fails with fail_errno; 0: none */
+    unsigned fail_at; /* atomic: this write fails with fail_errno; 0: none */
     bool fail_on;     /* and all after it */
     int fail_errno;
     uint64_t reads; /* bytes, for limits on work */

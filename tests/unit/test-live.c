@@ -465,7 +465,7 @@ static void test_on_error(gconstpointer opaque)
             g_assert_cmpint(live_info(job)->status, ==, LIVE_PAUSED);
             g_assert_true(live_info(job)->stopped);
         }
-        d.fail_at = 0; /* the job does not write now, but may look */
+        g_atomic_int_set(&d.fail_at, 0); /* the job may be looking */
         if (c->action == LIVE_STOP) {
             g_assert_true(live_resume(job, &err));
         }
