@@ -379,6 +379,43 @@ def libvirt():
         time.sleep(0.05)
 
 
+def nothing_unexplained():
+    """What QEMU has and we have not: a line that says why."""
+    if not shutil.which('qemu-system-x86_64'):
+        return 'qemu-system-x86_64 is not installed'
+
+    def commands(program):
+        p = subprocess.Popen([program] + QUIET + ['-M', 'none', '-S', '-qmp',
+                                                  'stdio'],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+        q = Qmp(stdio(p))
+        return p, q, {c['name'] for c in q.ask('query-commands')}
+
+    def hmp(q, line):
+        return q.ask('human-monitor-command', command_line=line)
+
+    qemu, theirs, all_theirs = commands('qemu-system-x86_64')
+    p, ours, all_ours = commands(RHEA)
+    for name in sorted(all_theirs - all_ours):
+        desc = ours.raw(name)['error']['desc']
+        assert not desc.endswith('has not been found'), name
+    lines = hmp(theirs, 'help').splitlines()
+    words = [l.split()[0].split('|')[0] for l in lines
+             if ' -- ' in l and l[0].isalpha()]
+    words += ['info ' + l.split()[1]
+              for l in hmp(theirs, 'help info').splitlines()
+              if l.startswith('info ')]
+    assert len(words) > 150, len(words)
+    for word in words:
+        assert 'unknown command' not in hmp(ours, 'help ' + word), word
+    theirs.ask('quit')
+    ours.ask('quit')
+    finish(qemu)
+    finish(p)
+    return None
+
+
 def migrate_to_passed_fd():
     """What libvirt's "save" does."""
     sock, image = path('passed'), path('passed.image')
@@ -780,7 +817,8 @@ CASES = [probe, probe_without_waiting, last_words, unix_client,
          tcp_and_telnet, on_a_pty,
          many_at_once, hmp_person, expect_script, hmp_by_pipe, libvirt, socat,
          trays, disks, disk_jobs, job_errors, snapshot_jobs,
-         snapshot_in_background, migrate_in_background, migrate_to_passed_fd]
+         snapshot_in_background, migrate_in_background, migrate_to_passed_fd,
+         nothing_unexplained]
 
 
 def main():
