@@ -420,9 +420,9 @@ def scene_snapshot(g):
         g.hmp('stop')
         g.check_image('-U')
         g.hmp('cont')
-    counts = 'cat /run/mem/disk /run/mem/net'
+    counts = 'echo $(cat /run/mem/disk /run/mem/net)'
     was = tty.run(counts)
-    tty.until('[ "$(%s)" != "%s" ]' % (counts, was.replace('\n', '" "')), 60)
+    tty.until('[ "$(%s)" != "%s" ]' % (counts, was.strip()), 60)
     tty.run('kill $(jobs -p); wait; true')
     g.hmp('delvm a')
 
