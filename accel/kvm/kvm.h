@@ -133,7 +133,7 @@ struct KvmCpu {
     bool failed;         /* an ioctl that must not fail did; told once */
     uint8_t ext[X86_EXT_SIZE]; /* kvm_x86()->ext where guests have AVX-512 */
     void *xsave;               /* xsave_size bytes */
-    uint8_t msr[KVM_MSRS_MAX]; /* rows of state.c that the host takes */
+    uint8_t msr[KVM_MSRS_MAX]; /* rows of msr.c that the host takes */
     unsigned n_msrs;
 
     /* Completion in software. */
@@ -233,22 +233,22 @@ bool kvm_irq_open(KvmAccel *a, KeyVal *options, GError **errp);
 /* KVM_EXIT_IOAPIC_EOI */
 void kvm_irq_exit_eoi(KvmAccel *a, uint8_t vector);
 
-/* ---- state.c: X86State to and from the kernel -------------------------------- */
+/* ---- state.c, xsave.c, msr.c: X86State to and from the kernel --------------- */
 
-/* Which MSRs there are; after the CPUID was set. */
-void kvm_probe_msrs(KvmCpu *kc);
 void kvm_pull(X86Cpu *c);
 void kvm_push(X86Cpu *c);
-/* s.tsc_offset from the kernel's TSC; nothing else. */
 /* The page tables were changed from outside. */
 void kvm_drop_translations(KvmCpu *kc);
+/* s.nmi_masked from the kernel; nothing else. */
+void kvm_pull_nmi_masked(KvmCpu *kc);
+/* s.tsc_offset, likewise. */
 void kvm_pull_tsc(KvmCpu *kc);
+/* Which MSRs there are; after the CPUID was set. */
+void kvm_probe_msrs(KvmCpu *kc);
 /* kvmclock: what it says is kept while the machine stands still, in CPU 0's
  * s.pv_clock, and given back. */
 void kvm_clock_keep(KvmCpu *kc);
 void kvm_clock_give(KvmCpu *kc);
-/* s.nmi_masked, likewise. */
-void kvm_pull_nmi_masked(KvmCpu *kc);
 
 /* ---- cpuid.c ------------------------------------------------------------------ */
 

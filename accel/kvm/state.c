@@ -1,7 +1,7 @@
 /*
  * X86State to and from a vCPU of the kernel: one pair of functions per group
- * of the API (regs, sregs, x87 and vectors, XCR0, MSRs, events, debug
- * registers).
+ * of the API. Here: regs, sregs, events, debug registers, the local APIC;
+ * xsave.c has x87 and vectors, msr.c the MSRs and what time is.
  *
  * X86State knows no event that was accepted but not begun, so a pull delivers
  * it: the software CPU pushes the frame and enters the handler. HLT and waiting
@@ -10,24 +10,15 @@
  * states are, too, and the registers of the APIC travel with each pull. They
  * are pushed only if somebody changed them (reset, a snapshot), because another
  * processor's interrupt may have arrived there meanwhile.
- *
- * The TSC: the kernel's runs by itself. A pull writes down by how much it is
- * ahead of the virtual clock; a push writes it only when somebody changed that
- * (reset, a snapshot, WRMSR), so that running guests never see a step. A
- * snapshot made at another rate goes on at that rate where the host can scale.
  */
 #include "util/osdep.h"
-#include <cpuid.h>
-#include "accel/kvm/kvm.h"
+#include "accel/kvm/state.h"
 #include "target-x86/cpuid.h"
 #include "target-x86/flags.h"
-#include "target-x86/fpu.h"
 #include "target-x86/seg.h"
-#include "util/bits.h"
-#include "util/log.h"
 
 /* A group that cannot be read or written: once, the machine stops later. */
-static void state_failed(KvmCpu *kc, const char *what)
+void kvm_state_failed(KvmCpu *kc, const char *what)
 {
     if (!kc->failed) {
         error_report("kvm: CPU %u: %s: %s", kvm_x86(kc)->index, what,
@@ -36,18 +27,15 @@ static void state_failed(KvmCpu *kc, const char *what)
     kc->failed = true;
 }
 
-static bool state_call(KvmCpu *kc, unsigned long request, const char *name,
-                       void *arg)
+bool kvm_state_call(KvmCpu *kc, unsigned long request, const char *name,
+                    void *arg)
 {
     if (kvm_call(kc->fd, request, name, arg) < 0) {
-        state_failed(kc, name);
+        kvm_state_failed(kc, name);
         return false;
     }
     return true;
 }
-
-#define STATE_CALL(kc, request, arg) \
-    state_call((kc), (request), #request, (arg))
 
 /* ---- general registers ------------------------------------------------------------ */
 
@@ -258,558 +246,6 @@ static void push_sregs(KvmCpu *kc, const X86State *s)
     set_sregs(kc, &r);
 }
 
-/* ---- x87, SSE, AVX, PKRU ---------------------------------------------------------------- */
-
-enum { /* of the FXSAVE image. SDM 1, table 10-2 */
-       FX_FCW = 0,
-       FX_FSW = 2,
-       FX_FTW = 4,
-       FX_FOP = 6,
-       FX_FIP = 8,
-       FX_FDP = 16,
-       FX_MXCSR = 24,
-       FX_MXCSR_MASK = 28,
-       FX_ST = 32,
-       FX_XMM = 160,
-       XS_BV = 512, /* of the XSAVE header */
-};
-
-static unsigned fx_top(const X86State *s)
-{
-    return (s->fsw & FSW_TOP) >> FSW_TOP_SHIFT;
-}
-
-static void fx_get(X86State *s, const uint8_t *p)
-{
-    s->fcw = ld_le16(p + FX_FCW);
-    s->fsw = ld_le16(p + FX_FSW);
-    s->ftw = p[FX_FTW];
-    s->fop = ld_le16(p + FX_FOP) & 0x7ff;
-    s->fip = ld_le64(p + FX_FIP);
-    s->fdp = ld_le64(p + FX_FDP);
-    if (!(s->efer & EFER_LMA)) { /* selectors stand above 32-bit offsets */
-        s->fcs = (uint16_t)(s->fip >> 32);
-        s->fds = (uint16_t)(s->fdp >> 32);
-        s->fip = (uint32_t)s->fip;
-        s->fdp = (uint32_t)s->fdp;
-    }
-    s->mxcsr = ld_le32(p + FX_MXCSR);
-    for (unsigned i = 0; i < 8; i++) { /* ST(i), not physical */
-        memcpy(s->st[(fx_top(s) + i) & 7], p + FX_ST + 16 * i, 10);
-    }
-    for (unsigned i = 0; i < 16; i++) {
-        memcpy(s->vec[i], p + FX_XMM + 16 * i, 16);
-    }
-}
-
-static void fx_put(const X86State *s, uint8_t *p)
-{
-    uint64_t fip = s->fip, fdp = s->fdp;
-
-    if (!(s->efer & EFER_LMA)) {
-        fip = (uint32_t)fip | (uint64_t)s->fcs << 32;
-        fdp = (uint32_t)fdp | (uint64_t)s->fds << 32;
-    }
-    st_le16(p + FX_FCW, s->fcw);
-    st_le16(p + FX_FSW, s->fsw);
-    p[FX_FTW] = s->ftw;
-    st_le16(p + FX_FOP, s->fop);
-    st_le64(p + FX_FIP, fip);
-    st_le64(p + FX_FDP, fdp);
-    st_le32(p + FX_MXCSR, s->mxcsr);
-    for (unsigned i = 0; i < 8; i++) {
-        memcpy(p + FX_ST + 16 * i, s->st[(fx_top(s) + i) & 7], 10);
-    }
-    for (unsigned i = 0; i < 16; i++) {
-        memcpy(p + FX_XMM + 16 * i, s->vec[i], 16);
-    }
-}
-
-/* Where the host has a component in the standard format. */
-static unsigned xsave_offset(unsigned component, unsigned defval)
-{
-    uint32_t a = 0, b = 0, c = 0, d = 0;
-
-    if (!__get_cpuid_count(0xd, component, &a, &b, &c, &d) || !a) {
-        return defval;
-    }
-    return b;
-}
-
-static size_t xsave_size(const KvmCpu *kc)
-{
-    return MAX(kc->kvm->caps.xsave_size, (int)sizeof(struct kvm_xsave));
-}
-
-/* Components that the guest's processor has beyond x87 and SSE. */
-static uint64_t xsave_more(const KvmCpu *kc)
-{
-    return x86_xcr0_mask(&kc->tcg.cpu) & (XCR0_AVX | XCR0_PKRU);
-}
-
-static bool get_xsave(KvmCpu *kc)
-{
-    return kc->kvm->caps.xsave_size ? STATE_CALL(kc, KVM_GET_XSAVE2, kc->xsave)
-                                    : STATE_CALL(kc, KVM_GET_XSAVE, kc->xsave);
-}
-
-static const struct {
-    unsigned component, size, off;
-} ext_rows[] = {
-    { 5, X86_EXT_OPMASK, XSAVE_OPMASK_OFF },
-    { 6, X86_EXT_ZMM_HI, XSAVE_ZMM_HI_OFF },
-    { 7, X86_EXT_HI16, XSAVE_HI16_OFF },
-};
-
-/* AVX-512, which only XSAVE and XRSTOR touch on our side. */
-static void pull_ext(KvmCpu *kc, const uint8_t *area, uint64_t bv)
-{
-    X86Cpu *c = kvm_x86(kc);
-    uint8_t *p = c->ext;
-
-    c->ext_bv = bv & XCR0_EXT;
-    for (unsigned i = 0; p && i < G_N_ELEMENTS(ext_rows); i++) {
-        unsigned off = xsave_offset(ext_rows[i].component, ext_rows[i].off);
-
-        if (off + ext_rows[i].size <= xsave_size(kc)) {
-            memcpy(p, area + off, ext_rows[i].size);
-        }
-        p += ext_rows[i].size;
-    }
-}
-
-static uint64_t push_ext(KvmCpu *kc, uint8_t *area)
-{
-    X86Cpu *c = kvm_x86(kc);
-    const uint8_t *p = c->ext;
-
-    if (!p) {
-        return 0;
-    }
-    for (unsigned i = 0; i < G_N_ELEMENTS(ext_rows); i++) {
-        unsigned off = xsave_offset(ext_rows[i].component, ext_rows[i].off);
-
-        if (off + ext_rows[i].size <= xsave_size(kc)) {
-            memcpy(area + off, p, ext_rows[i].size);
-        }
-        p += ext_rows[i].size;
-    }
-    return c->ext_bv;
-}
-
-static void pull_xsave(KvmCpu *kc, X86State *s)
-{
-    uint8_t *p = kc->xsave;
-    unsigned avx = xsave_offset(2, XSAVE_AVX_OFF);
-    unsigned pkru = xsave_offset(9, XSAVE_PKRU_OFF);
-    size_t size = xsave_size(kc);
-    uint64_t bv;
-
-    if (!get_xsave(kc)) {
-        return;
-    }
-    bv = ld_le64(p + XS_BV);
-    fx_get(s, p);
-    pull_ext(kc, p, bv);
-    for (unsigned i = 0; i < 16; i++) {
-        if ((bv & XCR0_AVX) && avx + 256 <= size) {
-            memcpy(s->vec[i] + 16, p + avx + 16 * i, 16);
-        } else if (xsave_more(kc) & XCR0_AVX) {
-            memset(s->vec[i] + 16, 0, 16);
-        }
-    }
-    if (xsave_more(kc) & XCR0_PKRU) {
-        s->pkru = (bv & XCR0_PKRU) && pkru + 4 <= size ? ld_le32(p + pkru) : 0;
-    }
-}
-
-static void push_xsave(KvmCpu *kc, const X86State *s)
-{
-    uint8_t *p = kc->xsave;
-    unsigned avx = xsave_offset(2, XSAVE_AVX_OFF);
-    unsigned pkru = xsave_offset(9, XSAVE_PKRU_OFF);
-    uint64_t bv = XCR0_X87 | XCR0_SSE;
-    size_t size = xsave_size(kc);
-
-    memset(p, 0, size);
-    fx_put(s, p);
-    if ((xsave_more(kc) & XCR0_AVX) && avx + 256 <= size) {
-        bv |= XCR0_AVX;
-        for (unsigned i = 0; i < 16; i++) {
-            memcpy(p + avx + 16 * i, s->vec[i] + 16, 16);
-        }
-    }
-    if ((xsave_more(kc) & XCR0_PKRU) && pkru + 4 <= size) {
-        bv |= XCR0_PKRU;
-        st_le32(p + pkru, s->pkru);
-    }
-    st_le64(p + XS_BV, bv | push_ext(kc, p));
-    STATE_CALL(kc, KVM_SET_XSAVE, p);
-}
-
-static void pull_fpu(KvmCpu *kc, X86State *s)
-{
-    struct kvm_fpu f;
-
-    if (kc->kvm->caps.xsave) {
-        pull_xsave(kc, s);
-        return;
-    }
-    if (!STATE_CALL(kc, KVM_GET_FPU, &f)) {
-        return;
-    }
-    s->fcw = f.fcw;
-    s->fsw = f.fsw;
-    s->ftw = f.ftwx;
-    s->fop = f.last_opcode;
-    s->fip = f.last_ip;
-    s->fdp = f.last_dp;
-    s->mxcsr = f.mxcsr;
-    for (unsigned i = 0; i < 8; i++) {
-        memcpy(s->st[(fx_top(s) + i) & 7], f.fpr[i], 10);
-    }
-    for (unsigned i = 0; i < 16; i++) {
-        memcpy(s->vec[i], f.xmm[i], 16);
-    }
-}
-
-static void push_fpu(KvmCpu *kc, const X86State *s)
-{
-    struct kvm_fpu f = {
-        .fcw = s->fcw,
-        .fsw = s->fsw,
-        .ftwx = s->ftw,
-        .last_opcode = s->fop,
-        .last_ip = s->fip,
-        .last_dp = s->fdp,
-        .mxcsr = s->mxcsr,
-    };
-
-    if (kc->kvm->caps.xsave) {
-        push_xsave(kc, s);
-        return;
-    }
-    for (unsigned i = 0; i < 8; i++) {
-        memcpy(f.fpr[i], s->st[(fx_top(s) + i) & 7], 10);
-    }
-    for (unsigned i = 0; i < 16; i++) {
-        memcpy(f.xmm[i], s->vec[i], 16);
-    }
-    STATE_CALL(kc, KVM_SET_FPU, &f);
-}
-
-/* ---- XCR0 ---------------------------------------------------------------------------------- */
-
-static bool has_xcrs(const KvmCpu *kc)
-{
-    return kc->kvm->caps.xcrs && cpu_has(&kc->tcg.cpu, FEAT_XSAVE);
-}
-
-static void pull_xcrs(KvmCpu *kc, X86State *s)
-{
-    struct kvm_xcrs x;
-
-    if (!has_xcrs(kc) || !STATE_CALL(kc, KVM_GET_XCRS, &x)) {
-        return;
-    }
-    for (unsigned i = 0; i < x.nr_xcrs && i < KVM_MAX_XCRS; i++) {
-        if (x.xcrs[i].xcr == 0) {
-            s->xcr0 = x.xcrs[i].value;
-        }
-    }
-}
-
-static void push_xcrs(KvmCpu *kc, const X86State *s)
-{
-    struct kvm_xcrs x = { .nr_xcrs = 1, .xcrs[0].value = s->xcr0 };
-
-    if (has_xcrs(kc)) {
-        STATE_CALL(kc, KVM_SET_XCRS, &x);
-    }
-}
-
-/* ---- MSRs ----------------------------------------------------------------------------------- */
-
-#define MSR_TSC 0x10u
-
-typedef struct StateMsr {
-    uint32_t index;
-    uint32_t field; /* offset in X86State */
-    uint16_t feature;
-} StateMsr;
-
-/* clang-format off */
-#define F(name) offsetof(X86State, name)
-static const StateMsr state_msrs[] = {
-    { 0x174, F(sysenter_cs), FEAT_SEP },
-    { 0x175, F(sysenter_esp), FEAT_SEP },
-    { 0x176, F(sysenter_eip), FEAT_SEP },
-    { 0xc0000081, F(star), FEAT_SYSCALL },
-    { 0xc0000082, F(lstar), FEAT_LM },
-    { 0xc0000083, F(cstar), FEAT_LM },
-    { 0xc0000084, F(sfmask), FEAT_LM },
-    { 0xc0000102, F(kernel_gs_base), FEAT_LM },
-    { 0xc0000103, F(tsc_aux), FEAT_RDTSCP },
-    { 0x277, F(pat), FEAT_PAT },
-    { 0x3b, F(tsc_adjust), FEAT_TSC_ADJUST },
-    { 0x3a, F(feature_control), FEAT_VMX },
-    { 0x48, F(spec_ctrl), FEAT_SPEC_CTRL },
-    { 0x1a0, F(misc_enable), FEAT_NONE },
-    { 0x1d9, F(debugctl), FEAT_NONE },
-    { 0xda0, F(xss), FEAT_XSAVES },
-    { 0x2ff, F(mtrr_def), FEAT_MTRR },
-    { 0x250, F(mtrr_fixed[0]), FEAT_MTRR },
-    { 0x258, F(mtrr_fixed[1]), FEAT_MTRR },
-    { 0x259, F(mtrr_fixed[2]), FEAT_MTRR },
-    { 0x268, F(mtrr_fixed[3]), FEAT_MTRR },
-    { 0x269, F(mtrr_fixed[4]), FEAT_MTRR },
-    { 0x26a, F(mtrr_fixed[5]), FEAT_MTRR },
-    { 0x26b, F(mtrr_fixed[6]), FEAT_MTRR },
-    { 0x26c, F(mtrr_fixed[7]), FEAT_MTRR },
-    { 0x26d, F(mtrr_fixed[8]), FEAT_MTRR },
-    { 0x26e, F(mtrr_fixed[9]), FEAT_MTRR },
-    { 0x26f, F(mtrr_fixed[10]), FEAT_MTRR },
-#define VARIABLE(n) \
-    { 0x200 + 2 * (n), F(mtrr_base[n]), FEAT_MTRR }, \
-    { 0x201 + 2 * (n), F(mtrr_mask[n]), FEAT_MTRR }
-    VARIABLE(0), VARIABLE(1), VARIABLE(2), VARIABLE(3),
-    VARIABLE(4), VARIABLE(5), VARIABLE(6), VARIABLE(7),
-#undef VARIABLE
-    { 0x17a, F(mcg_status), FEAT_MCA },
-    { 0x17b, F(mcg_ctl), FEAT_MCA },
-#define BANK(n) \
-    { 0x400 + 4 * (n), F(mce[4 * (n)]), FEAT_MCA }, \
-    { 0x401 + 4 * (n), F(mce[4 * (n) + 1]), FEAT_MCA }, \
-    { 0x402 + 4 * (n), F(mce[4 * (n) + 2]), FEAT_MCA }, \
-    { 0x403 + 4 * (n), F(mce[4 * (n) + 3]), FEAT_MCA }
-    BANK(0), BANK(1), BANK(2), BANK(3), BANK(4),
-    BANK(5), BANK(6), BANK(7), BANK(8), BANK(9),
-#undef BANK
-    { 0xc0010015, F(hwcr), FEAT_NONE },
-};
-#undef F
-/* clang-format on */
-
-G_STATIC_ASSERT(sizeof(struct kvm_msrs) == 8);
-
-typedef struct MsrList { /* struct kvm_msrs, with room */
-    struct {
-        uint32_t nmsrs, padding;
-    } head;
-    struct kvm_msr_entry entry[KVM_MSRS_MAX];
-} MsrList;
-
-static uint64_t *msr_field(X86State *s, const StateMsr *row)
-{
-    return (uint64_t *)((char *)s + row->field);
-}
-
-/* Which of the table this processor and this host have: asked one by one. */
-void kvm_probe_msrs(KvmCpu *kc)
-{
-    MsrList list = { .head.nmsrs = 1 };
-
-    kc->n_msrs = 0;
-    for (unsigned i = 0; i < G_N_ELEMENTS(state_msrs); i++) {
-        const StateMsr *row = &state_msrs[i];
-
-        list.entry[0] = (struct kvm_msr_entry) { .index = row->index };
-        if ((row->feature == FEAT_NONE ||
-             cpu_has(&kc->tcg.cpu, row->feature)) &&
-            KVM_CALL(kc->fd, KVM_GET_MSRS, &list) == 1 &&
-            KVM_CALL(kc->fd, KVM_SET_MSRS, &list) == 1) {
-            kc->msr[kc->n_msrs++] = i;
-        }
-    }
-}
-
-/* On all processors alike, so the first one tells. */
-static void msrs_drop(KvmCpu *kc, unsigned at)
-{
-    const StateMsr *row = &state_msrs[kc->msr[at]];
-
-    if (kvm_x86(kc)->index == 0) {
-        warn_report("kvm: this host does not take MSR 0x%x; it is left out",
-                    row->index);
-    }
-    kc->n_msrs--;
-    memmove(&kc->msr[at], &kc->msr[at + 1],
-            (kc->n_msrs - at) * sizeof(kc->msr[0]));
-}
-
-static void pull_msrs(KvmCpu *kc, X86State *s)
-{
-    MsrList list = { .head.nmsrs = kc->n_msrs };
-    int n;
-
-    for (unsigned i = 0; i < kc->n_msrs; i++) {
-        list.entry[i].index = state_msrs[kc->msr[i]].index;
-    }
-    n = KVM_CALL(kc->fd, KVM_GET_MSRS, &list);
-    if (n < 0) {
-        state_failed(kc, "KVM_GET_MSRS");
-        return;
-    }
-    for (int i = 0; i < n; i++) {
-        *msr_field(s, &state_msrs[kc->msr[i]]) = list.entry[i].data;
-    }
-    if ((unsigned)n < kc->n_msrs) {
-        msrs_drop(kc, n);
-        pull_msrs(kc, s);
-    }
-}
-
-/* Fills from @from on; the kernel stops at the first it does not take. */
-static void push_msrs(KvmCpu *kc, X86State *s, unsigned from)
-{
-    MsrList list = { .head.nmsrs = kc->n_msrs - from };
-    int n;
-
-    if (from >= kc->n_msrs) {
-        return;
-    }
-    for (unsigned i = from; i < kc->n_msrs; i++) {
-        const StateMsr *row = &state_msrs[kc->msr[i]];
-
-        list.entry[i - from] =
-            (struct kvm_msr_entry) { .index = row->index,
-                                     .data = *msr_field(s, row) };
-    }
-    n = KVM_CALL(kc->fd, KVM_SET_MSRS, &list);
-    if (n < 0) {
-        state_failed(kc, "KVM_SET_MSRS");
-    } else if (from + n < kc->n_msrs) {
-        msrs_drop(kc, from + n);
-        push_msrs(kc, s, from + n);
-    }
-}
-
-/* ---- the time-stamp counter -------------------------------------------------------------------- */
-
-static uint64_t tsc_of_clock(X86Cpu *c)
-{
-    return muldiv64(clock_ns(c->machine->vclock), x86_tsc_hz(c), NS_PER_SEC);
-}
-
-void kvm_pull_tsc(KvmCpu *kc)
-{
-    X86Cpu *c = kvm_x86(kc);
-    MsrList list = { .head.nmsrs = 1, .entry[0].index = MSR_TSC };
-
-    if (KVM_CALL(kc->fd, KVM_GET_MSRS, &list) == 1) {
-        /* The clock second: what software makes of it is never ahead. */
-        kc->tsc_offset = c->s.tsc_offset = list.entry[0].data - tsc_of_clock(c);
-    }
-}
-
-/* The rate, after somebody loaded one. */
-static void push_tsc_rate(KvmCpu *kc)
-{
-    X86Cpu *c = kvm_x86(kc);
-    uint64_t hz = x86_tsc_hz(c);
-
-    if (hz == kc->tsc_hz || !kc->tsc_hz) {
-        return;
-    }
-    kc->tsc_dirty = true;
-    if (kc->kvm->caps.tsc_control &&
-        KVM_CALL(kc->fd, KVM_SET_TSC_KHZ, hz / 1000) == 0) {
-        kc->tsc_hz = hz;
-        return;
-    }
-    if (c->index == 0) {
-        warn_report("kvm: the guest's TSC ran at %" PRIu64 " MHz and goes on "
-                    "at this host's %" PRIu64 " MHz: its clock will be wrong "
-                    "if it relies on it",
-                    hz / 1000000, kc->tsc_hz / 1000000);
-    }
-    /* The count goes on from where it was. */
-    c->s.tsc_offset +=
-        muldiv64(clock_ns(c->machine->vclock), hz, NS_PER_SEC) -
-        muldiv64(clock_ns(c->machine->vclock), kc->tsc_hz, NS_PER_SEC);
-    c->tsc_hz = kc->tsc_hz;
-}
-
-static void push_tsc(KvmCpu *kc)
-{
-    X86Cpu *c = kvm_x86(kc);
-    MsrList list = { .head.nmsrs = 1, .entry[0].index = MSR_TSC };
-
-    push_tsc_rate(kc);
-    if (c->s.tsc_offset == kc->tsc_offset && !kc->tsc_dirty) {
-        return;
-    }
-    list.entry[0].data = tsc_of_clock(c) + c->s.tsc_offset;
-    if (KVM_CALL(kc->fd, KVM_SET_MSRS, &list) != 1) {
-        warn_report("kvm: this host does not let the TSC be set");
-    }
-    kc->tsc_offset = c->s.tsc_offset;
-    kc->tsc_dirty = false;
-}
-
-/* ---- kvmclock -------------------------------------------------------------------------------- */
-
-#define MSR_WALL_CLOCK  0x4b564d00u
-#define MSR_SYSTEM_TIME 0x4b564d01u
-
-static bool has_kvmclock(const KvmCpu *kc)
-{
-    const CpuModel *cm = kc->tcg.cpu.model;
-
-    return cm && (cm->kvm_features & KVM_CPUID_CLOCK);
-}
-
-static bool get_kvmclock(KvmCpu *kc, MsrList *list)
-{
-    *list = (MsrList) {
-        .head.nmsrs = 2,
-        .entry = { { .index = MSR_WALL_CLOCK }, { .index = MSR_SYSTEM_TIME } },
-    };
-    return has_kvmclock(kc) && KVM_CALL(kc->fd, KVM_GET_MSRS, list) == 2;
-}
-
-static void pull_kvmclock(KvmCpu *kc, X86State *s)
-{
-    MsrList list;
-
-    if (get_kvmclock(kc, &list)) {
-        s->pv_wall_clock = list.entry[0].data;
-        s->pv_system_time = list.entry[1].data;
-    }
-}
-
-/* Only what changed: a write makes the kernel write to guest memory. */
-static void push_kvmclock(KvmCpu *kc, const X86State *s)
-{
-    MsrList list;
-
-    if (get_kvmclock(kc, &list) && (list.entry[0].data != s->pv_wall_clock ||
-                                    list.entry[1].data != s->pv_system_time)) {
-        list.entry[0].data = s->pv_wall_clock;
-        list.entry[1].data = s->pv_system_time;
-        KVM_CALL(kc->fd, KVM_SET_MSRS, &list);
-    }
-}
-
-void kvm_clock_keep(KvmCpu *kc)
-{
-    struct kvm_clock_data clock = { 0 };
-
-    if (has_kvmclock(kc) && KVM_CALL(kc->kvm->vm, KVM_GET_CLOCK, &clock) == 0) {
-        kvm_x86(kc)->s.pv_clock = clock.clock;
-    }
-}
-
-void kvm_clock_give(KvmCpu *kc)
-{
-    struct kvm_clock_data clock = { .clock = kvm_x86(kc)->s.pv_clock };
-
-    if (has_kvmclock(kc) && clock.clock) {
-        KVM_CALL(kc->kvm->vm, KVM_SET_CLOCK, &clock);
-        KVM_CALL(kc->fd, KVM_KVMCLOCK_CTRL, 0); /* no lockup in the guest */
-    }
-}
-
 /* ---- events -------------------------------------------------------------------------------------- */
 
 static void deliver_events(KvmCpu *kc, const struct kvm_vcpu_events *ev)
@@ -988,10 +424,10 @@ void kvm_pull(X86Cpu *c)
     pull_regs(kc, s);
     pull_sregs(kc, s);
     pull_lapic(kc);
-    pull_fpu(kc, s);
-    pull_xcrs(kc, s);
-    pull_msrs(kc, s);
-    pull_kvmclock(kc, s);
+    kvm_pull_fpu(kc, s);
+    kvm_pull_xcrs(kc, s);
+    kvm_pull_msrs(kc, s);
+    kvm_pull_kvmclock(kc, s);
     pull_debugregs(kc, s);
     pull_events(kc, s, &ev);
     kvm_pull_tsc(kc);
@@ -1014,11 +450,11 @@ void kvm_push(X86Cpu *c)
         s->cr8 = c->apic_ops->get_tpr(c);
     }
     push_sregs(kc, s);
-    push_xcrs(kc, s);
-    push_fpu(kc, s);
-    push_msrs(kc, s, 0);
-    push_tsc(kc);
-    push_kvmclock(kc, s);
+    kvm_push_xcrs(kc, s);
+    kvm_push_fpu(kc, s);
+    kvm_push_msrs(kc, s);
+    kvm_push_tsc(kc);
+    kvm_push_kvmclock(kc, s);
     push_lapic(kc);
     push_debugregs(kc, s);
     push_events(kc, s);
