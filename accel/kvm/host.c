@@ -1,228 +1,10 @@
 /*
- * What the host offers: the device node, the API's version, a VM, and what it
- * can do. Trust is in that order; CPUID only explains a failure.
+ * What the host can do: capabilities, for us (KvmCaps) and for people
+ * ("-accel kvm,help").
  */
 #include "util/osdep.h"
-#include <cpuid.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include "accel/kvm/kvm.h"
+#include "accel/kvm/host.h"
 #include "util/error.h"
-#include "util/log.h"
-
-#define KVM_NODE "/dev/kvm"
-
-int kvm_call(int fd, unsigned long request, const char *name, void *arg)
-{
-    int r = ioctl(fd, request, arg);
-
-    if (log_enabled(LOG_KVM)) {
-        int err = errno;
-
-        if (r < 0) {
-            log_write("kvm: ioctl %s: %s\n", name, strerror(err));
-        } else {
-            log_write("kvm: ioctl %s: %d\n", name, r);
-        }
-        errno = err;
-    }
-    return r;
-}
-
-/* ---- the processor ------------------------------------------------------------- */
-
-typedef struct HostCpu {
-    char vendor[13];
-    bool vmx, svm, hypervisor;
-    char hypervisor_id[13];
-} HostCpu;
-
-static void host_cpu(HostCpu *h)
-{
-    uint32_t a, b, c, d;
-
-    memset(h, 0, sizeof(*h));
-    if (__get_cpuid(0, &a, &b, &c, &d)) {
-        memcpy(h->vendor, &b, 4);
-        memcpy(h->vendor + 4, &d, 4);
-        memcpy(h->vendor + 8, &c, 4);
-    }
-    if (__get_cpuid(1, &a, &b, &c, &d)) {
-        h->vmx = c >> 5 & 1;
-        h->hypervisor = c >> 31;
-    }
-    if (__get_cpuid(0x80000001, &a, &b, &c, &d)) {
-        h->svm = c >> 2 & 1;
-    }
-    if (h->hypervisor) {
-        __cpuid(0x40000000, a, b, c, d);
-        memcpy(h->hypervisor_id, &b, 4);
-        memcpy(h->hypervisor_id + 4, &c, 4);
-        memcpy(h->hypervisor_id + 8, &d, 4);
-    }
-}
-
-static const char *host_module(const HostCpu *h)
-{
-    return h->svm || !strcmp(h->vendor, "AuthenticAMD") ? "kvm_amd"
-                                                        : "kvm_intel";
-}
-
-/* Why there may be no KVM, and what to do. */
-static char *host_explain(void)
-{
-    HostCpu h;
-
-    host_cpu(&h);
-    if (h.vmx || h.svm) {
-        return g_strdup_printf("the processor has %s, so load the module: "
-                               "modprobe %s (if that fails, virtualization is "
-                               "switched off in the firmware setup)",
-                               h.vmx ? "VT-x" : "AMD-V", host_module(&h));
-    }
-    if (h.hypervisor) {
-        return g_strdup("this is itself a virtual machine without VT-x or "
-                        "AMD-V: turn on nested virtualization in its host, or "
-                        "use -accel tcg");
-    }
-    return g_strdup("CPUID shows neither VT-x nor AMD-V: switch it on in the "
-                    "firmware setup, or use -accel tcg");
-}
-
-/* ---- opening ---------------------------------------------------------------------- */
-
-static void error_permission(const char *path, GError **errp)
-{
-    struct stat st;
-    struct group *gr;
-    struct passwd *pw = getpwuid(geteuid());
-    const char *user = pw ? pw->pw_name : "USER";
-
-    if (stat(path, &st) < 0) {
-        error_setg_errno(errp, EACCES, "%s", path);
-        return;
-    }
-    gr = getgrgid(st.st_gid);
-    if (!(st.st_mode & 060) || st.st_gid == 0) {
-        error_setg(errp,
-                   "no permission to open %s (mode %03o, group %s): let "
-                   "group kvm have it (chgrp kvm %s; chmod 660 %s), then "
-                   "usermod -aG kvm %s and log in again",
-                   path, st.st_mode & 0777, gr ? gr->gr_name : "?", path, path,
-                   user);
-        return;
-    }
-    error_setg(errp,
-               "no permission to open %s (mode %03o), which belongs to group "
-               "%s: usermod -aG %s %s and log in again",
-               path, st.st_mode & 0777, gr ? gr->gr_name : "?",
-               gr ? gr->gr_name : "GROUP", user);
-}
-
-static int host_open_node(const char *path, GError **errp)
-{
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    g_autofree char *why = NULL;
-
-    if (fd >= 0) {
-        return fd;
-    }
-    switch (errno) {
-    case ENOENT:
-        why = host_explain();
-        error_setg(errp, "there is no %s: %s", path, why);
-        break;
-    case EACCES:
-    case EPERM:
-        error_permission(path, errp);
-        break;
-    case ENXIO:
-    case ENODEV:
-        why = host_explain();
-        error_setg(errp, "%s has no driver behind it: %s", path, why);
-        break;
-    default:
-        error_setg_errno(errp, errno, "cannot open %s", path);
-    }
-    return -1;
-}
-
-static bool host_check_version(int fd, const char *path, GError **errp)
-{
-    int version = KVM_CALL(fd, KVM_GET_API_VERSION, 0);
-
-    if (version < 0) {
-        error_setg(errp,
-                   "%s is something else than KVM (it does not know "
-                   "KVM_GET_API_VERSION): ls -l %s should say \"10, 232\"",
-                   path, path);
-        return false;
-    }
-    if (version != KVM_API_VERSION) {
-        error_setg(errp,
-                   "%s speaks version %d of the KVM API, %d is needed: use a "
-                   "kernel from 2.6.22 on",
-                   path, version, KVM_API_VERSION);
-        return false;
-    }
-    return true;
-}
-
-static int host_create_vm(int fd, GError **errp)
-{
-    g_autofree char *why = NULL;
-    int vm, tries = 0;
-
-    do { /* a signal ends it early */
-        vm = KVM_CALL(fd, KVM_CREATE_VM, 0);
-    } while (vm < 0 && errno == EINTR && ++tries < 100);
-    if (vm >= 0) {
-        return vm;
-    }
-    switch (errno) {
-    case EBUSY:
-        error_setg(errp, "KVM cannot make a virtual machine: the processor's "
-                         "VT-x or AMD-V is taken by another hypervisor (such "
-                         "as VirtualBox); end that one first");
-        break;
-    case ENOMEM:
-    case EMFILE:
-    case ENFILE:
-    case ENOSPC:
-        error_setg_errno(errp, errno,
-                         "KVM is out of resources for another virtual machine "
-                         "(memory, file descriptors: ulimit -n)");
-        break;
-    case ENODEV:
-    case EOPNOTSUPP:
-    case EIO:
-        why = host_explain();
-        error_setg(errp, "KVM cannot make a virtual machine: %s", why);
-        break;
-    default:
-        error_setg_errno(errp, errno, "KVM cannot make a virtual machine");
-    }
-    return -1;
-}
-
-bool kvm_host_open(const char *path, int *fd, int *vm, GError **errp)
-{
-    path = path ? path : KVM_NODE;
-    *fd = host_open_node(path, errp);
-    if (*fd < 0) {
-        return false;
-    }
-    *vm = host_check_version(*fd, path, errp) ? host_create_vm(*fd, errp) : -1;
-    if (*vm < 0) {
-        close(*fd);
-        *fd = -1;
-        return false;
-    }
-    return true;
-}
 
 /* ---- capabilities -------------------------------------------------------------------- */
 
@@ -281,11 +63,25 @@ static const CapRow cap_rows[] = {
 };
 #undef CAP
 
-static int host_cap(int vm, int cap)
+static int host_cap(const KvmHost *host, int vm, int cap)
 {
-    int r = ioctl(vm, KVM_CHECK_EXTENSION, (unsigned long)cap);
+    int r = host->ioctl(vm, KVM_CHECK_EXTENSION, (void *)(uintptr_t)cap);
 
     return MAX(r, 0);
+}
+
+bool kvm_host_check_caps(const KvmHost *host, int vm, GError **errp)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(cap_rows); i++) {
+        if (cap_rows[i].needed && !host_cap(host, vm, cap_rows[i].cap)) {
+            error_setg(errp,
+                       "the host's KVM is too old: it lacks %s (%s); use a "
+                       "kernel from 4.12 on",
+                       cap_rows[i].name, cap_rows[i].use);
+            return false;
+        }
+    }
+    return true;
 }
 
 /* EPT or NPT is in use; no capability says it. */
@@ -307,61 +103,53 @@ static bool host_second_level(void)
     return false;
 }
 
-bool kvm_host_caps(int vm, KvmCaps *caps, GError **errp)
+void kvm_host_caps(int vm, KvmCaps *caps)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(cap_rows); i++) {
-        if (cap_rows[i].needed && !host_cap(vm, cap_rows[i].cap)) {
-            error_setg(errp,
-                       "the host's KVM is too old: it lacks %s (%s); use a "
-                       "kernel from 4.12 on",
-                       cap_rows[i].name, cap_rows[i].use);
-            return false;
-        }
-    }
+    const KvmHost *host = &kvm_real_host;
+
     *caps = (KvmCaps) {
-        .readonly_mem = host_cap(vm, KVM_CAP_READONLY_MEM),
-        .sregs2 = host_cap(vm, KVM_CAP_SREGS2),
-        .xsave = host_cap(vm, KVM_CAP_XSAVE),
-        .xsave_size = host_cap(vm, KVM_CAP_XSAVE2),
-        .xcrs = host_cap(vm, KVM_CAP_XCRS),
-        .events = host_cap(vm, KVM_CAP_VCPU_EVENTS),
-        .debugregs = host_cap(vm, KVM_CAP_DEBUGREGS),
-        .user_msr = host_cap(vm, KVM_CAP_X86_USER_SPACE_MSR),
-        .msr_filter = host_cap(vm, KVM_CAP_X86_MSR_FILTER),
-        .emul_exit = host_cap(vm, KVM_CAP_EXIT_ON_EMULATION_FAILURE),
-        .user_nmi = host_cap(vm, KVM_CAP_USER_NMI),
-        .guest_debug = host_cap(vm, KVM_CAP_SET_GUEST_DEBUG),
-        .get_tsc = host_cap(vm, KVM_CAP_GET_TSC_KHZ),
-        .coalesced_page = host_cap(vm, KVM_CAP_COALESCED_MMIO),
-        .coalesced_pio = host_cap(vm, KVM_CAP_COALESCED_PIO),
-        .ioeventfd = host_cap(vm, KVM_CAP_IOEVENTFD),
-        .ioevent_any = host_cap(vm, KVM_CAP_IOEVENTFD_ANY_LENGTH),
-        .clock = host_cap(vm, KVM_CAP_ADJUST_CLOCK),
-        .tsc_control = host_cap(vm, KVM_CAP_TSC_CONTROL),
-        .tsc_deadline = host_cap(vm, KVM_CAP_TSC_DEADLINE_TIMER),
-        .irqchip = host_cap(vm, KVM_CAP_IRQCHIP),
-        .split_irqchip = host_cap(vm, KVM_CAP_SPLIT_IRQCHIP),
-        .pit2 = host_cap(vm, KVM_CAP_PIT2),
-        .signal_msi = host_cap(vm, KVM_CAP_SIGNAL_MSI),
-        .irq_routes = host_cap(vm, KVM_CAP_IRQ_ROUTING),
-        .mp_state = host_cap(vm, KVM_CAP_MP_STATE),
-        .slots = host_cap(vm, KVM_CAP_NR_MEMSLOTS),
-        .mce_banks = host_cap(vm, KVM_CAP_MCE),
+        .readonly_mem = host_cap(host, vm, KVM_CAP_READONLY_MEM),
+        .sregs2 = host_cap(host, vm, KVM_CAP_SREGS2),
+        .xsave = host_cap(host, vm, KVM_CAP_XSAVE),
+        .xsave_size = host_cap(host, vm, KVM_CAP_XSAVE2),
+        .xcrs = host_cap(host, vm, KVM_CAP_XCRS),
+        .events = host_cap(host, vm, KVM_CAP_VCPU_EVENTS),
+        .debugregs = host_cap(host, vm, KVM_CAP_DEBUGREGS),
+        .user_msr = host_cap(host, vm, KVM_CAP_X86_USER_SPACE_MSR),
+        .msr_filter = host_cap(host, vm, KVM_CAP_X86_MSR_FILTER),
+        .emul_exit = host_cap(host, vm, KVM_CAP_EXIT_ON_EMULATION_FAILURE),
+        .user_nmi = host_cap(host, vm, KVM_CAP_USER_NMI),
+        .guest_debug = host_cap(host, vm, KVM_CAP_SET_GUEST_DEBUG),
+        .get_tsc = host_cap(host, vm, KVM_CAP_GET_TSC_KHZ),
+        .coalesced_page = host_cap(host, vm, KVM_CAP_COALESCED_MMIO),
+        .coalesced_pio = host_cap(host, vm, KVM_CAP_COALESCED_PIO),
+        .ioeventfd = host_cap(host, vm, KVM_CAP_IOEVENTFD),
+        .ioevent_any = host_cap(host, vm, KVM_CAP_IOEVENTFD_ANY_LENGTH),
+        .clock = host_cap(host, vm, KVM_CAP_ADJUST_CLOCK),
+        .tsc_control = host_cap(host, vm, KVM_CAP_TSC_CONTROL),
+        .tsc_deadline = host_cap(host, vm, KVM_CAP_TSC_DEADLINE_TIMER),
+        .irqchip = host_cap(host, vm, KVM_CAP_IRQCHIP),
+        .split_irqchip = host_cap(host, vm, KVM_CAP_SPLIT_IRQCHIP),
+        .pit2 = host_cap(host, vm, KVM_CAP_PIT2),
+        .signal_msi = host_cap(host, vm, KVM_CAP_SIGNAL_MSI),
+        .irq_routes = host_cap(host, vm, KVM_CAP_IRQ_ROUTING),
+        .mp_state = host_cap(host, vm, KVM_CAP_MP_STATE),
+        .slots = host_cap(host, vm, KVM_CAP_NR_MEMSLOTS),
+        .mce_banks = host_cap(host, vm, KVM_CAP_MCE),
     };
     caps->shadow_mmu = !host_second_level();
     if (!caps->slots) {
         caps->slots = 32; /* as the documentation has it */
     }
-    return true;
 }
 
 /* ---- the report ------------------------------------------------------------------------- */
 
-static void report_cpu(GString *out)
+static void report_cpu(const KvmHost *host, GString *out)
 {
-    HostCpu h;
+    KvmHostCpu h;
 
-    host_cpu(&h);
+    kvm_host_cpu(host, &h);
     g_string_append_printf(out, "processor   %s, VT-x %s, AMD-V %s", h.vendor,
                            h.vmx ? "yes" : "no", h.svm ? "yes" : "no");
     if (h.hypervisor) {
@@ -371,29 +159,34 @@ static void report_cpu(GString *out)
     g_string_append_c(out, '\n');
 }
 
-void kvm_host_report(const char *path, GString *out)
+void kvm_host_report_of(const KvmHost *host, const char *path, GString *out)
 {
     g_autoptr(GError) err = NULL;
     int fd, vm;
 
-    path = path ? path : KVM_NODE;
-    if (!kvm_host_open(path, &fd, &vm, &err)) {
+    if (!kvm_host_open_of(host, path, &fd, &vm, &err)) {
         g_string_append_printf(out, "usable      no, because %s\n",
                                err->message);
-        report_cpu(out);
+        report_cpu(host, out);
         return;
     }
     g_string_append_printf(out,
                            "usable      yes: %s opens, speaks version %d and "
                            "makes a virtual machine\n",
-                           path, KVM_API_VERSION);
-    report_cpu(out);
+                           path ? path : KVM_NODE, KVM_API_VERSION);
+    report_cpu(host, out);
     g_string_append(out, "\ncapability                           value  what "
                          "it is for\n");
     for (size_t i = 0; i < G_N_ELEMENTS(cap_rows); i++) {
         g_string_append_printf(out, "%-34s %7d  %s\n", cap_rows[i].name,
-                               host_cap(vm, cap_rows[i].cap), cap_rows[i].use);
+                               host_cap(host, vm, cap_rows[i].cap),
+                               cap_rows[i].use);
     }
     close(vm);
     close(fd);
+}
+
+void kvm_host_report(const char *path, GString *out)
+{
+    kvm_host_report_of(&kvm_real_host, path, out);
 }

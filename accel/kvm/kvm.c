@@ -629,8 +629,8 @@ static bool vm_setup(KvmAccel *a, GError **errp)
 {
     uint64_t identity = IDENTITY_MAP;
 
-    if (!kvm_host_caps(a->vm, &a->caps, errp) ||
-        !kvm_cpuid_supported(a, errp)) {
+    kvm_host_caps(a->vm, &a->caps);
+    if (!kvm_cpuid_supported(a, errp)) {
         return false;
     }
     KVM_CALL(a->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity);

@@ -168,18 +168,17 @@ int kvm_call(int fd, unsigned long request, const char *name, void *arg);
 #define KVM_CALL(fd, request, arg) \
     kvm_call((fd), (request), #request, (void *)(uintptr_t)(arg))
 
-/* ---- host.c: what the host has ---------------------------------------------- */
+/* ---- open.c, host.c: what the host has -------------------------------------- */
 
 /*
  * Opens @path (NULL: /dev/kvm), checks that it is KVM, that it speaks version
- * 12, and makes a VM. The errors say what is wrong and what to do. @fd and @vm
+ * 12, makes a VM, which must have all that cannot be missed. The errors say what is wrong and what to do. @fd and @vm
  * are the caller's to close.
  */
 bool kvm_host_open(const char *path, int *fd, int *vm, GError **errp);
 /* "-accel kvm,help". */
 void kvm_host_report(const char *path, GString *out);
-/* Fills @caps; false: something that cannot be missed is. */
-bool kvm_host_caps(int vm, KvmCaps *caps, GError **errp);
+void kvm_host_caps(int vm, KvmCaps *caps);
 
 /* ---- probe.c ------------------------------------------------------------------ */
 

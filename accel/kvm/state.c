@@ -16,6 +16,7 @@
 #include "target-x86/cpuid.h"
 #include "target-x86/flags.h"
 #include "target-x86/seg.h"
+#include "util/log.h"
 
 /* A group that cannot be read or written: once, the machine stops later. */
 void kvm_state_failed(KvmCpu *kc, const char *what)
