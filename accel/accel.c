@@ -8,7 +8,9 @@
 #include "accel/accel.h"
 
 #include "util/error.h"
+#include "util/keyval.h"
 #include "util/log.h"
+#include "util/nearest.h"
 
 extern const AccelOps tcg_accel; /* accel/tcg/tcg.c */
 extern const AccelOps kvm_accel; /* accel/kvm/kvm.c */
@@ -105,6 +107,54 @@ static void accel_add_hint(GError *err)
     g_free(err->message);
     err->message = g_string_free(g_steal_pointer(&s), false);
 }
+
+/* ---- options -------------------------------------------------------------------- */
+
+typedef struct KeyCheck {
+    GPtrArray *known;
+    char *bad; /* the first that nobody knows */
+} KeyCheck;
+
+static void check_key(const char *key, const char *value, void *opaque)
+{
+    KeyCheck *kc = opaque;
+
+    for (guint i = 0; i < kc->known->len; i++) {
+        if (!strcmp(g_ptr_array_index(kc->known, i), key)) {
+            return;
+        }
+    }
+    if (!kc->bad) {
+        kc->bad = g_strdup(key);
+    }
+}
+
+bool accel_check_options(const char *names, KeyVal *options, GError **errp)
+{
+    g_auto(GStrv) list = g_strsplit(names, ":", -1);
+    g_autoptr(GPtrArray) known = g_ptr_array_new();
+    KeyCheck kc = { .known = known };
+    g_autofree char *hint = NULL, *bad = NULL;
+
+    g_ptr_array_add(known, (char *)"accel");
+    for (char **name = list; *name; name++) {
+        const AccelOps *ops = accel_find(*name);
+
+        for (unsigned i = 0; ops && ops->options && ops->options[i]; i++) {
+            g_ptr_array_add(known, (char *)ops->options[i]);
+        }
+    }
+    keyval_foreach(options, check_key, &kc);
+    bad = kc.bad;
+    if (bad) {
+        hint = did_you_mean(bad, names_end(known), "; ");
+        error_setg(errp, "-accel %s: there is no option '%s'%s", names, bad,
+                   hint);
+    }
+    return !bad;
+}
+
+/* ---- opening -------------------------------------------------------------------- */
 
 bool accel_open(Machine *m, const char *names, KeyVal *options, GError **errp)
 {

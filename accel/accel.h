@@ -37,7 +37,10 @@ typedef struct AccelOps {
     const char *name;
     const char *desc;
     const char *default_cpu; /* CPU model: "max" */
-    size_t cpu_size;         /* of the struct that begins with an X86Cpu */
+    /* What -accel NAME,x= may be; NULL-terminated. Those of QEMU's that change
+     * nothing here are among them. */
+    const char *const *options;
+    size_t cpu_size; /* of the struct that begins with an X86Cpu */
     bool (*available)(GError **errp); /* for -accel help */
     /* Optional: what the host offers, for -accel NAME,help. */
     void (*report)(const char *device, GString *out);
@@ -85,6 +88,8 @@ const AccelOps *accel_find(const char *name); /* NULL: no such */
  * do not exist are skipped with QEMU's warning lines if another follows.
  */
 bool accel_open(Machine *m, const char *names, KeyVal *options, GError **errp);
+/* Does each key of @options belong to one of @names? */
+bool accel_check_options(const char *names, KeyVal *options, GError **errp);
 void accel_close(Machine *m);
 
 #endif

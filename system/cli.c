@@ -203,6 +203,9 @@ static bool print_machine(Cli *cli, const char *name, GError **errp)
 
 static void add_accels(Cli *cli, const char *names)
 {
+    if (!strcmp(cli->accels->str, names)) {
+        return; /* -enable-kvm -accel kvm,... */
+    }
     if (cli->accels->len) {
         g_string_append_c(cli->accels, ':');
     }
@@ -290,7 +293,7 @@ OPT_FN(accel)
         return print_accel(cli, name, keyval_get(kv, "device"), errp);
     }
     add_accels(cli, name);
-    cli_set_string(&cli->accel_options, arg);
+    keyval_merge(cli->accel_options, kv);
     return true;
 }
 
@@ -593,6 +596,7 @@ static Cli *cli_new(void)
     Cli *cli = g_new0(Cli, 1);
 
     cli->machine = keyval_new();
+    cli->accel_options = keyval_new();
     cli->process = cli_process_new();
     cli->accels = g_string_new(NULL);
     cli->chardevs = g_ptr_array_new_with_free_func(g_free);
@@ -631,6 +635,7 @@ void cli_free(Cli *cli)
 {
     config_clear(&cli->cfg);
     keyval_free(cli->machine);
+    keyval_free(cli->accel_options);
     g_string_free(cli->accels, TRUE);
     g_ptr_array_unref(cli->chardevs);
     g_ptr_array_unref(cli->devices);
@@ -643,7 +648,6 @@ void cli_free(Cli *cli)
     g_clear_pointer(&cli->drives, g_ptr_array_unref);
     g_ptr_array_unref(cli->serials);
     g_ptr_array_unref(cli->monitors);
-    g_free(cli->accel_options);
     g_free(cli->debugcon);
     g_free(cli->loadvm);
     g_free(cli->gdb);
@@ -861,13 +865,12 @@ static bool build_devices(Machine *m, Cli *cli, GError **errp)
 
 static bool build_accel(Machine *m, Cli *cli, GError **errp)
 {
-    g_autoptr(KeyVal) options = keyval_parse(
-        cli->accel_options ? cli->accel_options : "tcg", "accel", errp);
+    const char *names = cli->accels->len ? cli->accels->str : "tcg";
     const char *model = m->cfg.cpu_model;
     CpuModel *cm;
 
-    if (!options || !accel_open(m, cli->accels->len ? cli->accels->str : "tcg",
-                                options, errp)) {
+    if (!accel_check_options(names, cli->accel_options, errp) ||
+        !accel_open(m, names, cli->accel_options, errp)) {
         return false;
     }
     model = model ? model : m->accel->ops->default_cpu;

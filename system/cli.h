@@ -13,9 +13,9 @@ typedef struct CliProcess CliProcess;
 
 /* What the options said so far; strings are its own. */
 struct Cli {
-    KeyVal *machine;     /* all -machine options, the last value winning */
-    GString *accels;     /* "kvm:tcg", in the order given */
-    char *accel_options; /* of the last -accel that had any */
+    KeyVal *machine;       /* all -machine options, the last value winning */
+    GString *accels;       /* "kvm:tcg", in the order given */
+    KeyVal *accel_options; /* of all -accel, likewise */
     GPtrArray *chardevs, *devices, *objects, *blockdevs; /* of char * */
     GPtrArray *netdevs;                                  /* of char * */
     GPtrArray *nics;               /* of cli-net.c; may be NULL */

@@ -795,8 +795,13 @@ static void kvm_cpu_exit(X86Cpu *c)
     kvm_stats_fini(&kc->stats);
 }
 
+static const char *const kvm_options[] = {
+    "device", "completion", "turns", "kernel-irqchip", "kernel_irqchip", NULL,
+};
+
 const AccelOps kvm_accel = {
     .name = "kvm",
+    .options = kvm_options,
     .desc = "Linux KVM",
     .default_cpu = "max",
     .cpu_size = sizeof(KvmCpu),

@@ -874,8 +874,14 @@ bool tcg_return(X86Cpu *c, unsigned osz)
     return ok;
 }
 
+static const char *const tcg_options[] = {
+    "jit",      "jit-threshold",   "thread", "tb-size",
+    "split-wx", "one-insn-per-tb", NULL, /* the last four: QEMU's, they change nothing here */
+};
+
 const AccelOps tcg_accel = {
     .name = "tcg",
+    .options = tcg_options,
     .desc = "software processor",
     .default_cpu = "max",
     .cpu_size = sizeof(TcgCpu),

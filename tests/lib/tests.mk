@@ -35,3 +35,8 @@ $(B)/tests/unit/test-qcow2-hostile: $(QCOW2_MUTATE) \
 IMAGE_TESTS := $(shell grep -l '"tests/lib/image.h"' \
 	tests/*/test-*.c 2>/dev/null)
 $(patsubst %.c,$(B)/%,$(IMAGE_TESTS)): $(B)/obj/tests/lib/image.o
+# Loaded before the C library: another host's KVM (tests/boot/test-kvm-host.sh).
+$(B)/tests/lib/fake-kvm.so: tests/lib/fake-kvm.c
+	@mkdir -p $(@D) && echo "  SO   $@"
+	$(Q)$(CC) -O2 -Wall -Wextra -fPIC -shared -o $@ $< -ldl
+check check-boot: $(B)/tests/lib/fake-kvm.so

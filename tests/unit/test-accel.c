@@ -2,6 +2,7 @@
 #include "util/osdep.h"
 #include "accel/accel.h"
 #include "util/error.h"
+#include "util/keyval.h"
 #include "util/log.h"
 
 static bool broken;
@@ -47,8 +48,11 @@ static Accel *never_open(Machine *m, KeyVal *options, GError **errp)
     return NULL;
 }
 
+static const char *const kvm_options[] = { "device", "turns", NULL };
+
 const AccelOps kvm_accel = {
     .name = "kvm",
+    .options = kvm_options,
     .open = never_open,
 };
 
@@ -135,12 +139,34 @@ static void test_quiet(void)
     g_test_trap_assert_stderr("");
 }
 
+static void check_options(const char *names, const char *text, const char *want)
+{
+    g_autoptr(KeyVal) kv = keyval_parse(text, "accel", NULL);
+    g_autoptr(GError) err = NULL;
+
+    g_assert_cmpint(accel_check_options(names, kv, &err), ==, !want);
+    g_assert_cmpstr(err ? err->message : NULL, ==, want);
+}
+
+/* Of several engines an option may be any one's. */
+static void test_options(void)
+{
+    check_options("kvm", "kvm,turns=off,device=/x", NULL);
+    check_options("kvm:tcg", "tcg,turns=off", NULL);
+    check_options("tcg", "tcg,turns=off",
+                  "-accel tcg: there is no option 'turns'");
+    check_options("hvf:kvm", "kvm,turn=off",
+                  "-accel hvf:kvm: there is no option 'turn'; did you mean "
+                  "'turns'?");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/accel/errors", test_errors);
     g_test_add_func("/accel/wires", test_wires);
     g_test_add_func("/accel/fallback", test_fallback);
+    g_test_add_func("/accel/options", test_options);
     g_test_add_func("/accel/quiet", test_quiet);
     return g_test_run();
 }

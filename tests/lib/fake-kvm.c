@@ -1,0 +1,153 @@
+/*
+ * Another host's KVM, for programs: LD_PRELOAD=fake-kvm.so, and FAKE_KVM says
+ * what is different about it, words separated by commas:
+ *
+ *   open=ERRNO      opening /dev/kvm fails (a number)
+ *   version=N       of the API; nothing behind the node is asked
+ *   vm=ERRNO        KVM_CREATE_VM fails; nothing behind the node is asked
+ *   cap=N           this capability is not there, and cannot be enabled
+ *   msr=INDEX       KVM_GET_MSRS and KVM_SET_MSRS stop there, if asked for more
+ *                   than one: what a test of one MSR took is refused later
+ *
+ * What is not different goes to the KVM that is there.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int kvm_fd = -1;
+
+/* The @i-th number of "@word=..."; false: there is none. */
+static bool said(const char *word, unsigned i, unsigned long *value)
+{
+    const char *p = getenv("FAKE_KVM");
+    size_t n = strlen(word);
+
+    for (; p && *p; p += strcspn(p, ",") + (p[strcspn(p, ",")] == ',')) {
+        if (!strncmp(p, word, n) && p[n] == '=' && i-- == 0) {
+            *value = strtoul(p + n + 1, NULL, 0);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool said_this(const char *word, unsigned long value)
+{
+    unsigned long v;
+
+    for (unsigned i = 0; said(word, i, &v); i++) {
+        if (v == value) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int fails(unsigned long err)
+{
+    errno = (int)err;
+    return -1;
+}
+
+int open(const char *path, int flags, ...)
+{
+    int (*next)(const char *, int, ...) = dlsym(RTLD_NEXT, "open");
+    bool node = strcmp(path, "/dev/kvm") == 0;
+    unsigned long v;
+    unsigned mode;
+    va_list ap;
+    int fd;
+
+    va_start(ap, flags);
+    mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(ap, unsigned) : 0;
+    va_end(ap);
+    if (node && said("open", 0, &v)) {
+        return fails(v);
+    }
+    if (node && (said("version", 0, &v) || said("vm", 0, &v))) {
+        path = "/dev/null";
+    }
+    fd = next(path, flags, mode);
+    if (node) {
+        kvm_fd = fd;
+    }
+    return fd;
+}
+
+int open64(const char *path, int flags, ...) __attribute__((alias("open")));
+
+/* How many MSRs come before the first that is refused. */
+static unsigned msrs_taken(const struct kvm_msrs *m)
+{
+    const struct kvm_msr_entry *e = m->entries;
+    unsigned n = 0;
+
+    while (n < m->nmsrs && (m->nmsrs == 1 || !said_this("msr", e[n].index))) {
+        n++;
+    }
+    return n;
+}
+
+static int msrs(int (*next)(int, unsigned long, ...), int fd,
+                unsigned long request, struct kvm_msrs *m)
+{
+    unsigned wanted = m->nmsrs;
+    int r = 0;
+
+    m->nmsrs = msrs_taken(m);
+    if (m->nmsrs) {
+        r = next(fd, request, m);
+    }
+    m->nmsrs = wanted;
+    return r;
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+    int (*next)(int, unsigned long, ...) = dlsym(RTLD_NEXT, "ioctl");
+    unsigned long v;
+    va_list ap;
+    void *arg;
+
+    va_start(ap, request);
+    arg = va_arg(ap, void *);
+    va_end(ap);
+    switch (request) {
+    case KVM_GET_API_VERSION:
+        if (fd == kvm_fd && said("version", 0, &v)) {
+            return (int)v;
+        }
+        if (fd == kvm_fd && said("vm", 0, &v)) {
+            return KVM_API_VERSION;
+        }
+        break;
+    case KVM_CREATE_VM:
+        if (said("vm", 0, &v)) {
+            return fails(v);
+        }
+        break;
+    case KVM_CHECK_EXTENSION:
+        if (said_this("cap", (unsigned long)arg)) {
+            return 0;
+        }
+        break;
+    case KVM_ENABLE_CAP:
+        if (said_this("cap", ((struct kvm_enable_cap *)arg)->cap)) {
+            return fails(EINVAL);
+        }
+        break;
+    case KVM_GET_MSRS:
+    case KVM_SET_MSRS:
+        return msrs(next, fd, request, arg);
+    default:
+        break;
+    }
+    return next(fd, request, arg);
+}
