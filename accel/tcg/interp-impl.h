@@ -40,10 +40,8 @@ static ALWAYS_INLINE void op_next(X86Cpu *c, const Insn *op)
 /* @n instructions are done. false: back to the run loop. */
 static ALWAYS_INLINE bool op_count(TcgCpu *tc, int64_t n)
 {
-    int64_t left = tcg_budget(tc) - n;
-
-    __atomic_store_n(&tc->budget, left, __ATOMIC_RELAXED);
-    return likely(left >= 0);
+    tc->budget -= n;
+    return likely(tc->budget >= __atomic_load_n(&tc->floor, __ATOMIC_RELAXED));
 }
 
 /* Instructions of the block up to and with @op, its last one. */

@@ -98,9 +98,10 @@ void gen_leave(Gen *g, const Insn *op)
 /* @n instructions are done; where it goes on if that was all is the stub's. */
 static Stub *gen_count(Gen *g, unsigned n, StubKind kind)
 {
-    asm_alu_ri(&g->a, 3, ALU_SUB, BUDGET, n);
+    asm_rm(&g->a, 3, 0x8d, BUDGET, asm_at(BUDGET, -(int)n));
+    asm_rm(&g->a, 3, 0x3b, BUDGET, jit_field(JIT_OFF(floor)));
     g->hf = HF_NONE;
-    return gen_stub(g, kind, asm_jcc(&g->a, 8));
+    return gen_stub(g, kind, asm_jcc(&g->a, 0xc));
 }
 
 /* To the block at offset @at of the page, which op->target is or will be. */

@@ -121,21 +121,17 @@ static void jit_put_regs(Asm *a, unsigned op)
     }
 }
 
-/* Guest registers and the budget to memory. A kick that came meanwhile took
- * from the budget there: so what was used is subtracted. RAX is lost. */
+/* Guest registers and the budget to memory. */
 static void jit_put_store(Asm *a)
 {
     jit_put_regs(a, 0x89);
-    asm_rm(a, 3, 0x8b, HOST_RAX, jit_field(JIT_OFF(jit_budget)));
-    asm_rr(a, 3, 0x2b, HOST_RAX, BUDGET);
-    asm_rm(a, 3, 0x29, HOST_RAX, jit_field(JIT_OFF(budget)));
+    asm_rm(a, 3, 0x89, BUDGET, jit_field(JIT_OFF(budget)));
 }
 
 /* ... and from it. */
 static void jit_put_load(Asm *a)
 {
     asm_rm(a, 3, 0x8b, BUDGET, jit_field(JIT_OFF(budget)));
-    asm_rm(a, 3, 0x89, BUDGET, jit_field(JIT_OFF(jit_budget)));
     jit_put_regs(a, 0x8b);
 }
 

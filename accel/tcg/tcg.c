@@ -82,16 +82,11 @@ void tcg_sync_changed(TcgCpu *tc)
 
 /* ---- counting -------------------------------------------------------------------- */
 
-/* Instructions since the last look go to insns; a kick's mark goes away. */
+/* Instructions since the last look go to insns. */
 static void tcg_settle_budget(TcgCpu *tc)
 {
-    int64_t left = __atomic_exchange_n(&tc->budget, 0, __ATOMIC_RELAXED);
-
-    while (left < -BUDGET_KICK / 2) {
-        left += BUDGET_KICK;
-    }
-    tc->insns += tc->budget_was - left;
-    tc->budget_was = 0;
+    tc->insns += tc->budget_was - tc->budget;
+    tc->budget_was = tc->budget = 0;
 }
 
 static void tcg_give_budget(TcgCpu *tc)
@@ -104,8 +99,8 @@ static void tcg_give_budget(TcgCpu *tc)
     if (log_enabled(LOG_NOCHAIN | LOG_EXEC | LOG_CPU) || tc->n_breakpoints) {
         n = 0; /* every block comes back */
     }
-    tc->budget_was = n;
-    __atomic_store_n(&tc->budget, n, __ATOMIC_SEQ_CST);
+    tc->budget_was = tc->budget = n;
+    __atomic_store_n(&tc->floor, 0, __ATOMIC_SEQ_CST);
 }
 
 /* An instruction was left in the middle: it and those before it. */
@@ -114,9 +109,7 @@ static void tcg_count_unwound(TcgCpu *tc, int how)
     const Insn *op = tc->cpu.unwound;
 
     if (op) {
-        int64_t n = op - tb_of(op)->op + (how == UNWIND_LEAVE);
-
-        __atomic_store_n(&tc->budget, tcg_budget(tc) - n, __ATOMIC_RELAXED);
+        tc->budget -= op - tb_of(op)->op + (how == UNWIND_LEAVE);
     }
     tc->cpu.unwound = NULL;
 }
@@ -124,12 +117,8 @@ static void tcg_count_unwound(TcgCpu *tc, int how)
 uint64_t tcg_insn_count(X86Cpu *c)
 {
     TcgCpu *tc = tcg_cpu(c);
-    int64_t left = tcg_budget(tc);
 
-    while (left < -BUDGET_KICK / 2) {
-        left += BUDGET_KICK;
-    }
-    return tc->insns + (tc->budget_was - left);
+    return tc->insns + (tc->budget_was - tc->budget);
 }
 
 void tcg_set_limit(X86Cpu *c, uint64_t n)
@@ -245,9 +234,11 @@ static void tcg_ram_written(Accel *accel, hwaddr addr, hwaddr len)
     }
 }
 
+/* What this thread wrote before it is seen by the vCPU before the block that it
+ * goes to next: as a processor that has no cache of decoded code would. */
 static void tcg_kick(X86Cpu *c)
 {
-    __atomic_fetch_sub(&tcg_cpu(c)->budget, BUDGET_KICK, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&tcg_cpu(c)->floor, INT64_MAX, __ATOMIC_SEQ_CST);
 }
 
 /* ---- between two instructions --------------------------------------------------------- */
@@ -285,6 +276,7 @@ static bool tcg_between(TcgCpu *tc, CpuExit *exit)
     tc->seen = pending = cpu_pending(c);
     if (unlikely(pending & (CPU_FLUSH | CPU_REQUEST))) {
         tcg_serve_requests(tc, pending);
+        tc->seen &= ~(uint32_t)(CPU_FLUSH | CPU_REQUEST); /* new ones are */
     }
     if (pending & CPU_STOP) {
         *exit = CPU_EXIT_KICKED;
@@ -294,6 +286,7 @@ static bool tcg_between(TcgCpu *tc, CpuExit *exit)
     if ((pending & PENDING_EVENTS) && !c->s.irq_shadow && !c->s.ss_shadow &&
         (!tc->single_step || c->s.halted)) {
         if (x86_take_events(c, &triple)) {
+            tc->seen = 0;
             if (pending & CPU_INIT) {
                 tlb_flush(c, true);
             }

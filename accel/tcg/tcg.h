@@ -40,8 +40,6 @@ enum {
     BREAKPOINTS_MAX = 64,
 };
 #define PAGE_MASK (~(uint64_t)(PAGE_SIZE - 1))
-/* A kick takes this from the budget; the rest is still the count. */
-#define BUDGET_KICK (INT64_C(1) << 40)
 
 typedef struct TcgCpu TcgCpu;
 typedef struct TcgAccel TcgAccel;
@@ -128,8 +126,9 @@ struct TcgCpu {
     X86Cpu cpu;
 
     /* Hot: what handlers use. */
-    TlbEntry *tlb;    /* of the current context */
-    int64_t budget;   /* instructions until run() looks up; atomic, see kick */
+    TlbEntry *tlb;  /* of the current context */
+    int64_t budget; /* instructions until run() looks up */
+    int64_t floor;  /* below this it does; atomic: 0, from a kick on the most */
     uint64_t vtag[2]; /* what Tb.v_tag must be, by the address' top bit */
     const Insn *next; /* trampoline builds: where to go on */
 
@@ -205,7 +204,6 @@ struct TcgCpu {
     /* The translator's; see jit.h. */
     struct Jit *jit;     /* NULL: off, or this host has none */
     uint64_t jit_page;   /* of s.rip, while in translated code */
-    int64_t jit_budget;  /* what it was when translated code was entered */
     uint64_t jit_carry;  /* a flag for the next few host instructions */
     uint64_t jit_tmp[3]; /* of one operation */
     const Insn *jit_at;  /* where a run of handlers came back */
@@ -217,11 +215,6 @@ struct TcgCpu {
 static inline TcgCpu *tcg_cpu(X86Cpu *c)
 {
     return (TcgCpu *)c;
-}
-
-static inline int64_t tcg_budget(const TcgCpu *tc)
-{
-    return __atomic_load_n(&tc->budget, __ATOMIC_RELAXED);
 }
 
 extern const AccelOps tcg_accel;

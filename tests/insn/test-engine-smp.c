@@ -49,13 +49,29 @@ EVM_PROGRAM(reader, "mov $1, %r8d\n"
                     "jne 1b\n"
                     "hlt\n");
 
-static void test_cross_modifying(void)
+/* The same without the instruction that serializes, as threads of a program with
+ * a translator of its own do: who has read the number has the new code, if he is
+ * not in the middle of it. */
+EVM_PROGRAM(hasty, "mov $1, %r8d\n"
+                   "1: cmp %r8d, 0x100(%rdi)\n"
+                   "jne 1b\n"
+                   "call *%rsi\n"
+                   "cmp %r8d, %eax\n"
+                   "jne 2f\n"
+                   "inc %r9\n"
+                   "2: mov %r8d, 0x180(%rdi)\n"
+                   "inc %r8d\n"
+                   "cmp $3000, %r8d\n"
+                   "jne 1b\n"
+                   "hlt\n");
+
+static void cross_modify(const uint8_t *code, size_t len)
 {
     static const uint8_t fn[] = { 0xb8, 0, 0, 0, 0, 0xc3 };
     Evm *vm = evm_new_smp(EVM_LONG64, 2);
 
     EVM_LOAD(vm, EVM_CODE, writer);
-    EVM_LOAD(vm, EVM_CODE + 0x1000, reader);
+    evm_write(vm, EVM_CODE + 0x1000, code, len);
     evm_write(vm, FN, fn, sizeof(fn));
     vm->m->cpu[1]->s.rip = EVM_CODE + 0x1000;
     for (unsigned i = 0; i < 2; i++) {
@@ -66,6 +82,16 @@ static void test_cross_modifying(void)
     g_assert_true(evm_run_all(vm, 120));
     g_assert_cmpuint(*reg(vm, 1, R_R9), ==, 2999);
     evm_free(vm);
+}
+
+static void test_cross_modifying(void)
+{
+    cross_modify(evm_reader, evm_reader_end - evm_reader);
+}
+
+static void test_cross_publish(void)
+{
+    cross_modify(evm_hasty, evm_hasty_end - evm_hasty);
 }
 
 /* ---- atomic operations ----------------------------------------------------------------- */
@@ -145,6 +171,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/engine-smp/cross-modifying", test_cross_modifying);
+    g_test_add_func("/engine-smp/cross-publish", test_cross_publish);
     g_test_add_func("/engine-smp/locked", test_locked);
     g_test_add_func("/engine-smp/ordering", test_ordering);
     return g_test_run();
