@@ -27,9 +27,8 @@ enum {
     T2 = HOST_R13,
     BUDGET = HOST_R8, /* TcgCpu.budget */
 
-    JIT_CODE_SIZE = 64 << 20, /* half of it for what seldom runs */
-    JIT_COLD = JIT_CODE_SIZE / 2,
-    JIT_BLOCK_MAX = 64 << 10, /* room for a block in each half */
+    JIT_OP_MAX = 1024, /* bytes of an operation in each half, at most */
+    JIT_BLOCK_MAX = (BLOCK_MAX + 1) * JIT_OP_MAX, /* room for a block */
     JIT_COOL = 4, /* times a block's code may be dropped before it has none */
 };
 
@@ -54,10 +53,11 @@ typedef struct JitThunks {
 
 typedef struct Jit {
     uint8_t *rw, *rx;   /* the same memory */
+    size_t size;        /* half of it for what seldom runs */
     size_t used, start; /* start: behind the thunks */
-    size_t cold;        /* used of the other half, from JIT_COLD on */
+    size_t cold;        /* used of the other half, from size / 2 on */
     JitThunks th;
-    uint64_t n_blocks, n_bytes, n_insns, n_templates, n_flushes, n_dropped;
+    uint64_t n_blocks, n_bytes, n_insns, n_templates, n_full, n_dropped;
 } Jit;
 
 /* Of a guest register: HOST_*, or HOST_NONE. */

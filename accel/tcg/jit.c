@@ -255,7 +255,7 @@ static void jit_put_thunks(Jit *j)
     th->cond = jit_put_ask(&a, jit_cond);
     th->carry = jit_put_ask(&a, jit_carry);
     j->start = j->used = (a.p - j->rw + 63) & ~(size_t)63;
-    j->cold = JIT_COLD;
+    j->cold = j->size / 2;
 }
 
 /* ---- hot blocks ------------------------------------------------------------------------ */
@@ -279,13 +279,14 @@ static void jit_count(X86Cpu *c, const Insn *op)
 {
     TcgCpu *tc = tcg_cpu(c);
     Tb *tb = container_of((Insn *)op, Tb, op[0]);
+    const Jit *j = tc->jit;
 
     if (likely(--tb->heat > 0)) {
         return tb->plain(c, op);
     }
-    if (JIT_COLD - tc->jit->used < JIT_BLOCK_MAX ||
-        JIT_CODE_SIZE - tc->jit->cold < JIT_BLOCK_MAX) {
-        tb->heat = 1;
+    if (j->size / 2 - j->used < JIT_BLOCK_MAX ||
+        j->size - j->cold < JIT_BLOCK_MAX) {
+        tc->jit->n_full++;
         tb_flush(tc);
         return op_hop(c, op);
     }
@@ -335,27 +336,29 @@ void jit_flush(TcgCpu *tc)
 {
     if (tc->jit) {
         tc->jit->used = tc->jit->start;
-        tc->jit->cold = JIT_COLD;
-        tc->jit->n_flushes++;
+        tc->jit->cold = tc->jit->size / 2;
     }
 }
 
 /* ---- life --------------------------------------------------------------------------------- */
 
-/* Memory for code near @near. */
-static bool jit_map(Jit *j, const uint8_t *near)
+size_t jit_room(const TcgAccel *a)
+{
+    return a->jit ? a->jit_size : 0;
+}
+
+/* Memory for code at @at, in the place of what is mapped there. */
+static bool jit_map(Jit *j, uint8_t *at)
 {
     int fd = memfd_create("rhea-code", MFD_CLOEXEC);
     bool ok = false;
 
-    j->rw = j->rx = MAP_FAILED;
-    if (fd >= 0 && !ftruncate(fd, JIT_CODE_SIZE)) {
-        j->rw = mmap(NULL, JIT_CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+    j->rw = MAP_FAILED;
+    if (fd >= 0 && !ftruncate(fd, j->size)) {
+        j->rw = mmap(NULL, j->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        j->rx = mmap(at, j->size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED,
                      fd, 0);
-        j->rx = mmap((void *)(near + ARENA_SIZE), JIT_CODE_SIZE,
-                     PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-        ok = j->rw != MAP_FAILED && j->rx != MAP_FAILED &&
-             llabs((intptr_t)j->rx - (intptr_t)near) < 1 << 30;
+        ok = j->rw != MAP_FAILED && j->rx == at;
     }
     if (fd >= 0) {
         close(fd);
@@ -363,13 +366,11 @@ static bool jit_map(Jit *j, const uint8_t *near)
     return ok;
 }
 
+/* What is executed goes with the arena. */
 static void jit_unmap(Jit *j)
 {
     if (j->rw != MAP_FAILED) {
-        munmap(j->rw, JIT_CODE_SIZE);
-    }
-    if (j->rx != MAP_FAILED) {
-        munmap(j->rx, JIT_CODE_SIZE);
+        munmap(j->rw, j->size);
     }
 }
 
@@ -381,9 +382,14 @@ void jit_init(TcgCpu *tc)
         return;
     }
     j = g_new0(Jit, 1);
-    if (!jit_map(j, tc->arena)) {
-        log_mask(LOG_GUEST_ERROR,
-                 "tcg: the host gives no memory for code: no translator\n");
+    j->size = jit_room(tc->accel);
+    if (!jit_map(j, tc->arena + ARENA_SIZE)) {
+        warn_report("tcg: the host gives no memory to execute code from (%s): "
+                    "going on with jit=off",
+                    g_strerror(errno));
+        tc->accel->jit = false;
+        munmap(tc->arena + ARENA_SIZE, j->size);
+        tc->arena_room = ARENA_SIZE;
         jit_unmap(j);
         g_free(j);
         return;
@@ -414,9 +420,15 @@ void jit_stats(TcgCpu *tc, CpuStatFn *fn, void *opaque)
     fn("of these by templates", j->n_templates, opaque);
     fn("bytes of host code", j->n_bytes, opaque);
     fn("translated blocks dropped", j->n_dropped, opaque);
+    fn("times memory for code was full", j->n_full, opaque);
 }
 
 #else
+
+size_t jit_room(const TcgAccel *a)
+{
+    return 0;
+}
 
 void jit_init(TcgCpu *tc)
 {

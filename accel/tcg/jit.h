@@ -14,11 +14,15 @@
 #include "accel/tcg/tb.h"
 
 enum {
-    JIT_HEAT = 24, /* executions, by default */
+    JIT_HEAT = 24,     /* executions, by default */
+    JIT_MIB = 64,      /* for code, by default */
+    JIT_MIB_MAX = 512, /* jumps and the arena are within 32 bits */
 };
 
-/* After tb_init(). Where the host has no translator, or will not give memory
- * to execute from, tc->jit stays NULL and that is logged. */
+/* Bytes behind the arena for code. */
+size_t jit_room(const TcgAccel *a);
+/* At the end of tb_init(). Where the host has no translator, or will not give
+ * memory to execute from, tc->jit stays NULL: one warning for all vCPUs. */
 void jit_init(TcgCpu *tc);
 void jit_fini(TcgCpu *tc);
 

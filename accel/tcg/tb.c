@@ -654,7 +654,8 @@ Tb *tb_find(TcgCpu *tc)
 
 bool tb_init(TcgCpu *tc)
 {
-    tc->arena = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE,
+    tc->arena_room = ARENA_SIZE + jit_room(tc->accel);
+    tc->arena = mmap(NULL, tc->arena_room, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (tc->arena == MAP_FAILED) {
         tc->arena = NULL;
@@ -672,7 +673,7 @@ void tb_fini(TcgCpu *tc)
 {
     jit_fini(tc);
     if (tc->arena) {
-        munmap(tc->arena, ARENA_SIZE);
+        munmap(tc->arena, tc->arena_room);
     }
     g_free(tc->hash);
     g_free(tc->pages);

@@ -666,15 +666,18 @@ static void tcg_stats(X86Cpu *c, CpuStatFn *fn, void *opaque)
 
 /* ---- life --------------------------------------------------------------------------------------- */
 
-/* jit=on|off; jit-threshold=N executions of a block (0 is 1), for tests. */
+/* jit=on|off; jit-threshold=N executions of a block (0 is 1), for tests;
+ * tb-size=MiB for code, 0 as many as we like. */
 static bool tcg_jit_options(TcgAccel *a, KeyVal *options, GError **errp)
 {
-    uint64_t heat;
+    uint64_t heat, mib;
 
     if (!keyval_bool(options, "jit", true, &a->jit, errp) ||
-        !keyval_u64(options, "jit-threshold", JIT_HEAT, &heat, errp)) {
+        !keyval_u64(options, "jit-threshold", JIT_HEAT, &heat, errp) ||
+        !keyval_u64(options, "tb-size", JIT_MIB, &mib, errp)) {
         return false;
     }
+    a->jit_size = (mib ? MIN(mib, JIT_MIB_MAX) : JIT_MIB) << 20;
     a->jit_heat = CLAMP(heat, 1, UINT16_MAX);
     return true;
 }
@@ -686,6 +689,7 @@ static Accel *tcg_open(Machine *m, KeyVal *options, GError **errp)
 
     a->jit = true;
     a->jit_heat = JIT_HEAT;
+    a->jit_size = (size_t)JIT_MIB << 20;
     if (options && !tcg_jit_options(a, options, errp)) {
         g_free(a);
         return NULL;

@@ -118,6 +118,7 @@ struct TcgAccel {
     uint16_t *op_class; /* of interp.c: by row of insn.def */
     bool jit;           /* hot blocks are translated, if the host can */
     unsigned jit_heat;  /* ... after so many executions, at least 1 */
+    size_t jit_size;    /* bytes for their code */
 };
 
 /* ---- a vCPU ---------------------------------------------------------------- */
@@ -153,10 +154,11 @@ struct TcgCpu {
     /* Blocks; see tb.h. */
     uint8_t *arena;
     size_t arena_used;
-    unsigned flushes; /* of all blocks */
-    Tb **hash;        /* BLOCK_HASH */
-    TbPage **pages;   /* PAGE_HASH */
-    Tb *scratch;      /* a block of one that no table knows */
+    size_t arena_room; /* mapped: ARENA_SIZE and the translator's */
+    unsigned flushes;  /* of all blocks */
+    Tb **hash;         /* BLOCK_HASH */
+    TbPage **pages;    /* PAGE_HASH */
+    Tb *scratch;       /* a block of one that no table knows */
 
     /* Counting. */
     uint32_t seen;           /* cpu.pending at the last look */

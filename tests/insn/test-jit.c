@@ -13,12 +13,19 @@
 #include "accel/tcg/tcg.h"
 #include "target-x86/access.h"
 #include "target-x86/flags.h"
-#include "util/log.h"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 enum {
     ROUNDS = 60, /* of the loop */
     COUNTER = EVM_DATA + 0xff8,
     SMC_ROOM = 16,
+    /* To either side of the stack: what a program can push or pop. */
+    STACK_REACH = ROUNDS * PROGRAM_MAX / 2 * 8 + 1024,
 };
 
 typedef struct Pair {
@@ -87,10 +94,18 @@ static void pair_write(Pair *p, const Program *pr, bool smc)
     evm_write(p->interp, EVM_CODE, p->code, p->len);
 }
 
+/* No frames of earlier programs' faults: undefined flags are in them. */
+static void one_stack(Evm *vm)
+{
+    memset(evm_ptr(vm, EVM_STACK - STACK_REACH), 0, 2 * STACK_REACH);
+}
+
 static void pair_start(Pair *p, Outcome *start)
 {
     uint32_t rounds = ROUNDS;
 
+    one_stack(p->jit);
+    one_stack(p->interp);
     memcpy(start->data + (COUNTER - EVM_DATA), &rounds, 4);
     outcome_start(p->jit, start);
     outcome_start(p->interp, start);
@@ -179,6 +194,135 @@ static void test_pair(gconstpointer arg)
     evm_free(p.interp);
 }
 
+/* ---- memory for code ------------------------------------------------------------- */
+
+enum {
+    LONG_CODE = 0x400000, /* the program, and how long it is */
+    LONG_SIZE = 3 << 20,
+    LONG_PIECE = 64,
+};
+
+/* Pieces of code that end in a jump to the next, with calls in between: more
+ * than there is room for when translated. */
+static void long_write(Evm *vm)
+{
+    uint8_t *p = evm_ptr(vm, LONG_CODE), *end = p + LONG_SIZE;
+    static const uint8_t ends[] = { 0xff, 0xc9, 0x0f, 0x85 }; /* DEC, JNZ */
+    int32_t back;
+
+    memset(p, 0x90, LONG_SIZE);
+    for (unsigned i = 0; p + 2 * LONG_PIECE < end; i++, p += LONG_PIECE) {
+        uint32_t imm = i * 0x9e3779b9u;
+        uint8_t piece[] = {
+            0x81, 0xc0, imm,  imm >> 8, imm >> 16, imm >> 24, /* ADD eax, imm */
+            0xc1, 0xc0, 7,                                    /* ROL eax, 7 */
+            0x11, 0xc2,                                       /* ADC edx, eax */
+            0x83, 0xe0, 0x1f,                                 /* AND eax, 31 */
+            0x31, 0x94, 0xc7, i,        0,         0,
+            0,                   /* XOR [rdi + rax*8 + i], edx */
+            0x85, 0xd2, 0x78, 0, /* TEST edx, edx; JS, on */
+            0xe8, 1,    0,    0,        0,         0xb8, /* CALL over a byte */
+            0x5e,                                        /* POP rsi */
+            0x01, 0xf2,                                  /* ADD edx, esi */
+        };
+
+        memcpy(p, piece, sizeof(piece));
+    }
+    back = LONG_CODE - (LONG_CODE + LONG_SIZE - (end - p) + 8);
+    memcpy(p, ends, sizeof(ends));
+    memcpy(p + 4, &back, 4);
+    p[8] = 0xf4;
+}
+
+static void long_run(Evm *vm, Outcome *o)
+{
+    long_write(vm);
+    memset(o, 0, sizeof(*o));
+    o->s.gpr[R_RCX] = 6; /* rounds */
+    o->s.gpr[R_RDI] = EVM_DATA;
+    o->s.gpr[R_RSP] = EVM_STACK;
+    o->s.rflags = 2;
+    outcome_start(vm, o);
+    vm->c->s.rip = LONG_CODE;
+    o->vector = evm_run(vm, 0);
+    outcome_take(vm, o);
+}
+
+static void long_count(const char *name, uint64_t value, void *opaque)
+{
+    if (!strcmp(name, "times memory for code was full")) {
+        *(uint64_t *)opaque = value;
+    }
+}
+
+/* All of it is used up, again and again. */
+static void test_full(void)
+{
+    Evm *jit =
+        evm_new_with(EVM_LONG64, "tcg", "tcg,jit-threshold=1,tb-size=1", NULL);
+    Evm *interp = evm_new_with(EVM_LONG64, "tcg", "tcg,jit=off", NULL);
+    Program pr = { .code64 = true };
+    uint64_t flushes = 0;
+    Outcome a, b;
+
+    long_run(jit, &a);
+    long_run(interp, &b);
+    g_assert_cmpint(a.vector, ==, EVM_HALT);
+    if (!outcome_equal(&pr, &a, &b)) {
+        outcome_show(&pr, &a, &b);
+        g_test_fail();
+    }
+    tcg_accel.stats(jit->c, long_count, &flushes);
+    g_test_message("%" PRIu64 " times", flushes);
+    g_assert_cmpuint(flushes, >, 12);
+    evm_free(jit);
+    evm_free(interp);
+}
+
+/* mmap() gives no executable memory from now on, as under a policy that
+ * forbids it. */
+static void refuse_exec(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_mmap, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                 offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog prog = { G_N_ELEMENTS(code), code };
+
+    g_assert_cmpint(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), ==, 0);
+    g_assert_cmpint(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), ==, 0);
+}
+
+/* The interpreter goes on alone, and one line says so. */
+static void test_refused(void)
+{
+    if (g_test_subprocess()) {
+        Outcome o;
+        Evm *vm;
+
+        refuse_exec();
+        vm = evm_new_smp(EVM_LONG64, 2);
+        g_assert_null(tcg_cpu(vm->m->cpu[0])->jit);
+        g_assert_null(tcg_cpu(vm->m->cpu[1])->jit);
+        evm_free(vm);
+        vm = evm_new_with(EVM_LONG64, "tcg", "tcg,jit=off", NULL);
+        long_run(vm, &o);
+        g_assert_cmpint(o.vector, ==, EVM_HALT);
+        evm_free(vm);
+        return;
+    }
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_passed();
+    g_test_trap_assert_stderr("*gives no memory to execute code from "
+                              "(Permission denied): going on with jit=off*");
+    g_test_trap_assert_stderr_unmatched("*gives*gives*");
+}
+
 #define PAIR(bits, with) GINT_TO_POINTER((bits) + (with))
 
 int main(int argc, char **argv)
@@ -191,5 +335,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/jit/64/both", PAIR(64, 3), test_pair);
     g_test_add_data_func("/jit/32/plain", PAIR(32, 0), test_pair);
     g_test_add_data_func("/jit/32/smc", PAIR(32, WITH_SMC), test_pair);
+    g_test_add_func("/jit/full", test_full);
+    g_test_add_func("/jit/refused", test_refused);
     return g_test_run();
 }
