@@ -109,4 +109,19 @@ yes
     n=\$(grep -c 'warning: kvm: this host does not take MSR 0x[0-9a-f]*; it is left out' $TMP/e)
     [ \$n -ge 12 ] && [ \$n -le 16 ] && [ \$n = \$(wc -l <$TMP/e) ] &&
     [ \$n = \$(sort -u $TMP/e | wc -l) ] && echo yes"
+# An exit costs one call of the kernel: KVM_RUN.
+if command -v strace >/dev/null && [ -s "$BUILD/tests/bench/bare.elf" ]; then
+    bare="-accel kvm,turns=off -machine kernel-irqchip=off -m 64 -display none
+        -serial none -monitor none -device isa-debug-exit,iobase=0xf4,iosize=4
+        -kernel $BUILD/tests/bench/bare.elf"
+    for letter in o m; do
+        check "system calls of 5000 exits, $letter" 0 'KVM_RUN yes
+others yes
+' sh -c "strace -f -o $TMP/st $RHEA $(echo $bare) -append ${letter}5000 2>/dev/null
+            runs=\$(grep -c 'KVM_RUN' $TMP/st)
+            others=\$(grep -vc 'KVM_RUN' $TMP/st)
+            [ \$runs -ge 5000 ] && [ \$runs -le 7000 ] && echo KVM_RUN yes
+            [ \$others -le 2500 ] && echo others yes || echo \$others"
+    done
+fi
 finish

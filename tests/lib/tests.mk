@@ -39,4 +39,4 @@ $(patsubst %.c,$(B)/%,$(IMAGE_TESTS)): $(B)/obj/tests/lib/image.o
 $(B)/tests/lib/fake-kvm.so: tests/lib/fake-kvm.c
 	@mkdir -p $(@D) && echo "  SO   $@"
 	$(Q)$(CC) -O2 -Wall -Wextra -fPIC -shared -o $@ $< -ldl
-check check-boot: $(B)/tests/lib/fake-kvm.so
+check check-boot: $(B)/tests/lib/fake-kvm.so $(B)/tests/bench/bare.elf
