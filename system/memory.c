@@ -651,10 +651,10 @@ typedef struct Part {
     hwaddr len;
 } Part;
 
-static Part part_find(AddressSpace *as, hwaddr addr, hwaddr len)
+static Part part_find(const FlatMap *map, hwaddr addr, hwaddr len)
 {
     hwaddr gap;
-    Part p = { .f = flat_find(as_flat(as), addr, &gap) };
+    Part p = { .f = flat_find(map, addr, &gap) };
 
     if (p.f) {
         hwaddr skip = addr - p.f->base;
@@ -670,6 +670,17 @@ static Part part_find(AddressSpace *as, hwaddr addr, hwaddr len)
 static bool part_is_io(const Part *p)
 {
     return p->f && p->f->region->kind == REGION_IO;
+}
+
+/* Takes the lock for an access to a device at @p, which was found in @map: by
+ * the time we have it, something else may be there. */
+static void part_lock(AddressSpace *as, const FlatMap *map, hwaddr addr,
+                      hwaddr len, Part *p)
+{
+    as_lock(as);
+    if (unlikely(as_flat(as) != map)) {
+        *p = part_find(as_flat(as), addr, len);
+    }
 }
 
 static void ram_written(AddressSpace *as, hwaddr addr, hwaddr len)
@@ -728,13 +739,13 @@ static bool access_load(AddressSpace *as, hwaddr addr, unsigned len,
 
     *value = 0;
     while (done < len) {
-        Part p = part_find(as, addr + done, len - done);
+        const FlatMap *map = as_flat(as);
+        Part p = part_find(map, addr + done, len - done);
         bool io = part_is_io(&p);
         uint64_t v;
 
         if (io) {
-            as_lock(as);
-            p = part_find(as, addr + done, len - done);
+            part_lock(as, map, addr + done, len - done, &p);
         }
         ok &= part_load(&p, &v);
         if (io) {
@@ -753,12 +764,12 @@ static bool access_store(AddressSpace *as, hwaddr addr, unsigned len,
     unsigned done = 0;
 
     while (done < len) {
-        Part p = part_find(as, addr + done, len - done);
+        const FlatMap *map = as_flat(as);
+        Part p = part_find(map, addr + done, len - done);
         bool io = part_is_io(&p);
 
         if (io) {
-            as_lock(as);
-            p = part_find(as, addr + done, len - done);
+            part_lock(as, map, addr + done, len - done, &p);
         }
         ok &= part_store(as, addr + done, &p, value >> (8 * done));
         if (io) {
@@ -801,7 +812,7 @@ bool as_read(AddressSpace *as, hwaddr addr, void *buf, size_t len)
     bool ok = true;
 
     while (len) {
-        Part p = part_find(as, addr, len);
+        Part p = part_find(as_flat(as), addr, len);
 
         if (!p.f) {
             memset(out, 0xff, p.len);
@@ -828,7 +839,7 @@ bool as_write(AddressSpace *as, hwaddr addr, const void *buf, size_t len)
     bool ok = true;
 
     while (len) {
-        Part p = part_find(as, addr, len);
+        Part p = part_find(as_flat(as), addr, len);
 
         if (p.f && p.f->region->kind == REGION_RAM) {
             memcpy(p.f->region->ram + p.offset, in, p.len);
@@ -853,7 +864,7 @@ bool as_write_rom(AddressSpace *as, hwaddr addr, const void *buf, size_t len)
     bool ok = true;
 
     while (len) {
-        Part p = part_find(as, addr, len);
+        Part p = part_find(as_flat(as), addr, len);
 
         if (p.f && !part_is_io(&p)) {
             memcpy(p.f->region->ram + p.offset, in, p.len);

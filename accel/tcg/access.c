@@ -94,7 +94,8 @@ static G_GNUC_NO_INLINE void access_in_kernel(TcgCpu *tc, AddressSpace *as,
  * the rest at the end of the block. */
 static void access_after_io(TcgCpu *tc)
 {
-    if (__atomic_exchange_n(&tc->flush_map, false, __ATOMIC_ACQ_REL)) {
+    if (unlikely(__atomic_load_n(&tc->flush_map, __ATOMIC_RELAXED)) &&
+        __atomic_exchange_n(&tc->flush_map, false, __ATOMIC_ACQ_REL)) {
         tlb_map_changed(tc);
     }
 }

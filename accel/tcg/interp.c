@@ -109,8 +109,8 @@ static bool op_settle(TcgCpu *tc)
         c->s.apic_base != tc->apic_base || c->s.pkru != tc->pkru) {
         tcg_sync_changed(tc);
     }
-    if (unlikely(cpu_pending(c)) || c->s.halted || c->mode.slow) {
-        return false;
+    if (unlikely(cpu_should_leave(c)) || c->s.halted) {
+        return false; /* an interrupt that is masked is no reason */
     }
     c->s.irq_shadow = c->s.ss_shadow = false;
     return true;
