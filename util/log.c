@@ -30,6 +30,10 @@ typedef struct LogItem {
 static const LogItem log_items[] = {
     { "in_asm", LOG_IN_ASM,
       "show guest code of each block when it is decoded" },
+    { "out_asm", LOG_OUT_ASM,
+      "show host code of each block when it is translated" },
+    { "op", LOG_OP,
+      "show how each instruction of a translated block is executed" },
     { "int", LOG_INT, "show interrupts/exceptions in short format" },
     { "exec", LOG_EXEC, "show each block before it is executed" },
     { "cpu", LOG_CPU, "show CPU registers before each block" },
@@ -41,11 +45,9 @@ static const LogItem log_items[] = {
       "log when the guest OS does something invalid" },
     { "nochain", LOG_NOCHAIN, "do not chain blocks: 'exec' shows every one" },
     { "kvm", LOG_KVM, "show KVM ioctls and exits" },
-    /* QEMU's that have nothing to show here: an interpreter makes no code. */
-    { "out_asm", 0, "there is no code generator" },
-    { "op", 0, "there is no code generator" },
-    { "op_opt", 0, "there is no code generator" },
-    { "op_ind", 0, "there is no code generator" },
+    /* QEMU's that have nothing to show here. */
+    { "op_opt", 0, "op shows all there is between the guest's code and ours" },
+    { "op_ind", 0, "op shows all there is between the guest's code and ours" },
     { "fpu", 0, "info registers shows the x87 and SSE registers" },
     { "page", 0, "info mtree shows the memory map" },
     { "tid", 0, "the log is one file" },

@@ -20,6 +20,8 @@ enum {
     LOG_PCALL = 1 << 8,       /* pcall: far calls, gates, task switches */
     LOG_KVM = 1 << 9,         /* kvm: ioctls and exits */
     LOG_NOCHAIN = 1 << 10,    /* nochain: one block at a time */
+    LOG_OUT_ASM = 1 << 11,    /* out_asm: host code of translated blocks */
+    LOG_OP = 1 << 12,         /* op: how their instructions are executed */
 };
 
 extern int log_flags;         /* what is on; changed by log_set_flags() */

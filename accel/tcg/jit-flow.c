@@ -27,7 +27,7 @@ static bool gen_simple_push(const Gen *g, unsigned k, unsigned cls)
            in->mem < 0 && !(in->r1 == R_RSP);
 }
 
-unsigned gen_push(Gen *g, const Insn *op)
+void gen_push(Gen *g, const Insn *op)
 {
     int w = g->code64 ? 8 : 4;
     unsigned log2 = g->code64 ? 3 : 2, n = 0;
@@ -39,7 +39,7 @@ unsigned gen_push(Gen *g, const Insn *op)
     gen_touch(g, R_RSP);
     gen_sp(g, -w * (int)n);
     gen_access(g, w * n, true, false);
-    g->stub[g->n_stubs - 1].count = n;
+    g->tail[g->n_tails - 1].count = n;
     for (unsigned k = 0; k < n; k++) {
         AsmMem at = asm_at(T0, w * (int)(n - 1 - k));
 
@@ -51,10 +51,10 @@ unsigned gen_push(Gen *g, const Insn *op)
         }
     }
     gen_move_sp(g, -w * (int)n);
-    return n;
+    g->done = n;
 }
 
-unsigned gen_pop(Gen *g, const Insn *op)
+void gen_pop(Gen *g, const Insn *op)
 {
     int w = g->code64 ? 8 : 4;
     unsigned log2 = g->code64 ? 3 : 2, n = 0;
@@ -69,7 +69,7 @@ unsigned gen_pop(Gen *g, const Insn *op)
     }
     gen_sp(g, 0);
     gen_access(g, w * n, false, false);
-    g->stub[g->n_stubs - 1].count = n;
+    g->tail[g->n_tails - 1].count = n;
     gen_move_sp(g, w * (int)n);
     for (unsigned k = 0; k < n; k++) {
         unsigned r = g->info[g->i + k].r1, d = gen_def(r, T1);
@@ -77,7 +77,7 @@ unsigned gen_pop(Gen *g, const Insn *op)
         asm_rm(&g->a, log2, 0x8b, d, asm_at(T0, w * (int)k));
         gen_put(g, r, d);
     }
-    return n;
+    g->done = n;
 }
 
 void gen_leave(Gen *g, const Insn *op)
@@ -95,30 +95,48 @@ void gen_leave(Gen *g, const Insn *op)
 
 /* ---- ends -------------------------------------------------------------------------------------------- */
 
-/* @n instructions are done; where it goes on if that was all is the stub's. */
-static Stub *gen_count(Gen *g, unsigned n, StubKind kind)
+/* @n instructions are done. The host's flags: less if that was all. */
+static void gen_spend(Gen *g, unsigned n)
 {
     asm_rm(&g->a, 3, 0x8d, BUDGET, asm_at(BUDGET, -(int)n));
     asm_rm(&g->a, 3, 0x3b, BUDGET, jit_field(JIT_OFF(floor)));
     g->hf = HF_NONE;
-    return gen_stub(g, kind, asm_jcc(&g->a, 0xc));
+}
+
+/* The same; where it goes on if that was all is the tail's. */
+static Tail *gen_count(Gen *g, unsigned n, TailKind kind)
+{
+    gen_spend(g, n);
+    return gen_tail(g, kind, asm_jcc(&g->a, 0xc));
+}
+
+/* Back to the start of this block. Whatever ends it while it runs leaves it
+ * otherwise. */
+static void gen_go_start(Gen *g, unsigned n)
+{
+    Tail *s;
+
+    gen_spend(g, n);
+    asm_land_at(asm_jcc(&g->a, 0xd), g->code);
+    s = gen_tail(g, TAIL_STOP, asm_jmp(&g->a));
+    s->at = g->start;
 }
 
 /* To the block at offset @at of the page, which op->target is or will be. */
 static void gen_go_near(Gen *g, const Insn *op, int at, unsigned n)
 {
-    Stub *s = gen_count(g, n, STUB_STOP);
+    Tail *s;
 
-    s->at = at;
     if (at == g->start) {
-        /* Whatever ends this block while it runs leaves it otherwise. */
-        asm_land_at(asm_jmp(&g->a), g->code);
+        gen_go_start(g, n);
         return;
     }
+    s = gen_count(g, n, TAIL_STOP);
+    s->at = at;
     asm_rip(&g->a, 3, 0x8b, T0, &op->target);
     if (!op->target) { /* once there it stays */
         asm_rr(&g->a, 3, 0x85, T0, T0);
-        s = gen_stub(g, STUB_LINK, asm_jcc(&g->a, 4));
+        s = gen_tail(g, TAIL_LINK, asm_jcc(&g->a, 4));
         s->at = at;
         s->fn = op_hop_link;
         s->op = op - g->tb->op;
@@ -159,17 +177,17 @@ static void gen_go_far(Gen *g, const Insn *op, int at, unsigned n)
 {
     unsigned log2 = g->code64 ? 3 : 2;
     uint8_t *jump[2];
-    Stub *s;
+    Tail *s;
 
     if (!op->target) {
         ((Insn *)op)->target = g->tc->scratch;
     }
     asm_rm(&g->a, log2, 0x8b, T1, jit_field(JIT_OFF(jit_page)));
     asm_rm(&g->a, log2, 0x8d, T1, asm_at(T1, at));
-    gen_count(g, n, STUB_STOP_T1);
+    gen_count(g, n, TAIL_STOP_T1);
     asm_rip(&g->a, 3, 0x8b, T0, &op->target);
     gen_match(g, jump);
-    s = gen_stub(g, STUB_LINK_T1, jump[0]);
+    s = gen_tail(g, TAIL_LINK_T1, jump[0]);
     s->jump[1] = jump[1];
     s->fn = op_hop_guess;
     s->op = op - g->tb->op;
@@ -190,7 +208,7 @@ static void gen_lookup(Gen *g)
 {
     Asm *a = &g->a;
     uint8_t *jump[2];
-    Stub *s;
+    Tail *s;
 
     asm_mov_rr(a, T2, T1);
     asm_rr(a, 3, 0xc1, 5, T2);
@@ -199,7 +217,7 @@ static void gen_lookup(Gen *g)
     asm_alu_ri(a, 2, ALU_AND, T2, JUMP_CACHE - 1);
     asm_rm(a, 3, 0x8b, T0, (AsmMem) { CPU, T2, 3, JIT_OFF(jump) });
     gen_match(g, jump);
-    s = gen_stub(g, STUB_LEAVE, jump[0]);
+    s = gen_tail(g, TAIL_LEAVE, jump[0]);
     s->jump[1] = jump[1];
     s->fn = op_sem_jump;
 }
@@ -207,7 +225,7 @@ static void gen_lookup(Gen *g)
 /* Behind the last operation, committed: to block T0 at T1. */
 static void gen_jump_t1(Gen *g)
 {
-    gen_count(g, g->tb->n, STUB_STOP_T1);
+    gen_count(g, g->tb->n, TAIL_STOP_T1);
     gen_enter(g);
 }
 
@@ -302,14 +320,14 @@ static void gen_again(Gen *g, const Insn *op, unsigned cc)
 {
     uint8_t *over = asm_jcc(&g->a, cc ^ 1);
     bool dead = gen_dead_at(g, 0);
-    unsigned hf = g->hf, stop = g->n_stubs;
+    unsigned hf = g->hf, stop = g->n_tails;
 
     if (!dead) {
         gen_store_pend(g, &g->pend);
     }
     gen_go(g, op, g->start, op->imm);
     if (dead) {
-        g->stub[stop].pend = g->pend;
+        g->tail[stop].pend = g->pend;
     }
     asm_land(&g->a, over);
     g->hf = hf;
@@ -318,13 +336,13 @@ static void gen_again(Gen *g, const Insn *op, unsigned cc)
 void gen_jcc(Gen *g, const Insn *op)
 {
     unsigned cc = gen_cond(g, gen_cc(op));
-    Stub *s;
+    Tail *s;
 
     if (op->disp == 0) {
         gen_again(g, op, cc);
         return;
     }
-    s = gen_stub(g, STUB_TAKEN, asm_jcc(&g->a, cc));
+    s = gen_tail(g, TAIL_TAKEN, asm_jcc(&g->a, cc));
     s->pend = g->pend;
 }
 
@@ -344,7 +362,7 @@ void gen_fall(Gen *g)
 
 /* ---- code behind the block ------------------------------------------------------------------------------ */
 
-void gen_put_stub(Gen *g, Stub *s)
+void gen_put_tail(Gen *g, Tail *s)
 {
     const Insn *op = &g->tb->op[s->op];
     const JitThunks *th = &g->j->th;
@@ -356,7 +374,7 @@ void gen_put_stub(Gen *g, Stub *s)
         }
     }
     switch (s->kind) {
-    case STUB_SLOW:
+    case TAIL_SLOW:
         gen_store_pend(g, &s->pend);
         asm_rip(a, 3, 0x8d, T0, op);
         asm_mov_ri(a, T1, g->start);
@@ -364,42 +382,42 @@ void gen_put_stub(Gen *g, Stub *s)
         asm_call_to(a, s->flags ? th->slow_flags : th->slow);
         asm_land_at(asm_jmp(a), s->back);
         break;
-    case STUB_LEAVE:
+    case TAIL_LEAVE:
         gen_store_pend(g, &s->pend);
         gen_leave_to(g, op, s->fn);
         break;
-    case STUB_TAKEN:
+    case TAIL_TAKEN:
         gen_store_pend(g, &s->pend);
         gen_go(g, op, g->start + op->disp, op->imm);
         break;
-    case STUB_STOP:
+    case TAIL_STOP:
         gen_store_pend(g, &s->pend);
         asm_mov_ri(a, T1, s->at);
         asm_jmp_to(a, th->stop_at);
         break;
-    case STUB_STOP_T1:
+    case TAIL_STOP_T1:
         asm_jmp_to(a, th->stop);
         break;
-    case STUB_LINK:
+    case TAIL_LINK:
         asm_rip(a, 3, 0x8d, T0, op);
         asm_mov_ri(a, T1, s->at);
         asm_mov_ri(a, T2, (uintptr_t)s->fn);
         asm_jmp_to(a, th->leave_at);
         break;
-    case STUB_LINK_T1:
+    case TAIL_LINK_T1:
         asm_rm(a, 3, 0x89, T1, jit_field(JIT_OFF(cpu.s.rip)));
         asm_rip(a, 3, 0x8d, T0, op);
         asm_mov_ri(a, T2, (uintptr_t)s->fn);
         asm_jmp_to(a, th->leave);
         break;
-    case STUB_EXACT_CF:
+    case TAIL_EXACT_CF:
         asm_rm(a, 3, 0x8b, T1, jit_field(JIT_OFF(cpu.s.rflags)));
         asm_alu_ri(a, 3, ALU_AND, T1, ~(int64_t)FL_CF);
         asm_rr(a, 3, 0x0b, T1, T2);
         asm_rm(a, 3, 0x89, T1, jit_field(JIT_OFF(cpu.s.rflags)));
         asm_land_at(asm_jmp(a), s->back);
         break;
-    case STUB_CARRY:
+    case TAIL_CARRY:
         asm_rm(a, 3, 0x89, T0, jit_field(JIT_OFF(jit_tmp[2])));
         asm_call_to(a, th->carry);
         asm_rm(a, 3, 0x89, T0, jit_field(LAZY_SRC));

@@ -228,14 +228,14 @@ unsigned gen_cond(Gen *g, unsigned cc)
     return 5;
 }
 
-/* ---- stubs ------------------------------------------------------------------------------ */
+/* ---- tails ------------------------------------------------------------------------------ */
 
-Stub *gen_stub(Gen *g, StubKind kind, uint8_t *jump)
+Tail *gen_tail(Gen *g, TailKind kind, uint8_t *jump)
 {
-    Stub *s = &g->stub[g->n_stubs++];
+    Tail *s = &g->tail[g->n_tails++];
 
-    g_assert(g->n_stubs <= STUBS_MAX);
-    *s = (Stub) { .kind = kind, .op = g->i, .jump = { jump } };
+    g_assert(g->n_tails <= TAILS_MAX);
+    *s = (Tail) { .kind = kind, .op = g->i, .jump = { jump } };
     s->pend.form = PEND_NONE;
     return s;
 }
@@ -303,7 +303,7 @@ static uint8_t *gen_probe(Gen *g, unsigned size, bool write)
 
 void gen_access(Gen *g, unsigned size, bool write, bool flags)
 {
-    Stub *s = gen_stub(g, STUB_SLOW, gen_probe(g, size, write));
+    Tail *s = gen_tail(g, TAIL_SLOW, gen_probe(g, size, write));
 
     s->flags = flags;
     s->count = 1;
@@ -322,11 +322,11 @@ void gen_operand(Gen *g, const Insn *op, bool write, bool flags)
 
 void gen_access_or(Gen *g, unsigned size, bool write, InsnFn *fn)
 {
-    Stub *s;
+    Tail *s;
     uint8_t *miss;
 
     miss = gen_probe(g, size, write);
-    s = gen_stub(g, STUB_LEAVE, miss);
+    s = gen_tail(g, TAIL_LEAVE, miss);
     s->fn = fn;
     s->pend = g->pend;
 }

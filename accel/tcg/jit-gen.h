@@ -1,6 +1,6 @@
 /*
  * From a block of decoded operations to host code: what each operation becomes
- * (jit-block.c), the flags between them and memory (jit-gen.c), the templates
+ * (jit-decide.c), all of them in a row (jit-block.c), the flags between them and memory (jit-gen.c), the templates
  * (jit-ops.c, jit-flow.c).
  *
  * Arithmetic flags. The host's instruction makes the guest's flags as well;
@@ -32,6 +32,7 @@ enum {
     CL_BITS = 64, /* arg: 4 BT to 7 BTC */
     CL_BSWAP,
     CL_CMPXCHG,
+    CL_COUNT,
 };
 
 typedef struct OpInfo {
@@ -73,19 +74,19 @@ typedef enum HostFlags {
 } HostFlags;
 
 /* Code behind the block. */
-typedef enum StubKind {
-    STUB_SLOW,    /* op's reference function, back to @back */
-    STUB_LEAVE,   /* to handler @fn with op */
-    STUB_TAKEN,   /* the other way of a conditional jump */
-    STUB_STOP,    /* budget: to the run loop, to offset @at in the page */
-    STUB_STOP_T1, /* ... to T1 */
-    STUB_LINK,    /* ... to @at by @fn, which finds the block */
-    STUB_LINK_T1,
-    STUB_CARRY,    /* LazyFlags.src = CF */
-    STUB_EXACT_CF, /* s.rflags' CF = T2 */
-} StubKind;
+typedef enum TailKind {
+    TAIL_SLOW,    /* op's reference function, back to @back */
+    TAIL_LEAVE,   /* to handler @fn with op */
+    TAIL_TAKEN,   /* the other way of a conditional jump */
+    TAIL_STOP,    /* budget: to the run loop, to offset @at in the page */
+    TAIL_STOP_T1, /* ... to T1 */
+    TAIL_LINK,    /* ... to @at by @fn, which finds the block */
+    TAIL_LINK_T1,
+    TAIL_CARRY,    /* LazyFlags.src = CF */
+    TAIL_EXACT_CF, /* s.rflags' CF = T2 */
+} TailKind;
 
-typedef struct Stub {
+typedef struct Tail {
     uint8_t kind, count;
     bool flags;
     unsigned op;
@@ -94,9 +95,9 @@ typedef struct Stub {
     uint8_t *jump[3]; /* which come here */
     uint8_t *back;
     Pend pend;
-} Stub;
+} Tail;
 
-enum { STUBS_MAX = 6 * BLOCK_MAX + 16 };
+enum { TAILS_MAX = 6 * BLOCK_MAX + 16 };
 
 typedef struct Gen {
     Asm a;
@@ -104,16 +105,18 @@ typedef struct Gen {
     Tb *tb;
     Jit *j;
     uint8_t *code;
-    unsigned i; /* the operation at hand */
-    int start;  /* of the block in its page */
+    unsigned i;    /* the operation at hand */
+    unsigned done; /* operations that its template did: 1, or more */
+    int start;     /* of the block in its page */
     bool code64;
     uint8_t hf;    /* HostFlags */
     uint8_t guess; /* LazyFlags.op most likely, while nothing pends; or 0 */
     Pend pend;
-    unsigned n_stubs;
+    unsigned n_tails;
     OpInfo info[BLOCK_MAX + 1];
     bool after_run[BLOCK_MAX + 1];
-    Stub stub[STUBS_MAX];
+    const uint8_t *at[BLOCK_MAX + 2]; /* code of operations, for the log */
+    Tail tail[TAILS_MAX];
 } Gen;
 
 #define LAZY_RES JIT_OFF(cpu.lazy.res)
@@ -152,7 +155,7 @@ bool gen_carry_stored(const Pend *p);
  * Uses all scratch registers. */
 unsigned gen_cond(Gen *g, unsigned cc);
 /* Code behind the block for the operation at hand, reached from @jump. */
-Stub *gen_stub(Gen *g, StubKind kind, uint8_t *jump);
+Tail *gen_tail(Gen *g, TailKind kind, uint8_t *jump);
 /* @to = the address of the memory operand, in @log2 bytes. */
 void gen_address(Gen *g, const Insn *op, int32_t disp, unsigned to,
                  unsigned log2);
@@ -169,25 +172,25 @@ void gen_operand(Gen *g, const Insn *op, bool write, bool flags);
 /* A miss leaves to a handler of the interpreter, which does it all. */
 void gen_access_or(Gen *g, unsigned size, bool write, InsnFn *fn);
 
+/* ---- jit-decide.c ---- */
+
+/* Fills info[i]; of those behind it it is there. */
+void gen_decide(Gen *g, unsigned i);
+/* The operation at hand; returns how many operations that was. */
+unsigned gen_template(Gen *g, const Insn *op);
+
+/* ---- jit-log.c ---- */
+
+/* -d op, -d out_asm. The code from Gen.code to Gen.a, and what is elsewhere. */
+void jit_log(const Gen *g, const uint8_t *tails, size_t tails_len);
+
 /* ---- jit-ops.c ---- */
 
-/* CMP, TEST between registers: nothing yet. */
-void gen_compare(Gen *g, const Insn *op);
-void gen_alu_r(Gen *g, const Insn *op);
-/* r1 op= [m] */
-void gen_alu_rm(Gen *g, const Insn *op);
-/* [m] op= r2 or imm */
-void gen_alu_m(Gen *g, const Insn *op);
-void gen_carry(Gen *g, const Insn *op);
-/* TEST or CMP of AH, CH, DH, BH with a constant. */
-void gen_compare_high(Gen *g, const Insn *op);
-void gen_mov(Gen *g, const Insn *op);
+void gen_alu(Gen *g, const Insn *op);
 void gen_unary(Gen *g, const Insn *op);
 unsigned gen_shift_count(const OpInfo *in, const Insn *op);
-/* By a constant; rotates only where no flags are wanted. */
+/* By a constant; rotates, and what is by CL, only where no flags are wanted. */
 void gen_shift(Gen *g, const Insn *op);
-/* By CL, where no flags are wanted. */
-void gen_shift_cl(Gen *g, const Insn *op);
 void gen_imul(Gen *g, const Insn *op);
 void gen_xchg(Gen *g, const Insn *op);
 void gen_lea(Gen *g, const Insn *op);
@@ -202,18 +205,14 @@ void gen_bswap(Gen *g, const Insn *op);
 /* [m], r2: RAX is the destination's value then in any case, and the flags are
  * of RAX before - after. */
 void gen_cmpxchg(Gen *g, const Insn *op);
-/* LOCK ADD, SUB of [m], and INC, DEC: by XADD, which tells what was there. */
-void gen_locked(Gen *g, const Insn *op);
-/* Of memory: XCHG is locked always. */
-void gen_xchg_m(Gen *g, const Insn *op);
 void gen_cbw(Gen *g, const Insn *op);
 void gen_cwd(Gen *g, const Insn *op);
 
 /* ---- jit-flow.c ---- */
 
-/* PUSHes in a row have one probe. Returns how many. */
-unsigned gen_push(Gen *g, const Insn *op);
-unsigned gen_pop(Gen *g, const Insn *op);
+/* PUSHes in a row have one probe. */
+void gen_push(Gen *g, const Insn *op);
+void gen_pop(Gen *g, const Insn *op);
 void gen_leave(Gen *g, const Insn *op);
 void gen_jmp(Gen *g, const Insn *op);
 void gen_call(Gen *g, const Insn *op);
@@ -224,6 +223,6 @@ void gen_jcc(Gen *g, const Insn *op);
 void gen_leave_to(Gen *g, const Insn *op, InsnFn *fn);
 /* Behind the last operation. */
 void gen_fall(Gen *g);
-void gen_put_stub(Gen *g, Stub *s);
+void gen_put_tail(Gen *g, Tail *s);
 
 #endif

@@ -13,7 +13,8 @@ static const uint8_t alu_kind[] = {
     [ALU_XOR] = FLAGS_LOGIC, [ALU_CMP] = FLAGS_SUB,   [ALU_TEST] = FLAGS_LOGIC,
 };
 
-void gen_compare(Gen *g, const Insn *op)
+/* CMP, TEST between registers: nothing yet. */
+static void gen_compare(Gen *g, const Insn *op)
 {
     const OpInfo *in = &g->info[g->i];
     bool cmp = in->arg == ALU_CMP;
@@ -30,7 +31,7 @@ void gen_compare(Gen *g, const Insn *op)
     g->hf = HF_NONE;
 }
 
-void gen_alu_r(Gen *g, const Insn *op)
+static void gen_alu_r(Gen *g, const Insn *op)
 {
     const OpInfo *in = &g->info[g->i];
     bool logic = alu_kind[in->arg] == FLAGS_LOGIC, stored = false;
@@ -70,7 +71,8 @@ static void gen_store_res(Gen *g, unsigned kind, unsigned host)
     g->hf = HF_ALL;
 }
 
-void gen_alu_rm(Gen *g, const Insn *op)
+/* r1 op= [m] */
+static void gen_alu_rm(Gen *g, const Insn *op)
 {
     const OpInfo *in = &g->info[g->i];
     unsigned what = in->arg, d;
@@ -135,7 +137,8 @@ static void gen_store_src(Gen *g, const Insn *op)
     }
 }
 
-void gen_alu_m(Gen *g, const Insn *op)
+/* [m] op= r2 or imm */
+static void gen_alu_m(Gen *g, const Insn *op)
 {
     const OpInfo *in = &g->info[g->i];
     unsigned what = in->arg;
@@ -284,7 +287,7 @@ static void gen_carry_m(Gen *g, const Insn *op)
     gen_store_carry_res(g, in, T2);
 }
 
-void gen_carry(Gen *g, const Insn *op)
+static void gen_carry(Gen *g, const Insn *op)
 {
     switch (g->info[g->i].mem) {
     case 0:
@@ -300,7 +303,8 @@ void gen_carry(Gen *g, const Insn *op)
 
 /* ---- moves, and the second bytes of registers ------------------------------------------------- */
 
-void gen_compare_high(Gen *g, const Insn *op)
+/* TEST or CMP of AH, CH, DH, BH with a constant. */
+static void gen_compare_high(Gen *g, const Insn *op)
 {
     const OpInfo *in = &g->info[g->i];
     bool cmp = in->arg == ALU_CMP;
@@ -315,7 +319,7 @@ void gen_compare_high(Gen *g, const Insn *op)
     gen_store_res(g, cmp ? FLAGS_SUB : FLAGS_LOGIC, T2);
 }
 
-void gen_mov(Gen *g, const Insn *op)
+static void gen_mov(Gen *g, const Insn *op)
 {
     const OpInfo *in = &g->info[g->i];
     unsigned d, s;
@@ -363,10 +367,10 @@ void gen_mov(Gen *g, const Insn *op)
 static void gen_guess_carry(Gen *g, unsigned kind, unsigned log2)
 {
     Asm *a = &g->a;
-    Stub *s;
+    Tail *s;
 
     asm_alu_mi(a, 2, ALU_CMP, jit_field(LAZY_OP), kind + log2);
-    s = gen_stub(g, STUB_CARRY, asm_jcc(a, 5));
+    s = gen_tail(g, TAIL_CARRY, asm_jcc(a, 5));
     if (kind == FLAGS_LOGIC) {
         gen_store_src_imm(g, 0);
     } else {
@@ -388,7 +392,7 @@ static void gen_keep_carry(Gen *g)
 {
     Pend *p = &g->pend;
     unsigned kind;
-    Stub *s;
+    Tail *s;
 
     if (gen_carry_stored(p)) {
         return;
@@ -414,75 +418,157 @@ static void gen_keep_carry(Gen *g)
     asm_alu_ri(&g->a, 2, ALU_SUB, T2, FLAGS_INC);
     asm_alu_ri(&g->a, 2, ALU_CMP, T2, FLAGS_ADC - FLAGS_INC);
     g->hf = HF_NONE;
-    s = gen_stub(g, STUB_CARRY, asm_jcc(&g->a, 3));
+    s = gen_tail(g, TAIL_CARRY, asm_jcc(&g->a, 3));
     s->back = g->a.p;
 }
 
-void gen_unary(Gen *g, const Insn *op)
+/* LOCK ADD, SUB of [m], and INC, DEC: by XADD, which tells what was there. */
+static void gen_locked(Gen *g, const Insn *op)
 {
-    static const struct {
-        uint8_t opcode, digit, kind;
-    } ops[] = {
-        [UN_INC] = { 0xff, 0, FLAGS_INC },
-        [UN_DEC] = { 0xff, 1, FLAGS_DEC },
-        [UN_NEG] = { 0xf7, 3, FLAGS_SUB },
-        [UN_NOT] = { 0xf7, 2, 0 },
-    };
     const OpInfo *in = &g->info[g->i];
-    unsigned what = in->arg, d;
-    bool dead = what == UN_NOT || gen_dead(g), step = what <= UN_DEC;
-    bool mem = in->mem >= 0;
+    bool step = in->cls == CL_UNARY;
+    bool minus = step ? in->arg == UN_DEC : in->arg == ALU_SUB;
 
-    if (what == UN_NOT) {
-        if (!mem) {
-            gen_touch(g, in->r1);
-        }
-    } else if (!dead && step) {
-        if (mem) { /* the slow path may come in between */
-            gen_flush_pend(g);
-        } else {
-            gen_keep_carry(g);
+    if (step) {
+        gen_flush_pend(g);
+    }
+    gen_operand(g, op, true, true);
+    if (step) {
+        gen_keep_carry(g);
+        asm_mov_ri(&g->a, T2, minus ? -1 : 1);
+    } else if (in->imm) {
+        asm_mov_ri(&g->a, T2, minus ? -op->simm : op->simm);
+    } else {
+        gen_get(g, T2, in->r2);
+        if (minus) {
+            asm_rr(&g->a, 3, 0xf7, 3, T2);
         }
     }
-    if (mem) {
-        gen_operand(g, op, true, what != UN_NOT);
-        if (!dead && step) {
-            gen_keep_carry(g);
-        }
-        if (dead) {
-            asm_rm(&g->a, in->log2, ops[what].opcode, ops[what].digit,
-                   asm_at(T0, 0));
-            if (what != UN_NOT) {
-                g->pend.form = PEND_NONE;
-            }
-            return;
-        }
-        gen_load(g, in->log2, T2, T0);
-        if (what == UN_NEG) {
-            asm_rm(&g->a, 3, 0x89, T2, jit_field(LAZY_SRC));
-        }
-        asm_rr(&g->a, in->log2, ops[what].opcode, ops[what].digit, T2);
-        asm_rm(&g->a, in->log2, 0x89, T2, asm_at(T0, 0));
-        gen_store_res(g, ops[what].kind, T2);
-        g->hf = step ? HF_NO_CARRY : HF_ALL;
+    asm_8(&g->a, 0xf0);
+    asm_rm(&g->a, in->log2, ASM_0F | 0xc1, T2, asm_at(T0, 0));
+    if (step) {
+        asm_rr(&g->a, in->log2, 0xff, minus, T2);
+        gen_store_res(g, minus ? FLAGS_DEC : FLAGS_INC, T2);
+        g->hf = HF_NO_CARRY;
         return;
     }
+    gen_alu_b(g, op, in->arg, T2);
+    gen_store_src(g, op);
+    gen_store_res(g, alu_kind[in->arg], T2);
+}
+
+void gen_alu(Gen *g, const Insn *op)
+{
+    const OpInfo *in = &g->info[g->i];
+
+    if (in->arg == ALU_MOV) {
+        gen_mov(g, op);
+    } else if (in->locked) {
+        gen_locked(g, op);
+    } else if (in->high >= 0) {
+        gen_compare_high(g, op);
+    } else if (in->arg == ALU_ADC || in->arg == ALU_SBB) {
+        gen_carry(g, op);
+    } else if (in->mem == 0) {
+        gen_alu_m(g, op);
+    } else if (in->mem == 1) {
+        gen_alu_rm(g, op);
+    } else if (in->arg == ALU_CMP || in->arg == ALU_TEST) {
+        gen_compare(g, op);
+    } else {
+        gen_alu_r(g, op);
+    }
+}
+
+static const struct {
+    uint8_t opcode, digit, kind;
+} unary_ops[] = {
+    [UN_INC] = { 0xff, 0, FLAGS_INC },
+    [UN_DEC] = { 0xff, 1, FLAGS_DEC },
+    [UN_NEG] = { 0xf7, 3, FLAGS_SUB },
+    [UN_NOT] = { 0xf7, 2, 0 },
+};
+
+static void gen_unary_m(Gen *g, const Insn *op)
+{
+    const OpInfo *in = &g->info[g->i];
+    unsigned what = in->arg;
+    unsigned opcode = unary_ops[what].opcode, digit = unary_ops[what].digit;
+    bool dead = what == UN_NOT || gen_dead(g), step = what <= UN_DEC;
+
+    if (!dead && step) { /* the slow path may come in between */
+        gen_flush_pend(g);
+    }
+    gen_operand(g, op, true, what != UN_NOT);
+    if (dead) {
+        asm_rm(&g->a, in->log2, opcode, digit, asm_at(T0, 0));
+        if (what != UN_NOT) {
+            g->pend.form = PEND_NONE;
+        }
+        return;
+    }
+    if (step) {
+        gen_keep_carry(g);
+    }
+    gen_load(g, in->log2, T2, T0);
+    if (what == UN_NEG) {
+        asm_rm(&g->a, 3, 0x89, T2, jit_field(LAZY_SRC));
+    }
+    asm_rr(&g->a, in->log2, opcode, digit, T2);
+    asm_rm(&g->a, in->log2, 0x89, T2, asm_at(T0, 0));
+    gen_store_res(g, unary_ops[what].kind, T2);
+    g->hf = step ? HF_NO_CARRY : HF_ALL;
+}
+
+static void gen_not_r(Gen *g, const Insn *op)
+{
+    const OpInfo *in = &g->info[g->i];
+    unsigned d;
+
+    gen_touch(g, in->r1);
     d = gen_use(g, in->r1, T0);
-    if (what == UN_NEG && !dead) {
+    asm_rr(&g->a, in->log2, unary_ops[UN_NOT].opcode, unary_ops[UN_NOT].digit,
+           d);
+    gen_put(g, in->r1, d); /* it leaves the host's flags alone too */
+}
+
+static void gen_unary_r(Gen *g, const Insn *op)
+{
+    const OpInfo *in = &g->info[g->i];
+    unsigned what = in->arg, d;
+    bool dead = gen_dead(g), step = what <= UN_DEC;
+
+    if (!dead && step) {
+        gen_keep_carry(g);
+    }
+    d = gen_use(g, in->r1, T0);
+    if (!dead && what == UN_NEG) {
         asm_rm(&g->a, 3, 0x89, d, jit_field(LAZY_SRC));
     }
-    asm_rr(&g->a, in->log2, ops[what].opcode, ops[what].digit, d);
+    asm_rr(&g->a, in->log2, unary_ops[what].opcode, unary_ops[what].digit, d);
     gen_put(g, in->r1, d);
-    if (what == UN_NOT) {
-        return; /* which leaves the host's alone too */
-    }
     if (dead) {
         g->pend.form = PEND_NONE;
         g->hf = HF_NONE;
         return;
     }
-    gen_set_pend(g, PEND_RES, ops[what].kind, in->log2, in->r1);
+    gen_set_pend(g, PEND_RES, unary_ops[what].kind, in->log2, in->r1);
     g->hf = step ? HF_NO_CARRY : HF_ALL;
+}
+
+void gen_unary(Gen *g, const Insn *op)
+{
+    const OpInfo *in = &g->info[g->i];
+
+    if (in->locked) {
+        gen_locked(g, op);
+    } else if (in->mem >= 0) {
+        gen_unary_m(g, op);
+    } else if (in->arg == UN_NOT) {
+        gen_not_r(g, op);
+    } else {
+        gen_unary_r(g, op);
+    }
 }
 
 static const uint8_t shift_digit[] = {
@@ -510,7 +596,7 @@ unsigned gen_shift_count(const OpInfo *in, const Insn *op)
                : op->imm & (in->log2 == 3 ? 63 : 31);
 }
 
-void gen_shift(Gen *g, const Insn *op)
+static void gen_shift_imm(Gen *g, const Insn *op)
 {
     const OpInfo *in = &g->info[g->i];
     unsigned digit = shift_digit[in->arg], d, n = gen_shift_count(in, op);
@@ -544,7 +630,8 @@ void gen_shift(Gen *g, const Insn *op)
     g->hf = HF_NONE;
 }
 
-void gen_shift_cl(Gen *g, const Insn *op)
+/* By CL, where no flags are wanted. */
+static void gen_shift_cl(Gen *g, const Insn *op)
 {
     const OpInfo *in = &g->info[g->i];
     unsigned d = gen_use(g, in->r1, T0);
@@ -553,6 +640,15 @@ void gen_shift_cl(Gen *g, const Insn *op)
     gen_put(g, in->r1, d);
     g->pend.form = PEND_NONE;
     g->hf = HF_NONE;
+}
+
+void gen_shift(Gen *g, const Insn *op)
+{
+    if (g->info[g->i].imm) {
+        gen_shift_imm(g, op);
+    } else {
+        gen_shift_cl(g, op);
+    }
 }
 
 void gen_imul(Gen *g, const Insn *op)
@@ -596,7 +692,7 @@ void gen_imul(Gen *g, const Insn *op)
 
 /* ---- moves of other kinds ----------------------------------------------------------------------- */
 
-void gen_xchg(Gen *g, const Insn *op)
+static void gen_xchg_r(Gen *g, const Insn *op)
 {
     const OpInfo *in = &g->info[g->i];
     unsigned a, b;
@@ -615,6 +711,29 @@ void gen_xchg(Gen *g, const Insn *op)
     asm_rr(&g->a, in->log2, 0x87, a, b);
     gen_put(g, in->r1, a);
     gen_put(g, in->r2, b);
+}
+
+/* Of memory: XCHG is locked always. */
+static void gen_xchg_m(Gen *g, const Insn *op)
+{
+    const OpInfo *in = &g->info[g->i];
+    int r = in->mem == 0 ? in->r2 : in->r1;
+    unsigned d;
+
+    gen_touch(g, r);
+    gen_operand(g, op, true, false);
+    d = gen_use(g, r, T1);
+    asm_rm(&g->a, in->log2, 0x87, d, asm_at(T0, 0));
+    gen_put(g, r, d);
+}
+
+void gen_xchg(Gen *g, const Insn *op)
+{
+    if (g->info[g->i].mem >= 0) {
+        gen_xchg_m(g, op);
+    } else {
+        gen_xchg_r(g, op);
+    }
 }
 
 void gen_lea(Gen *g, const Insn *op)
@@ -711,7 +830,7 @@ void gen_bit(Gen *g, const Insn *op)
     const OpInfo *in = &g->info[g->i];
     bool writes = in->arg != 4, dead = gen_dead(g);
     unsigned d;
-    Stub *s;
+    Tail *s;
 
     if (!dead) {
         gen_flush_pend(g);
@@ -748,7 +867,7 @@ void gen_bit(Gen *g, const Insn *op)
     asm_rm(&g->a, 3, 0x89, T2, jit_field(LAZY_SRC));
     asm_rm(&g->a, 2, 0x8b, T1, jit_field(LAZY_OP));
     asm_alu_ri(&g->a, 2, ALU_CMP, T1, FLAGS_ADD);
-    s = gen_stub(g, STUB_EXACT_CF, asm_jcc(&g->a, 2));
+    s = gen_tail(g, TAIL_EXACT_CF, asm_jcc(&g->a, 2));
     asm_alu_ri(&g->a, 2, ALU_AND, T1, 3);
     asm_alu_ri(&g->a, 2, ALU_ADD, T1, FLAGS_INC);
     asm_rm(&g->a, 2, 0x89, T1, jit_field(LAZY_OP));
@@ -783,53 +902,6 @@ void gen_cmpxchg(Gen *g, const Insn *op)
     asm_rm(&g->a, 3, 0x89, HOST_RAX, jit_field(LAZY_SRC));
     asm_rr(&g->a, in->log2, 0x2b, T2, HOST_RAX);
     gen_store_res(g, FLAGS_SUB, T2);
-}
-
-void gen_locked(Gen *g, const Insn *op)
-{
-    const OpInfo *in = &g->info[g->i];
-    bool step = in->cls == CL_UNARY;
-    bool minus = step ? in->arg == UN_DEC : in->arg == ALU_SUB;
-
-    if (step) {
-        gen_flush_pend(g);
-    }
-    gen_operand(g, op, true, true);
-    if (step) {
-        gen_keep_carry(g);
-        asm_mov_ri(&g->a, T2, minus ? -1 : 1);
-    } else if (in->imm) {
-        asm_mov_ri(&g->a, T2, minus ? -op->simm : op->simm);
-    } else {
-        gen_get(g, T2, in->r2);
-        if (minus) {
-            asm_rr(&g->a, 3, 0xf7, 3, T2);
-        }
-    }
-    asm_8(&g->a, 0xf0);
-    asm_rm(&g->a, in->log2, ASM_0F | 0xc1, T2, asm_at(T0, 0));
-    if (step) {
-        asm_rr(&g->a, in->log2, 0xff, minus, T2);
-        gen_store_res(g, minus ? FLAGS_DEC : FLAGS_INC, T2);
-        g->hf = HF_NO_CARRY;
-        return;
-    }
-    gen_alu_b(g, op, in->arg, T2);
-    gen_store_src(g, op);
-    gen_store_res(g, alu_kind[in->arg], T2);
-}
-
-void gen_xchg_m(Gen *g, const Insn *op)
-{
-    const OpInfo *in = &g->info[g->i];
-    int r = in->mem == 0 ? in->r2 : in->r1;
-    unsigned d;
-
-    gen_touch(g, r);
-    gen_operand(g, op, true, false);
-    d = gen_use(g, r, T1);
-    asm_rm(&g->a, in->log2, 0x87, d, asm_at(T0, 0));
-    gen_put(g, r, d);
 }
 
 void gen_cbw(Gen *g, const Insn *op)

@@ -85,6 +85,12 @@ check "-dfilter" 0 'acpi
 ' $(ends 1) -d in_asm,exec -dfilter 0x100000+0x10 -D "$TMP/log"
 seen "inside" "$TMP/log" '^0x00100000:'
 unseen "not outside" "$TMP/log" '^Trace .*0000001001'
+check "-d op,out_asm" 0 'acpi
+' $(ends 1) -accel tcg,jit-threshold=0 -d op,out_asm -D "$TMP/log"
+seen "what becomes of an instruction" "$TMP/log" '^ ---- 00000000001[0-9a-f]*  [A-Z][A-Z]*  *template$'
+seen "code of a block" "$TMP/log" '^OUT: [[]size=[1-9][0-9]*[]]$'
+seen "of each instruction" "$TMP/log" '^  -- guest addr 0x00000000001[0-9a-f]*$'
+seen "what leads away from it" "$TMP/log" '^  -- tails$'
 check_err "-dfilter that is none" "must be start..end" $(rhea) -dfilter 5
 check_err "-dfilter past the end" "runs past" $(rhea) -dfilter 0xfffffffffffffff0+32
 check_err "-d plugin" "there are no plugins" $(rhea) -d plugin
