@@ -74,6 +74,11 @@ static void kvm_kick(X86Cpu *c)
     }
 }
 
+/* "KVM_EXIT_IO: out port=..." */
+#define LOG_EXIT(kc, fmt, ...) \
+    log_mask(LOG_KVM, "kvm: CPU %u: exit KVM_EXIT_" fmt "\n", \
+             kvm_x86(kc)->index, ##__VA_ARGS__)
+
 /* ---- exits --------------------------------------------------------------------------- */
 
 static void exit_io(KvmCpu *kc)
@@ -83,8 +88,8 @@ static void exit_io(KvmCpu *kc)
     uint8_t *p = (uint8_t *)run + run->io.data_offset;
     bool out = run->io.direction == KVM_EXIT_IO_OUT;
 
-    log_mask(LOG_KVM, "kvm: exit KVM_EXIT_IO: %s port=%04x size=%u count=%u\n",
-             out ? "out" : "in", run->io.port, run->io.size, run->io.count);
+    LOG_EXIT(kc, "IO: %s port=%04x size=%u count=%u", out ? "out" : "in",
+             run->io.port, run->io.size, run->io.count);
     for (uint32_t i = 0; i < run->io.count; i++, p += run->io.size) {
         uint64_t v = 0;
 
@@ -144,8 +149,7 @@ static void exit_mmio(KvmCpu *kc)
     struct kvm_run *run = kc->run;
     unsigned len = MIN(run->mmio.len, (uint32_t)sizeof(run->mmio.data));
 
-    log_mask(LOG_KVM,
-             "kvm: exit KVM_EXIT_MMIO: %s phys_addr=%" PRIx64 " len=%u\n",
+    LOG_EXIT(kc, "MMIO: %s phys_addr=%" PRIx64 " len=%u",
              run->mmio.is_write ? "write" : "read",
              (uint64_t)run->mmio.phys_addr, len);
     mmio_access(kvm_x86(kc), run->mmio.phys_addr, run->mmio.data, len,
@@ -172,8 +176,8 @@ static void exit_msr(KvmCpu *kc, bool write)
     }
     run->msr.data = v;
     run->msr.error = !ok;
-    log_mask(LOG_KVM, "kvm: exit KVM_EXIT_X86_%sMSR: %08x=%016" PRIx64 "%s\n",
-             write ? "WR" : "RD", msr, v, ok ? "" : ": #GP");
+    LOG_EXIT(kc, "X86_%sMSR: %08x=%016" PRIx64 "%s", write ? "WR" : "RD", msr,
+             v, ok ? "" : ": #GP");
     kc->io_pending = true;
 }
 
@@ -194,8 +198,7 @@ static bool exit_internal_error(KvmCpu *kc, CpuExit *exit)
 {
     X86Cpu *c = kvm_x86(kc);
 
-    log_mask(LOG_KVM, "kvm: exit KVM_EXIT_INTERNAL_ERROR: suberror %u\n",
-             kc->run->internal.suberror);
+    LOG_EXIT(kc, "INTERNAL_ERROR: suberror %u", kc->run->internal.suberror);
     if (!kc->kvm->completion) {
         *exit = exit_failed(kc, "internal error, suberror",
                             kc->run->internal.suberror);
@@ -215,7 +218,7 @@ static void exit_hlt(KvmCpu *kc)
     X86Cpu *c = kvm_x86(kc);
     uint64_t flag = kc->run->if_flag ? FL_IF : 0;
 
-    log_mask(LOG_KVM, "kvm: exit KVM_EXIT_HLT\n");
+    LOG_EXIT(kc, "HLT");
     c->s.halted = true;
     /* What tells whether something would wake it. */
     c->s.rflags = (c->s.rflags & ~(uint64_t)FL_IF) | flag;
@@ -268,26 +271,23 @@ static bool kvm_handle_exit(KvmCpu *kc, CpuExit *exit)
     case KVM_EXIT_IRQ_WINDOW_OPEN:
     case KVM_EXIT_INTR:
     case KVM_EXIT_SET_TPR:
-        log_mask(LOG_KVM, "kvm: exit KVM_EXIT_%s\n",
-                 kvm_exit_name(run->exit_reason));
+        LOG_EXIT(kc, "%s", kvm_exit_name(run->exit_reason));
         return true;
     case KVM_EXIT_HLT:
         exit_hlt(kc);
         return true;
     case KVM_EXIT_IOAPIC_EOI:
-        log_mask(LOG_KVM, "kvm: exit KVM_EXIT_IOAPIC_EOI: vector %02x\n",
-                 run->eoi.vector);
+        LOG_EXIT(kc, "IOAPIC_EOI: vector %02x", run->eoi.vector);
         kvm_irq_exit_eoi(kc->kvm, run->eoi.vector);
         return true;
     case KVM_EXIT_INTERNAL_ERROR:
         return exit_internal_error(kc, exit);
     case KVM_EXIT_SHUTDOWN:
-        log_mask(LOG_KVM, "kvm: exit KVM_EXIT_SHUTDOWN: triple fault\n");
+        LOG_EXIT(kc, "SHUTDOWN: triple fault");
         *exit = CPU_EXIT_TRIPLE_FAULT;
         return false;
     case KVM_EXIT_DEBUG:
-        log_mask(LOG_KVM, "kvm: exit KVM_EXIT_DEBUG: pc=%" PRIx64 "\n",
-                 (uint64_t)run->debug.arch.pc);
+        LOG_EXIT(kc, "DEBUG: pc=%" PRIx64, (uint64_t)run->debug.arch.pc);
         if (kvm_user_caught(kc, exit)) {
             return *exit == CPU_EXIT_KICKED;
         }
@@ -415,7 +415,7 @@ static bool kvm_enter(KvmCpu *kc, CpuExit *exit)
     bool more;
     int err;
 
-    err = ioctl(kc->fd, KVM_RUN, 0) < 0 ? errno : 0;
+    err = KVM_CALL(kc->fd, KVM_RUN, 0) < 0 ? errno : 0;
     __atomic_store_n(&kc->in_kvm, false, __ATOMIC_SEQ_CST);
     kc->now = end = kvm_host_ns();
     kc->stats.in_kvm_ns += end - start;
@@ -601,12 +601,15 @@ static bool kvm_available(GError **errp)
     return true;
 }
 
-static void vm_enable(KvmAccel *a, uint32_t cap, uint64_t arg)
+static void vm_enable(KvmAccel *a, uint32_t cap, const char *name, uint64_t arg)
 {
     struct kvm_enable_cap e = { .cap = cap, .args = { arg } };
 
+    log_mask(LOG_KVM, "kvm: cap=%s args[0]=%" PRIx64 "\n", name, arg);
     KVM_CALL(a->vm, KVM_ENABLE_CAP, &e);
 }
+
+#define VM_ENABLE(a, cap, arg) vm_enable((a), (cap), #cap, (arg))
 
 /* The TSC-deadline MSR, which the kernel would take without an APIC. */
 static void vm_filter_msrs(KvmAccel *a)
@@ -639,12 +642,12 @@ static bool vm_setup(KvmAccel *a, GError **errp)
         return false;
     }
     if (a->caps.user_msr) {
-        vm_enable(a, KVM_CAP_X86_USER_SPACE_MSR,
+        VM_ENABLE(a, KVM_CAP_X86_USER_SPACE_MSR,
                   KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN |
                       KVM_MSR_EXIT_REASON_FILTER);
     }
     if (a->caps.emul_exit) {
-        vm_enable(a, KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1);
+        VM_ENABLE(a, KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1);
     }
     a->run_size = KVM_CALL(a->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
     if (a->run_size < (int)sizeof(struct kvm_run)) {
@@ -740,6 +743,9 @@ static bool vcpu_open(KvmCpu *kc, GError **errp)
         close(kc->fd);
         return false;
     }
+    log_mask(LOG_KVM,
+             "kvm: mmap(%d): struct kvm_run of CPU %u, %d bytes at %p\n",
+             kc->fd, c->index, a->run_size, run);
     kc->run = run;
     kvm_coalesced_attach(a, run);
     return true;

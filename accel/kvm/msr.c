@@ -7,6 +7,7 @@
  * snapshot made at another rate goes on at that rate where the host can scale.
  */
 #include "util/osdep.h"
+#include <sys/ioctl.h>
 #include "accel/kvm/state.h"
 #include "target-x86/cpuid.h"
 #include "util/bits.h"
@@ -79,23 +80,33 @@ static uint64_t *msr_field(X86State *s, const StateMsr *row)
     return (uint64_t *)((char *)s + row->field);
 }
 
+static bool msr_works(const KvmCpu *kc, uint32_t index)
+{
+    MsrList list = { .head.nmsrs = 1, .entry[0].index = index };
+
+    return ioctl(kc->fd, KVM_GET_MSRS, &list) == 1 &&
+           ioctl(kc->fd, KVM_SET_MSRS, &list) == 1;
+}
+
 /* Which of the table this processor and this host have: asked one by one. */
 void kvm_probe_msrs(KvmCpu *kc)
 {
-    MsrList list = { .head.nmsrs = 1 };
-
     kc->n_msrs = 0;
     for (unsigned i = 0; i < G_N_ELEMENTS(state_msrs); i++) {
         const StateMsr *row = &state_msrs[i];
 
-        list.entry[0] = (struct kvm_msr_entry) { .index = row->index };
-        if ((row->feature == FEAT_NONE ||
-             cpu_has(&kc->tcg.cpu, row->feature)) &&
-            KVM_CALL(kc->fd, KVM_GET_MSRS, &list) == 1 &&
-            KVM_CALL(kc->fd, KVM_SET_MSRS, &list) == 1) {
+        if (row->feature != FEAT_NONE && !cpu_has(&kc->tcg.cpu, row->feature)) {
+            continue;
+        }
+        if (msr_works(kc, row->index)) {
             kc->msr[kc->n_msrs++] = i;
+        } else {
+            log_mask(LOG_KVM, "kvm: CPU %u: MSR %x is not KVM's\n",
+                     kvm_x86(kc)->index, row->index);
         }
     }
+    log_mask(LOG_KVM, "kvm: CPU %u: %u MSRs are saved and restored\n",
+             kvm_x86(kc)->index, kc->n_msrs);
 }
 
 /* On all processors alike, so the first one tells. */

@@ -49,9 +49,9 @@ static int log_call(int fd, const char *name, int r)
         int err = errno;
 
         if (r < 0) {
-            log_write("kvm: ioctl %s: %s\n", name, strerror(err));
+            log_write("kvm: ioctl(%d, %s): %s\n", fd, name, strerror(err));
         } else {
-            log_write("kvm: ioctl %s: %d\n", name, r);
+            log_write("kvm: ioctl(%d, %s): %d\n", fd, name, r);
         }
         errno = err;
     }
@@ -231,8 +231,10 @@ static int host_open_node(const KvmHost *host, const char *path, GError **errp)
     g_autofree char *why = NULL;
 
     if (fd >= 0) {
+        log_mask(LOG_KVM, "kvm: open(\"%s\"): %d\n", path, fd);
         return fd;
     }
+    log_mask(LOG_KVM, "kvm: open(\"%s\"): %s\n", path, strerror(err));
     switch (err) {
     case ENOENT:
     case ENOTDIR:

@@ -125,9 +125,38 @@ check "falls back, with one line and why" 0 'Hi!
 ' sh -c "$RHEA -accel kvm:tcg,device=/dev/null $one 2>$TMP/e; wc -l <$TMP/e"
 check "-accel kvm,help" 0 'usable      yes
 ' sh -c "$RHEA -accel kvm,help | grep -o '^usable      yes'"
+# The way from open() to an exit, step by step and in this order.
+cat >"$TMP/steps" <<'EOF'
+kvm: open("/dev/kvm"): @
+kvm: ioctl(@, KVM_GET_API_VERSION): 12
+kvm: ioctl(@, KVM_CREATE_VM): @
+kvm: ioctl(@, KVM_SET_TSS_ADDR): 0
+kvm: cap=KVM_CAP_@
+kvm: ioctl(@, KVM_ENABLE_CAP): 0
+kvm: ioctl(@, KVM_GET_VCPU_MMAP_SIZE): @
+kvm: ioctl(@, KVM_CREATE_VCPU): @
+kvm: mmap(@): struct kvm_run of CPU 0, @ bytes at @
+kvm: ioctl(@, KVM_SET_CPUID2): 0
+kvm: slot 0: guest_phys_addr=0 memory_size=a0000 userspace_addr=@
+kvm: ioctl(@, KVM_SET_USER_MEMORY_REGION): 0
+kvm: ioctl(@, KVM_SET_SREGS@): 0
+kvm: ioctl(@, KVM_SET_REGS): 0
+kvm: ioctl(@, KVM_RUN): 0
+kvm: CPU 0: exit KVM_EXIT_IO: out port=03f8 size=1 count=1
+kvm: ioctl(@, KVM_RUN): 0
+kvm: CPU 0: exit KVM_EXIT_IO: out port=03f8 size=1 count=1
+kvm: ioctl(@, KVM_RUN): 0
+kvm: CPU 0: exit KVM_EXIT_HLT
+EOF
 check "-d kvm" 0 'Hi!
-yes
-' sh -c "$RHEA -accel kvm -d kvm -D $TMP/log $one &&
-    grep -q 'KVM_EXIT_IO: out port=' $TMP/log &&
-    grep -q 'KVM_SET_USER_MEMORY_REGION' $TMP/log && echo yes"
+all steps
+' sh -c "$RHEA -accel kvm,turns=off -d kvm -D $TMP/log $one &&
+    awk -v steps=$TMP/steps '
+        function next_step() {
+            if ((getline want <steps) <= 0) { print \"all steps\"; exit }
+            gsub(/[][().*+?^\$]/, \"\\\\\\\\&\", want)
+            gsub(/@/, \".*\", want)
+        }
+        BEGIN { next_step() }
+        \$0 ~ \"^\" want \"\$\" { next_step() }' $TMP/log"
 finish
