@@ -200,6 +200,11 @@ void luks_derive(const LuksHash *h, GBytes *pass, const uint8_t *salt,
                   LUKS_SALT, salt, out_len, out);
 }
 
+unsigned luks_blocks(const LuksHash *h, size_t out_len)
+{
+    return (unsigned)((out_len + h->size - 1) / h->size);
+}
+
 /* Of this thread, in microseconds: others may have the processor, too. */
 static int64_t time_used(void)
 {

@@ -55,6 +55,8 @@ void luks_cipher_run(const LuksCipher *c, bool encrypt, uint64_t sector,
 /* PBKDF2; @salt has LUKS_SALT bytes. */
 void luks_derive(const LuksHash *h, GBytes *pass, const uint8_t *salt,
                  uint32_t iterations, uint8_t *out, size_t out_len);
+/* Rounds of the hash that an iteration has: one for each piece of its size. */
+unsigned luks_blocks(const LuksHash *h, size_t out_len);
 /* As many iterations as take @ms on this machine. */
 uint32_t luks_iterations(const LuksHash *h, size_t key_len, uint64_t ms);
 

@@ -44,8 +44,8 @@ enum {
 #if CONFIG_NETTLE
 enum {
     DIGEST_LEN = 20,
-    MAX_ITERATIONS = 100000000, /* more is an attack, not protection */
-    MATERIAL_AT = 4096,         /* of new headers */
+    MAX_ROUNDS = 400000000, /* see rounds_bounded() */
+    MATERIAL_AT = 4096,     /* of new headers */
     MATERIAL_ALIGN = 4096,
     DIGEST_SHARE = 8, /* iterations of a slot's key to one of the digest */
     MIN_ITERATIONS = 1000,
@@ -116,6 +116,40 @@ static bool luks_understand(Luks *l, GError **errp)
     return l->h != NULL;
 }
 
+/*
+ * Of the hash, to try all slots in vain. A header says for how long its reader
+ * counts; QEMU and cryptsetup believe it, up to an hour for each slot. The limit
+ * is a minute with a processor that has instructions for SHA-256, four with
+ * SHA-512, and three times what eight slots of the default two seconds take.
+ */
+static uint64_t luks_rounds(Luks *l)
+{
+    uint64_t blocks = luks_blocks(l->h, l->key_len);
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < LUKS_SLOTS; i++) {
+        if (slot_active(l, i)) {
+            sum += ld_be32(slot_of(l, i) + S_ITERATIONS) * blocks;
+            sum +=
+                (uint64_t)l->digest_iterations * luks_blocks(l->h, DIGEST_LEN);
+        }
+    }
+    return sum;
+}
+
+static bool rounds_bounded(Luks *l, GError **errp)
+{
+    uint64_t n = luks_rounds(l);
+
+    if (n > MAX_ROUNDS) {
+        error_setg(errp,
+                   "the LUKS header asks for %" PRIu64
+                   " rounds of the hash to try a key; at most %u are done",
+                   n, MAX_ROUNDS);
+    }
+    return n <= MAX_ROUNDS;
+}
+
 static bool luks_read(BlockNode *bn, Luks *l, GError **errp)
 {
     Qcow2State *s = bn->s;
@@ -137,15 +171,12 @@ static bool luks_read(BlockNode *bn, Luks *l, GError **errp)
     }
     l->key_len = ld_be32(l->head + H_KEY_LEN);
     l->digest_iterations = ld_be32(l->head + H_DIGEST_ITERATIONS);
-    if (!l->key_len || l->key_len > LUKS_MAX_KEY || (l->key_len & 7) ||
-        l->digest_iterations > MAX_ITERATIONS) {
-        error_setg(errp,
-                   "LUKS key of %u bytes, %u iterations: the header is "
-                   "broken",
-                   l->key_len, l->digest_iterations);
+    if (!l->key_len || l->key_len > LUKS_MAX_KEY || (l->key_len & 7)) {
+        error_setg(errp, "LUKS key of %u bytes: the header is broken",
+                   l->key_len);
         return false;
     }
-    return true;
+    return rounds_bounded(l, errp);
 }
 
 /* Is what slot @i says of its place possible? */
@@ -180,8 +211,7 @@ static bool luks_try_slot(BlockNode *bn, Luks *l, unsigned i, GBytes *pass,
     g_autoptr(GBytes) found = NULL;
     LuksCipher c;
 
-    if (!slot_active(l, i) || !slot_sane(bn, l, i) || !iterations ||
-        iterations > MAX_ITERATIONS) {
+    if (!slot_active(l, i) || !slot_sane(bn, l, i) || !iterations) {
         return false;
     }
     material = g_try_malloc(len);
@@ -265,6 +295,13 @@ static bool slot_fill(Luks *l, unsigned i, GBytes *pass, const uint8_t *key,
     }
     st_be32(slot + S_STATE, LUKS_ACTIVE);
     st_be32(slot + S_ITERATIONS, n);
+    if (luks_rounds(l) > MAX_ROUNDS) {
+        error_setg(errp,
+                   "iter-time %" PRIu64 " is too long: to try all key slots "
+                   "would take more than %u rounds of the hash",
+                   ms, MAX_ROUNDS);
+        return false;
+    }
     luks_derive(l->h, pass, slot + S_SALT, n, kek, l->key_len);
     if (!luks_cipher_init(&c, kek, l->key_len, l->mode)) {
         error_setg(errp, "no cipher has a key of %u bytes", l->key_len);

@@ -78,8 +78,28 @@ static const struct {
     void (*fix)(GByteArray *a);
 } formats[] = {
     { "vdi", NULL },      { "vmdk", fix_vmdk },  { "vpc", fix_vpc },
-    { "vhdx", fix_vhdx }, { "parallels", NULL },
+    { "vhdx", fix_vhdx }, { "parallels", NULL }, { "raw", NULL },
 };
+
+/* A raw image has no header: what is hostile is where in the file it is said to
+ * be. The first words of the file say so, most often near its size. */
+static KeyVal *raw_options(const GByteArray *a)
+{
+    static const char *const keys[] = { "offset", "size" };
+    KeyVal *kv = keyval_new();
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(keys) && a->len >= 16; i++) {
+        uint64_t v = ld_le64(a->data + 8 * (size_t)i);
+        g_autofree char *text = NULL;
+
+        if (v & 1) {
+            v = v >> 63 ? v : v % (a->len + 8);
+            text = g_strdup_printf("%" PRIu64, v);
+            keyval_set(kv, keys[i], text);
+        }
+    }
+    return kv;
+}
 
 static GByteArray *unpack(const uint8_t *data, size_t len)
 {
@@ -143,6 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     MemDisk d;
     BlockNode *file, *bn;
     unsigned flags;
+    g_autoptr(KeyVal) options = NULL;
 
     if (len < 5) {
         return 0;
@@ -165,7 +186,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     g_free(file->filename);
     file->filename = g_strdup("json:{}");
     block_probe(file);
-    bn = block_open_over(file, formats[which].name, NULL,
+    options = strcmp(formats[which].name, "raw") == 0 ? raw_options(a) : NULL;
+    bn = block_open_over(file, formats[which].name, options,
                          flags | BLOCK_NO_BACKING, NULL);
     if (bn) {
         use(bn, what);

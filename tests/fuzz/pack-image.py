@@ -5,7 +5,7 @@ import re
 import struct
 import sys
 
-FORMATS = ['vdi', 'vmdk', 'vpc', 'vhdx', 'parallels']
+FORMATS = ['vdi', 'vmdk', 'vpc', 'vhdx', 'parallels', 'raw']
 name, image, out = sys.argv[1:4]
 what = int(sys.argv[4]) if len(sys.argv) > 4 else 0
 data = open(image, 'rb').read()

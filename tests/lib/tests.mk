@@ -33,7 +33,7 @@ $(B)/tests/fuzz/fuzz-qcow2: $(QCOW2_MUTATE)
 $(B)/tests/unit/test-qcow2-hostile: $(QCOW2_MUTATE) \
     $(B)/obj/tests/fuzz/fuzz-qcow2.o $(B)/obj/tests/lib/mem-disk.o
 IMAGE_TESTS := $(shell grep -l '"tests/lib/image.h"' \
-	tests/*/test-*.c 2>/dev/null)
+	tests/*/test-*.c tests/fuzz/fuzz-*.c 2>/dev/null)
 $(patsubst %.c,$(B)/%,$(IMAGE_TESTS)): $(B)/obj/tests/lib/image.o
 # Loaded before the C library: another host's KVM (tests/boot/test-kvm-host.sh).
 $(B)/tests/lib/fake-kvm.so: tests/lib/fake-kvm.c

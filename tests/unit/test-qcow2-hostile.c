@@ -264,10 +264,18 @@ static void test_mutations(gconstpointer opts)
 }
 
 #if CONFIG_NETTLE
-enum { LUKS_HEAD = 592 };
+enum {
+    LUKS_HEAD = 592,
+    LUKS_DIGEST_ITERATIONS = 164,
+    LUKS_SLOTS = 8,
+    LUKS_SLOT_AT = 208,
+    LUKS_SLOT_SIZE = 48,
+    LUKS_ACTIVE = 0x00ac71f3,
+    LUKS_DEAD = 0x0000dead,
+};
 
-/* Opens with the key, and uses what it then is. */
-static void open_encrypted(const GByteArray *image)
+/* Opens with the key, and uses what it then is. Returns why not, or NULL. */
+static char *open_encrypted(const GByteArray *image)
 {
     g_autoptr(KeyVal) kv = keyval_parse("encrypt.key-secret=k", NULL, NULL);
     g_autoptr(GError) err = NULL;
@@ -288,31 +296,68 @@ static void open_encrypted(const GByteArray *image)
     }
     mem_disk_clear(&d);
     g_assert_cmpint(g_get_monotonic_time() - start, <, 60 * G_TIME_SPAN_SECOND);
+    return err ? g_strdup(err->message) : NULL;
 }
 
 /* Every word of the LUKS header with a value that it should not have. */
 static void test_luks(void)
 {
     static const uint32_t values[] = { 0, 1, 0x7fffffff, UINT32_MAX };
-    g_autoptr(KeyVal) secret = keyval_parse("id=k,data=x", NULL, NULL);
     g_autoptr(GByteArray) good = NULL;
     const uint8_t *head;
     size_t at;
 
-    g_assert_true(secret_add(secret, NULL));
     good = make_image("qcow2", "size=64k,cluster_size=64k,encrypt.format=luks,"
                                "encrypt.key-secret=k,encrypt.iter-time=1");
     head = memmem(good->data, good->len, "LUKS\xba\xbe", 6);
     g_assert_nonnull(head);
     at = (size_t)(head - good->data);
-    open_encrypted(good);
+    g_assert_null(open_encrypted(good));
     for (unsigned word = 0; word < LUKS_HEAD / 4; word++) {
         uint8_t old[4], *p = good->data + at + 4 * word;
 
         memcpy(old, p, 4);
         st_be32(p, values[g_test_rand_int_range(0, G_N_ELEMENTS(values))]);
-        open_encrypted(good);
+        g_free(open_encrypted(good));
         memcpy(p, old, 4);
+    }
+}
+
+/* How long a key is tried is bounded over all slots, not only by each. */
+static void test_luks_rounds(void)
+{
+    static const struct {
+        unsigned slots;
+        uint32_t iterations, digest;
+        bool refused;
+    } cases[] = {
+        { 8, 90000000, 1000, true },   { 8, 1000, 90000000, true },
+        { 1, UINT32_MAX, 1000, true }, { 8, UINT32_MAX, UINT32_MAX, true },
+        { 1, 1000, 410000000, true },  { 2, 110000000, 1000, true },
+        { 8, 20000, 20000, false },    { 0, UINT32_MAX, UINT32_MAX, false },
+    };
+    g_autoptr(GByteArray) image =
+        make_image("qcow2", "size=64k,cluster_size=64k,encrypt.format=luks,"
+                            "encrypt.key-secret=k,encrypt.iter-time=1");
+    uint8_t *head = memmem(image->data, image->len, "LUKS\xba\xbe", 6);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *why = NULL;
+        int64_t start = g_get_monotonic_time();
+
+        st_be32(head + LUKS_DIGEST_ITERATIONS, cases[i].digest);
+        for (unsigned k = 0; k < LUKS_SLOTS; k++) {
+            uint8_t *slot = head + LUKS_SLOT_AT + k * LUKS_SLOT_SIZE;
+
+            st_be32(slot, k < cases[i].slots ? LUKS_ACTIVE : LUKS_DEAD);
+            st_be32(slot + 4, cases[i].iterations);
+            slot[8] ^= 1; /* no key is right */
+        }
+        why = open_encrypted(image);
+        g_assert_nonnull(why);
+        g_assert_true(!!strstr(why, " rounds of the hash") == cases[i].refused);
+        g_assert_cmpint(g_get_monotonic_time() - start, <,
+                        20 * G_TIME_SPAN_SECOND);
     }
 }
 #endif
@@ -331,9 +376,11 @@ int main(int argc, char **argv)
         "size=1M,cluster_size=4k,refcount_bits=64",
         "size=1M,cluster_size=4k,lazy_refcounts=on",
     };
+    g_autoptr(KeyVal) secret = keyval_parse("id=k,data=x", NULL, NULL);
     int ret;
 
     g_test_init(&argc, &argv, NULL);
+    g_assert_true(secret_add(secret, NULL));
     g_set_printerr_handler(quiet);
     dir = g_dir_make_tmp("rhea-hostile-XXXXXX", NULL);
     g_test_add_func("/hostile/claims", test_claims);
@@ -341,6 +388,7 @@ int main(int argc, char **argv)
     g_test_add_func("/hostile/fields", test_fields);
 #if CONFIG_NETTLE
     g_test_add_func("/hostile/luks", test_luks);
+    g_test_add_func("/hostile/luks-rounds", test_luks_rounds);
 #endif
     for (size_t i = 0; i < G_N_ELEMENTS(opts); i++) {
         g_autofree char *name =
