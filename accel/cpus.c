@@ -244,8 +244,7 @@ static void cpu_handle_exit(X86Cpu *cpu, CpuExit exit)
     Machine *m = cpu->machine;
 
     switch (exit) {
-    case CPU_EXIT_KICKED:
-        break;
+    case CPU_EXIT_KICKED: /* maybe behind HLT: it will not run again */
     case CPU_EXIT_HALTED:
         if (m->on_halt && cpu_idle(cpu)) {
             m->on_halt(cpu);

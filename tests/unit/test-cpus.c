@@ -338,11 +338,18 @@ static void on_halt(X86Cpu *cpu)
     machine_request_shutdown(cpu->machine, 3);
 }
 
-static void test_on_halt(void)
+/* Somebody wants the vCPU to stop during the very HLT. */
+static void step_halt_kicked(FakeCpu *f)
+{
+    step_halt(f);
+    cpu_raise(&f->cpu, CPU_STOP);
+}
+
+static void test_on_halt(const void *kicked)
 {
     Machine *m = start(1);
 
-    guest_step = step_halt;
+    guest_step = kicked ? step_halt_kicked : step_halt;
     m->on_halt = on_halt;
     machine_start(m, NULL);
     mainloop_run();
@@ -628,7 +635,8 @@ int main(int argc, char **argv)
     g_test_add_func("/cpus/pause-under-io", test_pause_under_io);
     g_test_add_func("/cpus/halt-wake", test_halt_wake);
     g_test_add_func("/cpus/ping-pong", test_ping_pong);
-    g_test_add_func("/cpus/on-halt", test_on_halt);
+    g_test_add_data_func("/cpus/on-halt", NULL, test_on_halt);
+    g_test_add_data_func("/cpus/on-halt-kicked", "", test_on_halt);
     g_test_add_func("/cpus/exits", test_exits);
     g_test_add_func("/cpus/reset-holds", test_reset_holds);
     g_test_add_func("/cpus/run-on", test_run_on);
