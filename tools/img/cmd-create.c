@@ -112,30 +112,10 @@ static void announce(const char *filename, const char *fmt, KeyVal *opts)
     fflush(stdout);
 }
 
-typedef struct Unknown {
-    const CreateOpt *known;
-    bool found;
-} Unknown;
-
-static void look_unknown(const char *key, const char *value, void *opaque)
-{
-    Unknown *u = opaque;
-    const CreateOpt *o = u->known;
-
-    while (o->kind != OPT_END &&
-           (o->amend == AMEND_ONLY || strcmp(o->name, key) != 0)) {
-        o++;
-    }
-    u->found |= o->kind == OPT_END;
-}
-
 /* Nothing is wrong that can be seen before the work begins. */
 static bool plausible(const BlockDriver *drv, KeyVal *kv)
 {
-    Unknown u = { drv->create_opts, false };
-
-    keyval_foreach(kv, look_unknown, &u);
-    return !u.found && keyval_get(kv, "size");
+    return !img_unknown_option(drv, kv) && keyval_get(kv, "size");
 }
 
 static void copy_used(const char *key, const char *value, void *opaque)

@@ -48,36 +48,16 @@ static KeyVal *options(const ImgArgs *a, const char *fmt)
     return kv;
 }
 
-typedef struct Unknown {
-    const CreateOpt *known;
-    const char *key; /* NULL: none */
-} Unknown;
-
-static void look_unknown(const char *key, const char *value, void *opaque)
-{
-    Unknown *u = opaque;
-    const CreateOpt *o = u->known;
-
-    while (o->kind != OPT_END &&
-           (o->amend == AMEND_ONLY || strcmp(o->name, key) != 0)) {
-        o++;
-    }
-    u->key = o->kind == OPT_END ? key : u->key;
-}
-
 static bool options_known(const char *fmt, KeyVal *kv)
 {
     const BlockDriver *drv = block_find_driver(fmt);
-    Unknown u = { drv ? drv->create_opts : NULL, NULL };
+    const char *unknown = drv ? img_unknown_option(drv, kv) : NULL;
 
-    if (u.known) {
-        keyval_foreach(kv, look_unknown, &u);
-    }
-    if (u.key) {
-        error_report("Invalid parameter '%s'", u.key);
+    if (unknown) {
+        error_report("Invalid parameter '%s'", unknown);
         error_report("Invalid options for file format '%s'", fmt);
     }
-    return !u.key;
+    return !unknown;
 }
 
 int cmd_measure(ImgArgs *a)

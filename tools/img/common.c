@@ -186,6 +186,33 @@ void img_close(BlockNode *bn, int *ret)
     }
 }
 
+typedef struct Unknown {
+    const CreateOpt *known;
+    const char *key; /* NULL: none */
+} Unknown;
+
+static void look_unknown(const char *key, const char *value, void *opaque)
+{
+    Unknown *u = opaque;
+    const CreateOpt *o = u->known;
+
+    while (o->kind != OPT_END &&
+           (o->amend == AMEND_ONLY || strcmp(o->name, key) != 0)) {
+        o++;
+    }
+    u->key = o->kind == OPT_END ? key : u->key;
+}
+
+const char *img_unknown_option(const BlockDriver *drv, KeyVal *kv)
+{
+    Unknown u = { drv->create_opts, NULL };
+
+    if (u.known) {
+        keyval_foreach(kv, look_unknown, &u);
+    }
+    return u.key;
+}
+
 bool img_is_help(const char *options)
 {
     g_auto(GStrv) words = g_strsplit(options, ",", -1);

@@ -111,6 +111,8 @@ void img_close(BlockNode *bn, int *ret);
 /* "-o help". */
 void img_print_options(const char *fmt, const char *filename);
 bool img_is_help(const char *options);
+/* One of @kv that an image of this format cannot be made with; NULL: none. */
+const char *img_unknown_option(const BlockDriver *drv, KeyVal *kv);
 void img_print_snapshots(const GArray *list);
 /* As a line of the table; the first is the head. */
 
