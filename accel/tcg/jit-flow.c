@@ -27,15 +27,22 @@ static bool gen_simple_push(const Gen *g, unsigned k, unsigned cls)
            in->mem < 0 && !(in->r1 == R_RSP);
 }
 
+/* How many in a row, from g->i on, can be done with one check. */
+static unsigned gen_push_run(const Gen *g, unsigned cls)
+{
+    unsigned n = 0;
+
+    while (gen_simple_push(g, g->i + n, cls)) {
+        n++;
+    }
+    return MAX(n, 1);
+}
+
 void gen_push(Gen *g, const Insn *op)
 {
     int w = g->code64 ? 8 : 4;
-    unsigned log2 = g->code64 ? 3 : 2, n = 0;
+    unsigned log2 = g->code64 ? 3 : 2, n = gen_push_run(g, CL_PUSH);
 
-    while (gen_simple_push(g, g->i + n, CL_PUSH)) {
-        n++;
-    }
-    n = n ? n : 1;
     gen_touch(g, R_RSP);
     gen_sp(g, -w * (int)n);
     gen_access(g, w * n, true, false);
@@ -57,12 +64,8 @@ void gen_push(Gen *g, const Insn *op)
 void gen_pop(Gen *g, const Insn *op)
 {
     int w = g->code64 ? 8 : 4;
-    unsigned log2 = g->code64 ? 3 : 2, n = 0;
+    unsigned log2 = g->code64 ? 3 : 2, n = gen_push_run(g, CL_POP);
 
-    while (gen_simple_push(g, g->i + n, CL_POP)) {
-        n++;
-    }
-    n = n ? n : 1;
     gen_touch(g, R_RSP);
     for (unsigned k = 0; k < n; k++) {
         gen_touch(g, g->info[g->i + k].r1);
