@@ -10,6 +10,7 @@
  * input begins with what reset leaves of it, and the time and memory of then.
  */
 #include "util/osdep.h"
+#include "tests/lib/fuzz-input.h"
 #include "tests/lib/fuzz.h"
 #include "tests/lib/line.h"
 #include "tests/lib/monitor-vm.h"
@@ -22,7 +23,7 @@ typedef struct Fuzz {
     Machine *m;
     Line *line;
     GPtrArray *fresh; /* of GByteArray: the devices' first states, or NULL */
-    const uint8_t *p, *end;
+    FuzzInput in;
 } Fuzz;
 
 static const struct {
@@ -37,36 +38,17 @@ static const struct {
 
 /* ---- input ---------------------------------------------------------------------- */
 
-static unsigned take(Fuzz *f)
-{
-    return f->p < f->end ? *f->p++ : 0;
-}
-
-static uint32_t take16(Fuzz *f)
-{
-    uint32_t v = take(f);
-
-    return v | take(f) << 8;
-}
-
-static uint32_t take32(Fuzz *f)
-{
-    uint32_t v = take16(f);
-
-    return v | take16(f) << 16;
-}
-
 /* ---- operations ------------------------------------------------------------------ */
 
 static void access_space(Fuzz *f, AddressSpace *as, bool write)
 {
     const FlatMap *map = as_flat(as);
-    const FlatRange *r = &map->range[take(f) % map->n];
-    hwaddr at = r->base + take16(f) % r->size;
-    unsigned size = 1u << take(f) % (as == f->m->io ? 3 : 4);
+    const FlatRange *r = &map->range[take(&f->in) % map->n];
+    hwaddr at = r->base + take16(&f->in) % r->size;
+    unsigned size = 1u << take(&f->in) % (as == f->m->io ? 3 : 4);
 
     if (write) {
-        uint64_t low = take32(f);
+        uint64_t low = take32(&f->in);
 
         as_store(as, at, low | low << 32, size);
     } else {
@@ -97,13 +79,13 @@ static void op_load(Fuzz *f)
 /* The same port again and again: data ports, index and data. */
 static void op_burst(Fuzz *f)
 {
-    unsigned port = take16(f), size = 1u << take(f) % 3;
+    unsigned port = take16(&f->in), size = 1u << take(&f->in) % 3;
 
-    for (unsigned n = take(f) % 64; n; n--) {
+    for (unsigned n = take(&f->in) % 64; n; n--) {
         if (n % 8 == 7) {
             as_load(f->m->io, port, size);
         } else {
-            as_store(f->m->io, port, take(f), size);
+            as_store(f->m->io, port, take(&f->in), size);
         }
     }
 }
@@ -111,18 +93,18 @@ static void op_burst(Fuzz *f)
 static void op_apic(Fuzz *f)
 {
     X86Cpu *cpu = f->m->cpu[0];
-    unsigned how = take(f), reg = take(f);
+    unsigned how = take(&f->in), reg = take(&f->in);
     uint64_t v;
 
     switch (how % 6) {
     case 0:
-        cpu->apic_ops->mmio_write(cpu, reg * 16, take32(f), 4);
+        cpu->apic_ops->mmio_write(cpu, reg * 16, take32(&f->in), 4);
         break;
     case 1:
         cpu->apic_ops->mmio_read(cpu, reg * 16 + how / 64, 1u << how / 16 % 4);
         break;
     case 2:
-        cpu->apic_ops->msr_write(cpu, 0x800 + reg, take32(f));
+        cpu->apic_ops->msr_write(cpu, 0x800 + reg, take32(&f->in));
         break;
     case 3:
         cpu->apic_ops->msr_read(cpu, 0x800 + reg, &v);
@@ -138,36 +120,36 @@ static void op_apic(Fuzz *f)
 
 static void op_line(Fuzz *f)
 {
-    unsigned n = take(f);
+    unsigned n = take(&f->in);
 
     irq_set(&f->m->gsi[n % MACHINE_GSIS], n >> 7);
 }
 
 static void op_time(Fuzz *f)
 {
-    clock_step(f->m->vclock, (int64_t)take16(f) * 1000);
+    clock_step(f->m->vclock, (int64_t)take16(&f->in) * 1000);
 }
 
 /* What devices read by themselves: tables, descriptors, commands. */
 static void op_memory(Fuzz *f)
 {
-    hwaddr at = RAM_AT + take(f) * 16;
+    hwaddr at = RAM_AT + take(&f->in) * 16;
 
-    for (unsigned n = take(f) % 64; n; n--) {
-        as_store(f->m->mem, at++, take(f), 1);
+    for (unsigned n = take(&f->in) % 64; n; n--) {
+        as_store(f->m->mem, at++, take(&f->in), 1);
     }
 }
 
 static void op_loop(Fuzz *f)
 {
-    for (unsigned n = take(f) % 4; n; n--) {
+    for (unsigned n = take(&f->in) % 4; n; n--) {
         mainloop_iterate(false);
     }
 }
 
 static void op_serial(Fuzz *f)
 {
-    unsigned what = take(f), n = take(f);
+    unsigned what = take(&f->in), n = take(&f->in);
     uint8_t buf[32];
 
     memset(buf, (int)n, sizeof(buf));
@@ -189,8 +171,8 @@ static void op_serial(Fuzz *f)
 static void op_state(Fuzz *f)
 {
     GPtrArray *devices = f->m->devices;
-    Device *dev = devices->pdata[take(f) % devices->len];
-    unsigned at = take16(f), flip = take(f);
+    Device *dev = devices->pdata[take(&f->in) % devices->len];
+    unsigned at = take16(&f->in), flip = take(&f->in);
     g_autoptr(GByteArray) s = g_byte_array_new();
     g_autoptr(GError) err = NULL;
     size_t pos = 0;
@@ -297,10 +279,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         build(f, board);
     }
     restart(f);
-    f->p = data + (len > 0);
-    f->end = data + len;
-    for (unsigned n = 0; f->p < f->end && n < OPS_MAX; n++) {
-        ops[take(f) % G_N_ELEMENTS(ops)](f);
+    f->in = (FuzzInput) { data + (len > 0), data + len };
+    for (unsigned n = 0; more(&f->in) && n < OPS_MAX; n++) {
+        ops[take(&f->in) % G_N_ELEMENTS(ops)](f);
     }
     return 0;
 }

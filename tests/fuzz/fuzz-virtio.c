@@ -8,6 +8,7 @@
  * requests get through; the others are what a driver must not name.
  */
 #include "util/osdep.h"
+#include "tests/lib/fuzz-input.h"
 #include "tests/lib/fuzz.h"
 #include "tests/lib/line.h"
 #include "tests/lib/virtio-faces.h"
@@ -35,7 +36,7 @@ typedef struct Fuzz {
     NetPort *peer; /* the other end of a card's cable; or NULL */
     Line *line[2]; /* of virtio-serial's ports; or NULL */
     VRing ring[QUEUES];
-    const uint8_t *p, *end;
+    FuzzInput in;
 } Fuzz;
 
 typedef struct FuzzDevice {
@@ -136,25 +137,6 @@ static const FuzzDevice devices[] = {
 
 /* ---- input ---------------------------------------------------------------------- */
 
-static unsigned take(Fuzz *f)
-{
-    return f->p < f->end ? *f->p++ : 0;
-}
-
-static uint32_t take16(Fuzz *f)
-{
-    uint32_t v = take(f);
-
-    return v | take(f) << 8;
-}
-
-static uint32_t take32(Fuzz *f)
-{
-    uint32_t v = take16(f);
-
-    return v | take16(f) << 16;
-}
-
 static hwaddr take_addr(Fuzz *f)
 {
     static const hwaddr odd[] = {
@@ -171,9 +153,9 @@ static hwaddr take_addr(Fuzz *f)
         RIG_MODERN,
         RIG_MSIX,
     };
-    unsigned kind = take(f);
+    unsigned kind = take(&f->in);
 
-    return kind < 0xe0 ? take16(f) * 4 % RAM : odd[kind % G_N_ELEMENTS(odd)];
+    return kind < 0xe0 ? take16(&f->in) * 4 % RAM : odd[kind % G_N_ELEMENTS(odd)];
 }
 
 /* ---- operations --------------------------------------------------------------------- */
@@ -184,7 +166,7 @@ static void access_register(Fuzz *f, bool write)
     static const hwaddr window[] = { RIG_MODERN, RIG_MODERN + 0x1000,
                                      RIG_MODERN + 0x2000, RIG_MODERN + 0x3000,
                                      RIG_MSIX };
-    unsigned reg = take(f) * 2, how = take(f), size = 1u << (how % 4);
+    unsigned reg = take(&f->in) * 2, how = take(&f->in), size = 1u << (how % 4);
     AddressSpace *as = vd_space(&f->g.d);
     hwaddr at = f->g.d.base + reg + (how >> 6 & 1);
 
@@ -199,7 +181,7 @@ static void access_register(Fuzz *f, bool write)
         }
     }
     if (write) {
-        as_store(as, at, take32(f), size);
+        as_store(as, at, take32(&f->in), size);
     } else {
         as_load(as, at, size);
     }
@@ -217,7 +199,7 @@ static void op_read_register(Fuzz *f)
 
 static void op_config(Fuzz *f)
 {
-    unsigned off = take(f), how = take(f), size = 1u << (how % 3);
+    unsigned off = take(&f->in), how = take(&f->in), size = 1u << (how % 3);
     PciDevice *pd = container_of(f->g.dev, PciDevice, dev);
 
     if (!rig_is_pci(&f->g)) {
@@ -229,34 +211,34 @@ static void op_config(Fuzz *f)
     } else if (how & 8) {
         rig_map(&f->g);
     } else {
-        pci_config_write(pd, off, take32(f), size);
+        pci_config_write(pd, off, take32(&f->in), size);
     }
 }
 
 static void op_negotiate(Fuzz *f)
 {
-    uint64_t want = take32(f) | (uint64_t)take(f) << 32;
+    uint64_t want = take32(&f->in) | (uint64_t)take(&f->in) << 32;
 
     vd_negotiate(&f->g.d, want | VIRTIO_BIT(VIRTIO_F_VERSION_1));
 }
 
 static void op_queue(Fuzz *f)
 {
-    unsigned q = take(f) % QUEUES;
+    unsigned q = take(&f->in) % QUEUES;
 
     f->g.d.next = 4096 * (1 + 4 * q);
-    vd_ring(&f->g.d, &f->ring[q], q, 1u << (take(f) % 8));
+    vd_ring(&f->g.d, &f->ring[q], q, 1u << (take(&f->in) % 8));
 }
 
 /* A ring of any size, anywhere. */
 static void op_wild_queue(Fuzz *f)
 {
     VDriver *d = &f->g.d;
-    unsigned q = take(f) % QUEUES;
+    unsigned q = take(&f->in) % QUEUES;
     VRing *r = &f->ring[q];
 
     vd_write(d, VD_QUEUE_SEL, q);
-    vd_write(d, VD_QUEUE_NUM, take16(f));
+    vd_write(d, VD_QUEUE_NUM, take16(&f->in));
     r->queue = q;
     r->desc = take_addr(f);
     r->avail = take_addr(f);
@@ -264,18 +246,18 @@ static void op_wild_queue(Fuzz *f)
     vd_write_address(d, VD_DESC, r->desc);
     vd_write_address(d, VD_AVAIL, r->avail);
     vd_write_address(d, VD_USED, r->used);
-    vd_write(d, VD_QUEUE_ALIGN, 1u << take(f) % 32);
+    vd_write(d, VD_QUEUE_ALIGN, 1u << take(&f->in) % 32);
     vd_write(d, VD_QUEUE_PFN, (uint32_t)(r->desc >> 12));
-    vd_write(d, VD_QUEUE_READY, take(f));
+    vd_write(d, VD_QUEUE_READY, take(&f->in));
     r->size = MAX(vd_read(d, VD_QUEUE_NUM_MAX), 1);
 }
 
 /* The available index jumps. */
 static void op_index(Fuzz *f)
 {
-    VRing *r = &f->ring[take(f) % QUEUES];
+    VRing *r = &f->ring[take(&f->in) % QUEUES];
 
-    r->avail_idx = (uint16_t)take16(f);
+    r->avail_idx = (uint16_t)take16(&f->in);
     as_store(f->m->mem, r->avail + 2, r->avail_idx, 2);
     vd_kick(&f->g.d, r);
 }
@@ -287,22 +269,22 @@ static void op_ok(Fuzz *f)
 
 static void op_desc(Fuzz *f)
 {
-    VRing *r = &f->ring[take(f) % QUEUES];
+    VRing *r = &f->ring[take(&f->in) % QUEUES];
     hwaddr table = r->size ? r->desc : 4096;
-    unsigned i = take(f), flags = take(f), next = take(f);
+    unsigned i = take(&f->in), flags = take(&f->in), next = take(&f->in);
     hwaddr addr = take_addr(f);
-    uint32_t len = take16(f);
+    uint32_t len = take16(&f->in);
 
     if (flags & 0x80) { /* a table elsewhere */
         table = take_addr(f);
     }
-    vd_desc(&f->g.d, table, i, addr, len ? len : take32(f), flags & 7, next);
+    vd_desc(&f->g.d, table, i, addr, len ? len : take32(&f->in), flags & 7, next);
 }
 
 static void op_offer(Fuzz *f)
 {
-    VRing *r = &f->ring[take(f) % QUEUES];
-    unsigned head = take(f);
+    VRing *r = &f->ring[take(&f->in) % QUEUES];
+    unsigned head = take(&f->in);
 
     if (r->size) {
         vd_offer(&f->g.d, r, head);
@@ -313,9 +295,9 @@ static void op_offer(Fuzz *f)
 /* A whole request, as blk's: header, data, status. */
 static void op_request(Fuzz *f)
 {
-    VRing *r = &f->ring[take(f) % QUEUES];
-    hwaddr at = 0x20000 + take(f) * 256;
-    unsigned type = take(f), sector = take(f), len = take16(f), head;
+    VRing *r = &f->ring[take(&f->in) % QUEUES];
+    hwaddr at = 0x20000 + take(&f->in) * 256;
+    unsigned type = take(&f->in), sector = take(&f->in), len = take16(&f->in), head;
 
     if (!r->size) {
         return;
@@ -335,25 +317,25 @@ static void op_request(Fuzz *f)
 static void op_frame(Fuzz *f)
 {
     uint8_t bytes[256];
-    size_t repeat = 1 + take(f), n = take(f), len = repeat * n;
+    size_t repeat = 1 + take(&f->in), n = take(&f->in), len = repeat * n;
     g_autofree uint8_t *buf = g_malloc(len + 1);
     struct iovec iov = { buf, len };
-    NetFrame frame = { .iov = &iov, .n = 1, .queue = take(f) };
+    NetFrame frame = { .iov = &iov, .n = 1, .queue = take(&f->in) };
 
     for (size_t i = 0; i < n; i++) {
-        bytes[i] = (uint8_t)take(f);
+        bytes[i] = (uint8_t)take(&f->in);
     }
     for (size_t i = 0; i < repeat; i++) {
         memcpy(buf + i * n, bytes, n);
     }
-    frame.off.flags = (uint8_t)take(f);
-    frame.off.gso_type = (uint8_t)take(f);
-    frame.off.hdr_len = (uint16_t)take16(f);
-    frame.off.gso_size = (uint16_t)take16(f);
-    frame.off.csum_start = (uint16_t)take(f);
-    frame.off.csum_offset = (uint16_t)take(f);
+    frame.off.flags = (uint8_t)take(&f->in);
+    frame.off.gso_type = (uint8_t)take(&f->in);
+    frame.off.hdr_len = (uint16_t)take16(&f->in);
+    frame.off.gso_size = (uint16_t)take16(&f->in);
+    frame.off.csum_start = (uint16_t)take(&f->in);
+    frame.off.csum_offset = (uint16_t)take(&f->in);
     if (f->peer) {
-        net_set_accepts(f->peer, take(f));
+        net_set_accepts(f->peer, take(&f->in));
         net_send_queued(f->peer, &frame);
     }
 }
@@ -361,8 +343,8 @@ static void op_frame(Fuzz *f)
 /* A SCSI command, its response and data; or a task management request. */
 static void op_scsi(Fuzz *f)
 {
-    unsigned queue = take(f) % QUEUES, where = take(f), head;
-    unsigned in = take16(f), out = take16(f);
+    unsigned queue = take(&f->in) % QUEUES, where = take(&f->in), head;
+    unsigned in = take16(&f->in), out = take16(&f->in);
     hwaddr at = 0x20000 + (where >> 1) * 256;
     VRing *r = &f->ring[queue];
 
@@ -371,11 +353,11 @@ static void op_scsi(Fuzz *f)
     }
     as_store(f->m->mem, at, 1 | (where & 1) << 8, 8);
     for (unsigned n = queue ? 16 : 0; queue && n; n--) {
-        as_store(f->m->mem, at + 19 + 16 - n, take(f), 1);
+        as_store(f->m->mem, at + 19 + 16 - n, take(&f->in), 1);
     }
     if (!queue) {
         as_store(f->m->mem, at, 0, 4);
-        as_store(f->m->mem, at + 4, take(f) % 9, 4);
+        as_store(f->m->mem, at + 4, take(&f->in) % 9, 4);
         as_store(f->m->mem, at + 8, 1 | (where & 1) << 8, 8);
     }
     head = vd_add(&f->g.d, r, at, queue ? 51 : 24, 0, true);
@@ -394,14 +376,14 @@ static void op_memory(Fuzz *f)
 {
     hwaddr at = take_addr(f);
 
-    for (unsigned n = take(f) % 32; n; n--) {
-        as_store(f->m->mem, at++, take(f), 1);
+    for (unsigned n = take(&f->in) % 32; n; n--) {
+        as_store(f->m->mem, at++, take(&f->in), 1);
     }
 }
 
 static void op_loop(Fuzz *f)
 {
-    for (unsigned n = take(f) % 8; n; n--) {
+    for (unsigned n = take(&f->in) % 8; n; n--) {
         mainloop_iterate(false);
     }
 }
@@ -409,7 +391,7 @@ static void op_loop(Fuzz *f)
 static void op_stop(Fuzz *f)
 {
     g_assert_true(machine_start(f->m, NULL));
-    if (take(f) & 1) {
+    if (take(&f->in) & 1) {
         machine_stop(f->m, RUN_PAUSED);
     }
 }
@@ -425,13 +407,13 @@ static void op_machine_reset(Fuzz *f)
 
 static void op_time(Fuzz *f)
 {
-    qtest_step(&f->g.t.q, (int64_t)take16(f) * 1000000);
+    qtest_step(&f->g.t.q, (int64_t)take16(&f->in) * 1000000);
 }
 
 /* Bytes for the guest, room for its own, or somebody comes or goes. */
 static void op_line(Fuzz *f)
 {
-    unsigned what = take(f), n = take(f);
+    unsigned what = take(&f->in), n = take(&f->in);
     Line *line = f->line[what & 1];
     uint8_t buf[256];
 
@@ -455,10 +437,10 @@ static void op_line(Fuzz *f)
 /* A run of page numbers, as the balloon's driver writes them. */
 static void op_pages(Fuzz *f)
 {
-    hwaddr at = 0x20000 + take(f) * 256;
-    uint32_t page = take16(f), step = take(f);
+    hwaddr at = 0x20000 + take(&f->in) * 256;
+    uint32_t page = take16(&f->in), step = take(&f->in);
 
-    for (unsigned n = take(f); n; n--) {
+    for (unsigned n = take(&f->in); n; n--) {
         as_store(f->m->mem, at, page, 4);
         at += 4;
         page += step;
@@ -470,7 +452,7 @@ static void op_monitor(Fuzz *f)
     uint64_t stats[BALLOON_STATS];
     int64_t when;
 
-    balloon_set(f->m, (uint64_t)take(f) << 14, NULL);
+    balloon_set(f->m, (uint64_t)take(&f->in) << 14, NULL);
     balloon_stats(f->m, stats, &when, NULL);
 }
 
@@ -480,7 +462,7 @@ static void op_state(Fuzz *f)
     const DeviceClass *cls = f->g.dev->cls;
     g_autoptr(GByteArray) s = g_byte_array_new();
     g_autoptr(GError) err = NULL;
-    unsigned at = take16(f), flip = take(f);
+    unsigned at = take16(&f->in), flip = take(&f->in);
     size_t pos = 0;
     bool ok;
 
@@ -546,12 +528,12 @@ static void fuzz_end(Fuzz *f, const FuzzDevice *fd)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    Fuzz f = { .p = data, .end = data + len };
+    Fuzz f = { .in = { data, data + len } };
     const FuzzDevice *fd = &devices[take(&f) % G_N_ELEMENTS(devices)];
     unsigned n = 0;
 
     fuzz_start(&f, fd, take(&f) % RIG_KINDS);
-    while (f.p < f.end && n++ < 200) {
+    while (more(&f.in) && n++ < 200) {
         ops[take(&f) % G_N_ELEMENTS(ops)](&f);
     }
     fuzz_end(&f, fd);
