@@ -583,23 +583,32 @@ static void test_events(void)
 
 /* ---- errors of the host ------------------------------------------------------------------ */
 
+/* A machine that stopped at a write for which there was no room; its response. */
+static hwaddr start_stopped(Rig *g)
+{
+    hwaddr resp;
+
+    start(g, "werror=stop");
+    awake(g);
+    g_assert_true(machine_start(g->q.m, NULL));
+    memset(data(g), 0x5a, 512);
+    g->mem[0].fail_at = g->mem[0].writes + 1;
+    g->mem[0].fail_errno = ENOSPC;
+    resp = offer(g, "2a 0 0 0 0 20 0 0 1 0", 0, 512);
+    vd_kick(&g->d, &g->r);
+    for (int i = 0; i < 10000 && !g->stops; i++) {
+        mainloop_iterate(false);
+        g_usleep(100);
+    }
+    return resp;
+}
+
 static void test_stop(void)
 {
     Rig g;
     hwaddr resp;
 
-    start(&g, "werror=stop");
-    awake(&g);
-    g_assert_true(machine_start(g.q.m, NULL));
-    memset(data(&g), 0x5a, 512);
-    g.mem[0].fail_at = g.mem[0].writes + 1;
-    g.mem[0].fail_errno = ENOSPC;
-    resp = offer(&g, "2a 0 0 0 0 20 0 0 1 0", 0, 512);
-    vd_kick(&g.d, &g.r);
-    for (int i = 0; i < 10000 && !g.stops; i++) {
-        mainloop_iterate(false);
-        g_usleep(100);
-    }
+    resp = start_stopped(&g);
     g_assert_cmpuint(g.stops, ==, 1);
     g_assert_cmpuint(g.io_errors, ==, 1);
     g_assert_cmphex(g.ram.ram[resp + 11], ==, NOTHING);
@@ -638,18 +647,7 @@ static void test_state(void)
     unsigned head;
     uint32_t len;
 
-    start(&g, "werror=stop");
-    awake(&g);
-    g_assert_true(machine_start(g.q.m, NULL));
-    memset(data(&g), 0x5a, 512);
-    g.mem[0].fail_at = g.mem[0].writes + 1;
-    g.mem[0].fail_errno = ENOSPC;
-    resp = offer(&g, "2a 0 0 0 0 20 0 0 1 0", 0, 512);
-    vd_kick(&g.d, &g.r);
-    for (int i = 0; i < 10000 && !g.stops; i++) {
-        mainloop_iterate(false);
-        g_usleep(100);
-    }
+    resp = start_stopped(&g);
     vmstate_save(s, g.board->cls->vmstate, g.board, NULL);
     g.board->cls->reset(g.board);
     g_assert_true(vmstate_load(s, &pos, g.board->cls->vmstate, g.board, NULL));
