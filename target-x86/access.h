@@ -28,8 +28,6 @@ G_NORETURN void x86_raise_db(X86Cpu *c, uint64_t dr6_bits);
 /* Leaves the block without a fault; the instruction runs again (REP with an
  * event pending). Everything done so far is committed. */
 G_NORETURN void x86_restart(X86Cpu *c);
-/* Leaves the block with s.rip as it is now (a jump made in the middle). */
-G_NORETURN void x86_leave(X86Cpu *c);
 
 /* ---- segmented --------------------------------------------------------- */
 

@@ -64,11 +64,6 @@ void x86_restart(X86Cpu *c)
     excp_unwind(c, UNWIND_RESTART, true);
 }
 
-void x86_leave(X86Cpu *c)
-{
-    excp_unwind(c, UNWIND_LEAVE, false);
-}
-
 /* ---- delivering --------------------------------------------------------------- */
 
 /* One delivery, as all modes need it. */

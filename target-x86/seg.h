@@ -34,7 +34,6 @@ Escalation x86_escalate(int first, int second);
 enum {
     UNWIND_FAULT = 1, /* c->fault: x86_deliver_fault() */
     UNWIND_RESTART,   /* x86_restart() */
-    UNWIND_LEAVE,     /* x86_leave() */
 };
 
 /* MOV/POP/LDS to a segment register (not CS), in any mode. */

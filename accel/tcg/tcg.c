@@ -103,13 +103,13 @@ static void tcg_give_budget(TcgCpu *tc)
     __atomic_store_n(&tc->floor, 0, __ATOMIC_SEQ_CST);
 }
 
-/* An instruction was left in the middle: it and those before it. */
-static void tcg_count_unwound(TcgCpu *tc, int how)
+/* An instruction was left in the middle: those before it. */
+static void tcg_count_unwound(TcgCpu *tc)
 {
     const Insn *op = tc->cpu.unwound;
 
     if (op) {
-        tc->budget -= op - tb_of(op)->op + (how == UNWIND_LEAVE);
+        tc->budget -= op - tb_of(op)->op;
     }
     tc->cpu.unwound = NULL;
 }
@@ -505,7 +505,7 @@ static bool tcg_unwound(TcgCpu *tc, int how)
     bool stepping = tc->stepping;
 
     mem_exclusive_end(c);
-    tcg_count_unwound(tc, how);
+    tcg_count_unwound(tc);
     tc->stepping = false;
     if (how == UNWIND_FAULT) {
         tc->fault_waits = true;

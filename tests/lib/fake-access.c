@@ -208,12 +208,6 @@ WEAK void x86_restart(X86Cpu *c)
     fake_unwind(c, UNWIND_RESTART);
 }
 
-WEAK void x86_leave(X86Cpu *c)
-{
-    c->insn = NULL;
-    fake_unwind(c, UNWIND_LEAVE);
-}
-
 /* ---- segments ------------------------------------------------------------ */
 
 static bool fake_canonical(uint64_t lin)

@@ -31,7 +31,6 @@ typedef enum FakeExit {
     FAKE_DONE,    /* the function returned */
     FAKE_FAULT,   /* x86_raise*(): cpu.fault has it */
     FAKE_RESTART, /* x86_restart() */
-    FAKE_LEAVE,   /* x86_leave() */
     FAKE_UD,      /* fake_bytes(): no such instruction, or no sem for it */
 } FakeExit;
 
