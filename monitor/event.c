@@ -78,7 +78,9 @@ static void put_value(json_object *data, const EventValue *v)
 
     switch (v->kind) {
     case EVENT_KIND_STR:
-        js_str(to, key, v->s);
+        if (v->s) {
+            js_str(to, key, v->s);
+        }
         break;
     case EVENT_KIND_INT:
         js_int(to, key, v->i);

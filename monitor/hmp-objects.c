@@ -11,10 +11,11 @@
 
 /* ---- what the command line's options make --------------------------------------- */
 
-static void report(Monitor *mon, bool ok, GError *err)
+/* By its address: arguments are worked out in any order. */
+static void report(Monitor *mon, bool ok, GError **err)
 {
     if (!ok) {
-        mon_report(mon, err);
+        mon_report(mon, *err);
     }
 }
 
@@ -23,7 +24,7 @@ void hmp_object_add(Monitor *mon, const Args *args)
     GError *err = NULL;
     bool ok = object_add(mon_machine(mon), args_str(args, "object"), &err);
 
-    report(mon, ok, err);
+    report(mon, ok, &err);
 }
 
 void hmp_object_del(Monitor *mon, const Args *args)
@@ -31,7 +32,7 @@ void hmp_object_del(Monitor *mon, const Args *args)
     GError *err = NULL;
     bool ok = object_del(mon_machine(mon), args_str(args, "id"), &err);
 
-    report(mon, ok, err);
+    report(mon, ok, &err);
 }
 
 void hmp_drive_add(Monitor *mon, const Args *args)
@@ -39,7 +40,7 @@ void hmp_drive_add(Monitor *mon, const Args *args)
     GError *err = NULL;
     bool ok = drive_add(mon_machine(mon), args_str(args, "opts"), &err);
 
-    report(mon, ok, err);
+    report(mon, ok, &err);
     mon_puts(mon, ok ? "OK\n" : "");
 }
 
@@ -48,7 +49,7 @@ void hmp_drive_del(Monitor *mon, const Args *args)
     GError *err = NULL;
     bool ok = drive_del(mon_machine(mon), args_str(args, "id"), &err);
 
-    report(mon, ok, err);
+    report(mon, ok, &err);
 }
 
 void hmp_chardev_add(Monitor *mon, const Args *args)
@@ -57,7 +58,7 @@ void hmp_chardev_add(Monitor *mon, const Args *args)
     Machine *m = mon_machine(mon);
     bool ok = chardev_new(m->chardevs, args_str(args, "args"), &err) != NULL;
 
-    report(mon, ok, err);
+    report(mon, ok, &err);
 }
 
 /* ---- keys and mouse ----------------------------------------------------------------- */
@@ -86,7 +87,7 @@ void hmp_sendkey(Monitor *mon, const Args *args)
     }
     hold = hold > 0 ? MIN(hold, 60000) : KEYS_HOLD_MS;
     report(mon, keys_send(mon_machine(mon), codes, n, (unsigned)hold, &err),
-           err);
+           &err);
 }
 
 /* "-5"; words, so that "10 -5" is not one expression. NULL: 0. */
@@ -104,7 +105,7 @@ void hmp_mouse_move(Monitor *mon, const Args *args)
                               motion(args_str(args, "dy")),
                               motion(args_str(args, "dz")), &err);
 
-    report(mon, ok, err);
+    report(mon, ok, &err);
 }
 
 void hmp_mouse_set(Monitor *mon, const Args *args)
@@ -126,7 +127,7 @@ void hmp_mouse_button(Monitor *mon, const Args *args)
 
     /* Here 2 is the middle and 4 the right one. */
     state = (state & 1) | (state & 2) << 1 | (state & 4) >> 1;
-    report(mon, keys_mouse_buttons(mon_machine(mon), state, &err), err);
+    report(mon, keys_mouse_buttons(mon_machine(mon), state, &err), &err);
 }
 
 /* ---- printing what QMP returns ------------------------------------------------------- */

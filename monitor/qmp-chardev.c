@@ -249,7 +249,8 @@ json_object *qmp_ringbuf_read(Machine *m, const Args *args, GError **errp)
         error_setg(errp, "%s is not a ringbuf device", id);
         return NULL;
     }
-    text = is_base64(args)
+    text = !bytes->len ? g_strdup("") /* and data is NULL */
+           : is_base64(args)
                ? g_base64_encode(bytes->data, bytes->len)
                : g_utf8_make_valid((const char *)bytes->data, bytes->len);
     return json_object_new_string(text);

@@ -813,7 +813,19 @@ def migrate_in_background():
     finish(p)
 
 
-CASES = [probe, probe_without_waiting, last_words, unix_client,
+def no_keyboard():
+    """Keys and clicks where nothing takes them."""
+    p = start(*QUIET, '-M', 'none', '-S', '-monitor', 'stdio')
+    line = stdio(p)
+    for command in ('sendkey a', 'mouse_button 1', 'mouse_move 1 1'):
+        line.expect('(qemu) ')
+        line.write(command + '\n')
+        line.expect('Error: ')
+    line.write('quit\n')
+    finish(p)
+
+
+CASES = [probe, no_keyboard, probe_without_waiting, last_words, unix_client,
          tcp_and_telnet, on_a_pty,
          many_at_once, hmp_person, expect_script, hmp_by_pipe, libvirt, socat,
          trays, disks, disk_jobs, job_errors, snapshot_jobs,

@@ -30,6 +30,8 @@ static const Text texts[] = {
                     "'status'?)\n" },
     { "device_add e1000", "device_add: there is no hot plug: give devices "
                           "with -device\n" },
+    { "chardev-add ringbuf,id=hot", "" },
+    { "ringbuf_read hot 10", "\n" },
     { "info usb", "info usb: there is no USB\n" },
     { "watchdog_action bark", "Error: *'bark' (reset, shutdown, poweroff, *" },
     { "watchdog_action pause", "" },
