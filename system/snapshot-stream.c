@@ -95,16 +95,49 @@ static void put_chunk(GByteArray *out, uint32_t type, const GByteArray *body)
 
 /* ---- names of what has state ------------------------------------------------------ */
 
-/* "virtio-blk-pci.1 (disk0)": the second of its class. Freed by the caller. */
+/*
+ * "virtio-blk-pci (disk0)", or "virtio-blk-pci.1": the second of its class that
+ * has no id. So devices with ids need not come in the order in which they were
+ * plugged in. Freed by the caller.
+ */
 static char *device_name(Machine *m, const Device *dev)
 {
     unsigned n = 0;
 
-    for (guint i = 0; m->devices->pdata[i] != dev; i++) {
-        n += ((Device *)m->devices->pdata[i])->cls == dev->cls;
+    if (dev->id) {
+        return g_strdup_printf("%s (%s)", dev->cls->name, dev->id);
     }
-    return dev->id ? g_strdup_printf("%s.%u (%s)", dev->cls->name, n, dev->id)
-                   : g_strdup_printf("%s.%u", dev->cls->name, n);
+    for (guint i = 0; m->devices->pdata[i] != dev; i++) {
+        const Device *d = m->devices->pdata[i];
+
+        n += d->cls == dev->cls && !d->id;
+    }
+    return g_strdup_printf("%s.%u", dev->cls->name, n);
+}
+
+/* Streams of older versions count all of a class, "virtio-blk-pci.1 (disk0)":
+ * a name of either kind as it is now. @seen (name of a class to a number)
+ * counts those without an id, in the order they are asked for. */
+static char *name_of_now(const char *name, GHashTable *seen)
+{
+    const char *id = strstr(name, " ("), *dot;
+    g_autofree char *cls = NULL;
+    unsigned n;
+
+    dot = g_strrstr_len(name, id ? id - name : -1, ".");
+    if (id) {
+        cls = g_strndup(name, (gsize)((dot ? dot : id) - name));
+        return g_strconcat(cls, id, NULL);
+    }
+    cls = g_strndup(name, dot ? (gsize)(dot - name) : strlen(name));
+    n = GPOINTER_TO_UINT(g_hash_table_lookup(seen, cls));
+    g_hash_table_insert(seen, g_strdup(cls), GUINT_TO_POINTER(n + 1));
+    return g_strdup_printf("%s.%u", cls, n);
+}
+
+static GHashTable *seen_new(void)
+{
+    return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 }
 
 /* One line for each thing that must be the same on both sides. */
@@ -395,6 +428,7 @@ typedef struct Reader {
     SnapRam *ram; /* whose pages come */
     uint64_t next_page;
     uint8_t *packed;
+    GHashTable *seen; /* of name_of_now() */
     bool ended;
 } Reader;
 
@@ -467,24 +501,38 @@ static char *line_not_in(const char *a, const char *b)
     return NULL;
 }
 
+/* The names of devices in @text as they are now; takes @text. */
+static char *about_of_now(char *text)
+{
+    g_autoptr(GHashTable) seen = seen_new();
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+    g_free(text);
+    for (char **p = lines; *p; p++) {
+        if (g_str_has_prefix(*p, "device ")) {
+            g_autofree char *name = name_of_now(*p + strlen("device "), seen);
+
+            g_free(*p);
+            *p = g_strconcat("device ", name, NULL);
+        }
+    }
+    return g_strjoinv("\n", lines);
+}
+
 static bool read_about(Reader *r, GError **errp)
 {
-    g_autofree char *theirs = g_strndup((char *)r->body->data, r->body->len);
+    g_autofree char *theirs =
+        about_of_now(g_strndup((char *)r->body->data, r->body->len));
     g_autofree char *ours = about(r->img->m);
     g_autofree char *more = line_not_in(theirs, ours);
     g_autofree char *less = line_not_in(ours, theirs);
     g_autofree char *shown = more ? g_strescape(more, NULL) : NULL;
 
     r->img->have_about = true;
-    if (!more && !less && !strcmp(ours, theirs)) {
+    if (!more && !less) {
         return true;
     }
-    if (!more && !less) {
-        error_setg(errp,
-                   "snapshot '%s' has the same devices in another order: "
-                   "give -device in the order of the machine it was made of",
-                   r->img->name);
-    } else if (more && less) {
+    if (more && less) {
         error_setg(errp,
                    "snapshot '%s' is of another machine: it has '%s', this one "
                    "has '%s'",
@@ -515,41 +563,64 @@ static bool read_clock(Reader *r, GError **errp)
     return true;
 }
 
-static void keep_state(Reader *r, GArray *list, SnapState st)
+static void keep_state(Reader *r, GArray *list, guint at, SnapState st)
 {
     st.data = g_byte_array_ref(r->body);
     st.at = r->at;
-    g_array_append_val(list, st);
+    g_array_insert_val(list, at, st);
     r->body = g_byte_array_new(); /* the list has the old one */
     g_byte_array_unref(st.data);
 }
 
-/* In the order of the machine's devices: the next one that has state. */
-static Device *device_at(Machine *m, guint nth)
+/* Its place among the machine's devices that have state; or, NULL, how many of
+ * them there are. */
+static guint device_place(Machine *m, const Device *dev)
+{
+    guint n = 0;
+
+    for (guint i = 0; i < m->devices->len && m->devices->pdata[i] != dev; i++) {
+        n += ((Device *)m->devices->pdata[i])->cls->vmstate != NULL;
+    }
+    return n;
+}
+
+/* NULL: there is none with state. */
+static Device *device_named(Machine *m, const char *name)
 {
     for (guint i = 0; i < m->devices->len; i++) {
         Device *dev = m->devices->pdata[i];
+        g_autofree char *own = device_name(m, dev);
 
-        if (dev->cls->vmstate && nth-- == 0) {
+        if (dev->cls->vmstate && !strcmp(name, own)) {
             return dev;
         }
     }
     return NULL;
 }
 
+/* The list is in the machine's order, whatever the stream's is. */
 static bool read_device(Reader *r, GError **errp)
 {
-    SnapState st = { .dev = device_at(r->img->m, r->img->devices->len) };
-    g_autofree char *name = get_string(r), *want = NULL;
+    GArray *list = r->img->devices;
+    Machine *m = r->img->m;
+    g_autofree char *name = get_string(r), *now = NULL;
+    SnapState st = { 0 };
+    guint at = 0;
 
-    if (!name || !st.dev) {
+    now = name ? name_of_now(name, r->seen) : NULL;
+    st.dev = now ? device_named(m, now) : NULL;
+    if (!st.dev) {
         return bad(r, errp, "a device that the machine has not");
     }
-    want = device_name(r->img->m, st.dev);
-    if (strcmp(name, want) != 0) {
-        return bad(r, errp, "devices are not in their order");
+    while (at < list->len &&
+           device_place(m, g_array_index(list, SnapState, at).dev) <
+               device_place(m, st.dev)) {
+        at++;
     }
-    keep_state(r, r->img->devices, st);
+    if (at < list->len && g_array_index(list, SnapState, at).dev == st.dev) {
+        return bad(r, errp, "a device's state is there twice");
+    }
+    keep_state(r, list, at, st);
     return true;
 }
 
@@ -564,7 +635,7 @@ static bool read_cpu(Reader *r, GError **errp)
         return bad(r, errp, "a processor that the machine has not");
     }
     st.cpu = r->img->m->cpu[index];
-    keep_state(r, r->img->cpus, st);
+    keep_state(r, r->img->cpus, index, st);
     return true;
 }
 
@@ -654,7 +725,8 @@ static bool all_there(Reader *r, GError **errp)
     g_autoptr(GPtrArray) regions = snap_regions(img->m);
 
     r->ended = true;
-    return (img->have_clock && !device_at(img->m, img->devices->len) &&
+    return (img->have_clock &&
+            img->devices->len == device_place(img->m, NULL) &&
             img->cpus->len == img->m->ncpus && img->ram->len == regions->len) ||
            bad(r, errp, "parts are missing");
 }
@@ -689,6 +761,7 @@ static bool read_chunk_body(Reader *r, uint32_t *type, GError **errp)
 static SnapImage *reader_end(Reader *r, bool ok)
 {
     g_byte_array_unref(r->body);
+    g_hash_table_unref(r->seen);
     g_free(r->packed);
     if (!ok) {
         snap_free(r->img);
@@ -740,6 +813,7 @@ SnapImage *snap_read(Machine *m, const SnapSource *src, const char *name,
     bool ok;
 
     r.body = g_byte_array_new();
+    r.seen = seen_new();
     ok = read_magic(&r, errp);
     while (ok && !r.ended) {
         ok = read_chunk(&r, errp);
@@ -852,6 +926,7 @@ static SnapImage *own_state(Machine *m, GError **errp)
     bool ok = state != NULL;
 
     r.body = g_byte_array_new();
+    r.seen = seen_new();
     while (ok && mem.at < state->len) {
         ok = read_chunk(&r, errp);
     }

@@ -399,6 +399,7 @@ static void pci_pre_save(void *obj)
     PciDevice *pd = obj;
 
     memcpy(pd->state, pd->config, sizeof(pd->state));
+    pd->state_devfn = pd->devfn;
 }
 
 /* What neither guest nor function can change is another device's. */
@@ -406,6 +407,15 @@ static bool pci_post_load(void *obj, int version, GError **errp)
 {
     PciDevice *pd = obj;
 
+    if (version >= 2 && pd->state_devfn != pd->devfn) {
+        error_setg(errp,
+                   "state of '%s': it sat in slot %x.%x; this one sits in "
+                   "%x.%x: give addr=",
+                   pd->dev.id ? pd->dev.id : pd->dev.cls->name,
+                   PCI_SLOT(pd->state_devfn), PCI_FUNC(pd->state_devfn),
+                   PCI_SLOT(pd->devfn), PCI_FUNC(pd->devfn));
+        return false;
+    }
     for (unsigned i = 0; i < PCI_CONFIG_SIZE; i++) {
         uint8_t may = pd->wmask[i] | pd->w1cmask[i] | pd->dynmask[i];
 
@@ -430,12 +440,13 @@ static const VMField pci_fields[] = {
     VM_BUFFER(PciDevice, state),
     VM_BOOL(PciDevice, irq_level),
     VM_BLOB_FIELD(PciDevice, msix_bytes, msix_len),
+    VM_U8_SINCE(PciDevice, state_devfn, 2),
     VM_FIELDS_END,
 };
 
 const VMState vmstate_pci_device = {
     .name = "pci",
-    .version = 1,
+    .version = 2,
     .min_version = 1,
     .fields = pci_fields,
     .pre_save = pci_pre_save,

@@ -71,7 +71,8 @@ struct PciDevice {
     uint8_t power_on[PCI_CONFIG_SIZE]; /* taken at the first reset */
     uint8_t state[PCI_CONFIG_SIZE];    /* config[] on its way out or in */
     bool has_power_on;
-    unsigned cap_end; /* where the next capability goes */
+    uint8_t state_devfn; /* of the function whose state this is */
+    unsigned cap_end;    /* where the next capability goes */
     PciBar bar[PCI_REGIONS];
     bool irq_level;   /* what the function wants on its pin */
     bool irq_out;     /* what the bus was told */

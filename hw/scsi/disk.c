@@ -647,18 +647,36 @@ static void disk_class_reset(Device *dev)
     disk_reset(&s->scsi);
 }
 
+static void disk_pre_save(void *obj)
+{
+    ScsiDisk *s = obj;
+
+    s->state_target = s->scsi.target;
+    s->state_lun = s->scsi.lun;
+}
+
 static bool disk_post_load(void *obj, int version, GError **errp)
 {
     ScsiDisk *s = obj;
 
+    if (version >= 2 &&
+        (s->state_target != s->scsi.target || s->state_lun != s->scsi.lun)) {
+        error_setg(errp,
+                   "state of '%s': it was target %u, unit %u; this one is %u, "
+                   "%u: give scsi-id= and lun=",
+                   s->scsi.dev.id ? s->scsi.dev.id : s->scsi.dev.cls->name,
+                   s->state_target, s->state_lun, s->scsi.target, s->scsi.lun);
+        return false;
+    }
     blk_set_write_cache(s->blk, s->writeback);
     return true;
 }
 
 static const VMState vmstate_scsi_disk = {
     .name = "scsi-disk",
-    .version = 1,
+    .version = 2,
     .min_version = 1,
+    .pre_save = disk_pre_save,
     .post_load = disk_post_load,
     .fields =
         (const VMField[]) {
@@ -667,6 +685,8 @@ static const VMState vmstate_scsi_disk = {
             VM_BOOL(ScsiDisk, tray_open),
             VM_U8(ScsiDisk, attention),
             VM_U8(ScsiDisk, event),
+            VM_U32_SINCE(ScsiDisk, state_target, 2),
+            VM_U32_SINCE(ScsiDisk, state_lun, 2),
             VM_FIELDS_END,
         },
 };

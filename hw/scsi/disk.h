@@ -30,6 +30,7 @@ typedef struct ScsiDisk {
     bool locked, tray_open;
     uint8_t attention; /* UA_* */
     uint8_t event;     /* EVENT_*; 0: none */
+    uint32_t state_target, state_lun;
 
     char *drive_prop; /* properties */
     char *serial, *device_id, *vendor, *product, *ver;

@@ -22,7 +22,13 @@
 #include "target-x86/cpu.h"
 #include "util/mainloop.h"
 
-enum { HEAD = 16, CHUNK_RAM = 5, CHUNK_PAGES = 6 };
+enum {
+    HEAD = 16,
+    CHUNK_ABOUT = 1,
+    CHUNK_DEVICE = 3,
+    CHUNK_RAM = 5,
+    CHUNK_PAGES = 6,
+};
 
 static char *dir; /* for images */
 
@@ -227,6 +233,145 @@ static void test_other_machine(void)
                    "isa-serial.1', which this one has");
 }
 
+/* ---- names ------------------------------------------------------------------------ */
+
+/* Makes the checksums right again, so that damage gets past them. */
+static void mend_sums(GByteArray *a)
+{
+    size_t at = 8;
+
+    while (a->len - at >= HEAD) {
+        uint8_t *head = a->data + at;
+        uint64_t len = ld_be64(head + 8);
+        uint64_t summed = ld_be32(head) == CHUNK_PAGES ? MIN(len, 16) : len;
+
+        at += HEAD;
+        if (len > a->len - at) {
+            return;
+        }
+        st_be32(head + 4, (uint32_t)crc32(0, a->data + at, (uInt)summed));
+        at += len;
+    }
+}
+
+#define THREE_RNGS \
+    "-machine pc -accel tcg -m 4 -serial null " \
+    "-device virtio-rng-pci,id=a,addr=4 -device virtio-rng-pci,addr=5 " \
+    "-device virtio-rng-pci,id=c,addr=6"
+
+/* How older versions numbered them. */
+static const char *old_name(const char *name)
+{
+    return !strcmp(name, "virtio-rng-pci (a)")   ? "virtio-rng-pci.0 (a)"
+           : !strcmp(name, "virtio-rng-pci.0")   ? "virtio-rng-pci.1"
+           : !strcmp(name, "virtio-rng-pci (c)") ? "virtio-rng-pci.2 (c)"
+                                                 : name;
+}
+
+static GString *old_about(const char *text, gsize len)
+{
+    g_autofree char *copy = g_strndup(text, len);
+    g_auto(GStrv) lines = g_strsplit(copy, "\n", -1);
+    GString *out = g_string_new(NULL);
+
+    for (char **p = lines; *p && **p; p++) {
+        bool device = g_str_has_prefix(*p, "device ");
+
+        g_string_append_printf(out, "%s%s\n", device ? "device " : "",
+                               device ? old_name(*p + 7) : *p);
+    }
+    return out;
+}
+
+static void old_device(GString *out, const uint8_t *p, gsize len)
+{
+    gsize n = ld_be32(p);
+    g_autofree char *name = g_strndup((const char *)p + 4, n);
+    const char *now = old_name(name);
+    uint8_t be[4];
+
+    st_be32(be, (uint32_t)strlen(now));
+    g_string_append_len(out, (const char *)be, 4);
+    g_string_append(out, now);
+    g_string_append_len(out, (const char *)p + 4 + n, (gssize)(len - 4 - n));
+}
+
+/* @a as a version of before would have written it. */
+static GByteArray *as_before(const GByteArray *a)
+{
+    GByteArray *out = g_byte_array_new();
+    size_t at = 8;
+
+    g_byte_array_append(out, a->data, 8);
+    while (a->len - at >= HEAD) {
+        const uint8_t *head = a->data + at;
+        uint64_t len = ld_be64(head + 8);
+        GString *body = NULL;
+        uint8_t be[HEAD];
+
+        memcpy(be, head, HEAD);
+        if (ld_be32(head) == CHUNK_ABOUT) {
+            body = old_about((const char *)head + HEAD, len);
+        } else {
+            body = g_string_new(NULL);
+            if (ld_be32(head) == CHUNK_DEVICE) {
+                old_device(body, head + HEAD, len);
+            } else {
+                g_string_append_len(body, (const char *)head + HEAD,
+                                    (gssize)len);
+            }
+        }
+        st_be64(be + 8, body->len);
+        g_byte_array_append(out, be, HEAD);
+        g_byte_array_append(out, (const uint8_t *)body->str, (guint)body->len);
+        g_string_free(body, TRUE);
+        at += HEAD + len;
+    }
+    mend_sums(out);
+    return out;
+}
+
+static Machine *new_machine(const char *line)
+{
+    g_autoptr(GError) err = NULL;
+    Machine *m = cvm_new(line, &err);
+
+    g_assert_no_error(err);
+    return m;
+}
+
+static void test_names(void)
+{
+    Machine *m = new_machine(THREE_RNGS);
+    g_autoptr(GByteArray) a = save(m, false), old = as_before(a), b = NULL;
+    g_autoptr(GError) err = NULL;
+
+    g_assert_cmpuint(old->len, >, a->len);
+    g_assert_true(load(m, old, &err));
+    b = save(m, false);
+    g_assert_true(same(a, b));
+    cvm_free(m);
+
+    m = new_machine("-machine pc -accel tcg -m 4 -serial null "
+                    "-device virtio-rng-pci,id=c,addr=6 "
+                    "-device virtio-rng-pci,addr=5 "
+                    "-device virtio-rng-pci,id=a,addr=4");
+    load(m, a, &err);
+    g_assert_no_error(err);
+    load(m, old, &err);
+    g_assert_no_error(err);
+    cvm_free(m);
+
+    m = new_machine("-machine pc -accel tcg -m 4 -serial null "
+                    "-device virtio-rng-pci,id=a "
+                    "-device virtio-rng-pci,addr=5 "
+                    "-device virtio-rng-pci,id=c,addr=6");
+    g_assert_false(load(m, a, &err));
+    g_assert_true(strstr(err->message, "'a': it sat in slot 4.0; this one "
+                                       "sits in 2.0: give addr="));
+    cvm_free(m);
+}
+
 /* ---- damaged streams --------------------------------------------------------------- */
 
 /* Devices with much to say. */
@@ -253,25 +398,6 @@ static void test_cut(void)
     now = save(m, false);
     g_assert_true(same(a, now));
     cvm_free(m);
-}
-
-/* Makes the checksums right again, so that damage gets past them. */
-static void mend_sums(GByteArray *a)
-{
-    size_t at = 8;
-
-    while (a->len - at >= HEAD) {
-        uint8_t *head = a->data + at;
-        uint64_t len = ld_be64(head + 8);
-        uint64_t summed = ld_be32(head) == CHUNK_PAGES ? MIN(len, 16) : len;
-
-        at += HEAD;
-        if (len > a->len - at) {
-            return;
-        }
-        st_be32(head + 4, (uint32_t)crc32(0, a->data + at, (uInt)summed));
-        at += len;
-    }
 }
 
 /* @state is what stands in the stream @a behind its first word. Names the piece
@@ -729,6 +855,7 @@ int main(int argc, char **argv)
 #if CONFIG_LIBZSTD
     g_test_add_data_func("/stream/zstd", "zstd", test_round_trip);
 #endif
+    g_test_add_func("/snapshot/names", test_names);
     g_test_add_func("/stream/page-tables", test_page_tables);
     g_test_add_func("/stream/other-machine", test_other_machine);
     g_test_add_func("/stream/cut", test_cut);
