@@ -3,6 +3,7 @@
  * -machine help show them.
  */
 #include "util/osdep.h"
+#include "system/hotplug.h"
 #include "system/machine.h"
 
 /* One row a line: */
@@ -117,6 +118,17 @@ const DeviceClass *const device_classes[] = {
     &i440fx_class,
     &piix3_class,
     &piix4_pm_class,
+    NULL,
+};
+
+extern const HotplugBus pci_hotplug_bus;
+extern const HotplugBus scsi_hotplug_bus;
+extern const HotplugBus virtio_serial_hotplug_bus;
+
+const HotplugBus *const hotplug_buses[] = {
+    &pci_hotplug_bus,
+    &scsi_hotplug_bus,
+    &virtio_serial_hotplug_bus,
     NULL,
 };
 

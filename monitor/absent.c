@@ -7,8 +7,6 @@
 
 /* clang-format off */
 const AbsentCommand absent_commands[] = {
-    { "device_add|device_del",
-      "there is no hot plug: give devices with -device" },
     { "info usb|info usbhost|x-query-usb", "there is no USB" },
     { "screendump|client_migrate_info|set_password|expire_password|change-vnc-password|add_client|display-reload|display-update|query-display-options|query-vnc|query-vnc-servers|query-spice|info vnc|info spice",
       "there are no screens" },

@@ -77,6 +77,12 @@ const HmpCommand hmp_commands[] = {
     { "drive_add", "pci_addr:s opts:S", "0 if=none,file=name,id=id,...", "add a drive that a device can take\ndrive_add 0 if=none,id=d1,file=data.qcow2", hmp_drive_add, NULL },
     { "drive_del", "id:B", "device", "remove a drive that nobody uses", hmp_drive_del, NULL },
 
+    HEADING("Devices"),
+    { "device_add", "device:S", "driver[,prop=value][,...]", "plug a device into the running machine, as -device\ndevice_add virtio-blk-pci,drive=d1,id=disk1", hmp_device_add, NULL },
+#if CONFIG_JSON_C
+    { "device_del", "id:D", "device", "ask the guest to let go of a device\ndevice_del disk1", hmp_device_del, NULL },
+#endif
+
     HEADING("Network"),
     { "set_link", "name:s up:b", "name on|off", "plug or unplug the cable of a network card or back end\nset_link net0 off", hmp_set_link, NULL },
     { "hostfwd_add", "arg1:s arg2?:s", "[netdev_id] [tcp|udp]:[host]:port-[guest]:port", "forward a port of the host into the guest\nhostfwd_add tcp:127.0.0.1:2222-:22", hmp_hostfwd_add, NULL },

@@ -7,7 +7,9 @@
 #include "monitor/hmp.h"
 #include "monitor/keys.h"
 #include "monitor/qmp.h"
+#include "system/hotplug.h"
 #include "system/object.h"
+#include "util/keyval.h"
 
 /* ---- what the command line's options make --------------------------------------- */
 
@@ -33,6 +35,15 @@ void hmp_object_del(Monitor *mon, const Args *args)
     bool ok = object_del(mon_machine(mon), args_str(args, "id"), &err);
 
     report(mon, ok, &err);
+}
+
+void hmp_device_add(Monitor *mon, const Args *args)
+{
+    g_autoptr(KeyVal) options = NULL;
+    GError *err = NULL;
+
+    options = keyval_parse(args_str(args, "device"), "driver", &err);
+    report(mon, options && hotplug_add(mon_machine(mon), options, &err), &err);
 }
 
 void hmp_drive_add(Monitor *mon, const Args *args)
@@ -133,6 +144,14 @@ void hmp_mouse_button(Monitor *mon, const Args *args)
 /* ---- printing what QMP returns ------------------------------------------------------- */
 
 #if CONFIG_JSON_C
+
+void hmp_device_del(Monitor *mon, const Args *args)
+{
+    json_object *o = json_object_new_object();
+
+    js_str(o, "id", args_str(args, "id"));
+    hmp_do(mon, "device_del", o);
+}
 
 void hmp_chardev_remove(Monitor *mon, const Args *args)
 {

@@ -28,6 +28,8 @@ QmpFn qmp_memsave, qmp_pmemsave, qmp_dump_guest_memory, qmp_query_dump,
 QmpFn qmp_qom_list, qmp_qom_get, qmp_qom_set, qmp_qom_list_types,
     qmp_qom_list_properties, qmp_device_list_properties, qmp_object_add,
     qmp_object_del, qmp_query_iothreads;
+/* qmp-device.c */
+QmpFn qmp_device_add, qmp_device_del;
 /* qmp-chardev.c */
 QmpFn qmp_query_chardev, qmp_query_chardev_backends, qmp_chardev_add,
     qmp_chardev_remove, qmp_chardev_send_break, qmp_ringbuf_read,
@@ -73,6 +75,8 @@ BlockNode *qmp_find_node(Machine *m, const char *device, const char *node,
                          GError **errp);
 /* "/machine/peripheral/net0": where qom-list finds @dev; new. */
 char *qom_path(const Device *dev);
+/* The device with the id @name, or at that path. */
+Device *qom_find_device(Machine *m, const char *name, GError **errp);
 char *qom_cpu_path(const Machine *m, unsigned index);
 /* "qemu64-x86_64-cpu"; new. */
 char *qom_cpu_type(const char *model);

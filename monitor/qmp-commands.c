@@ -122,6 +122,8 @@ const QmpCommand qmp_commands[] = {
     { "remove-fd", "fdset-id:i fd?:i", "", "closes one, or a set", qmp_remove_fd, 0 },
     { "query-fdsets", "", "[DescriptorSet", "the sets", qmp_query_fdsets, 0 },
 
+    { "device_add", "driver:s bus?:s id?:s *", "", "plugs a device into the running machine, as -device", qmp_device_add, CMD_FREE },
+    { "device_del", "id:s", "", "asks the guest to let go of a device (its id or path); DEVICE_DELETED follows when it is out", qmp_device_del, CMD_FREE },
     { "object-add", "qom-type:s id:s *", "", "makes a back end, as -object", qmp_object_add, 0 },
     { "object-del", "id:s", "", "removes one that nobody uses", qmp_object_del, 0 },
     { "query-iothreads", "", "[IOThreadInfo", "objects of type iothread; all work is done in the main thread", qmp_query_iothreads, 0 },

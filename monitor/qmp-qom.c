@@ -13,6 +13,7 @@
 #include "accel/accel.h"
 #include "chardev/chardev.h"
 #include "monitor/qmp-cmds.h"
+#include "system/hotplug.h"
 #include "system/object.h"
 #include "target-x86/cpuid.h"
 
@@ -202,6 +203,26 @@ static Node resolve(Machine *m, const char *path, GError **errp)
     return node;
 }
 
+Device *qom_find_device(Machine *m, const char *name, GError **errp)
+{
+    Node from = { name[0] == '/' ? NODE_ROOT : NODE_PERIPHERAL, NULL };
+    g_auto(GStrv) parts = g_strsplit(name, "/", 16);
+    Node n = descend(m, from, (const char *const *)parts);
+
+    if (n.kind == NODE_NONE || n.kind == from.kind) {
+        error_set_class(errp, ERROR_CLASS_DEVICE_NOT_FOUND,
+                        "Device '%s' not found", name);
+        return NULL;
+    }
+    for (guint i = 0; i < m->devices->len; i++) {
+        if (m->devices->pdata[i] == n.p) {
+            return m->devices->pdata[i];
+        }
+    }
+    error_setg(errp, "%s is not a hotpluggable device", name);
+    return NULL;
+}
+
 static char *path_of(Machine *m, NodeKind where, const char *prefix,
                      const void *p)
 {
@@ -386,6 +407,8 @@ json_object *qmp_qom_list(Machine *m, const Args *args, GError **errp)
     switch (n.kind) {
     case NODE_DEVICE:
         add_info(list, "realized", "bool");
+        add_info(list, "hotplugged", "bool");
+        add_info(list, "hotpluggable", "bool");
         list_class(list, ((const Device *)n.p)->cls, false);
         break;
     case NODE_CPU:
@@ -410,6 +433,12 @@ static json_object *get_device(const Device *dev, const char *name)
 
     if (!strcmp(name, "realized")) {
         return json_object_new_boolean(dev->realized);
+    }
+    if (!strcmp(name, "hotplugged")) {
+        return json_object_new_boolean(dev->hotplugged);
+    }
+    if (!strcmp(name, "hotpluggable")) {
+        return json_object_new_boolean(hotplug_possible(dev));
     }
     for (; p && p->kind != PROP_END; p++) {
         if (!strcmp(p->name, name)) {

@@ -68,7 +68,10 @@ struct Device {
     const DeviceClass *cls;
     Machine *machine;
     char *id;
+    Device *parent; /* whose bus it sits on, if that is a device */
     bool realized;
+    bool hotplugged;    /* by device_add */
+    bool unplugged;     /* is being taken out by device_del */
     GError *bad_global; /* that could not be set: realize says so */
     unsigned users;     /* of an object: see system/object.h */
 };

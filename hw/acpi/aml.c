@@ -21,6 +21,9 @@ enum {
     OP_METHOD = 0x14,
     OP_DUAL_NAME = 0x2e,
     OP_EXT = 0x5b,
+    OP_EXT_MUTEX = 0x01,
+    OP_EXT_ACQUIRE = 0x23,
+    OP_EXT_RELEASE = 0x27,
     OP_EXT_REGION = 0x80,
     OP_EXT_FIELD = 0x81,
     OP_EXT_DEVICE = 0x82,
@@ -215,13 +218,48 @@ void aml_op_region(Aml *a, const char *name, unsigned space, uint64_t offset,
     aml_int(a, len);
 }
 
-void aml_field(Aml *a, const char *region)
+static void aml_field_flags(Aml *a, const char *region, uint8_t flags)
 {
     aml_byte(a, OP_EXT);
     aml_byte(a, OP_EXT_FIELD);
     aml_open(a);
     aml_path(a, region);
-    aml_byte(a, 1); /* bytes; no lock; other bits stay */
+    aml_byte(a, flags);
+}
+
+void aml_field(Aml *a, const char *region)
+{
+    aml_field_flags(a, region, 0x01); /* bytes; no lock; other bits stay */
+}
+
+void aml_field_dwords(Aml *a, const char *region)
+{
+    aml_field_flags(a, region, 0x43);
+}
+
+static void aml_mutex_op(Aml *a, uint8_t op, const char *name)
+{
+    aml_byte(a, OP_EXT);
+    aml_byte(a, op);
+    aml_path(a, name);
+}
+
+void aml_mutex(Aml *a, const char *name)
+{
+    aml_mutex_op(a, OP_EXT_MUTEX, name);
+    aml_byte(a, 0); /* synchronization level */
+}
+
+void aml_acquire(Aml *a, const char *name)
+{
+    aml_mutex_op(a, OP_EXT_ACQUIRE, name);
+    aml_byte(a, 0xff); /* for ever */
+    aml_byte(a, 0xff);
+}
+
+void aml_release(Aml *a, const char *name)
+{
+    aml_mutex_op(a, OP_EXT_RELEASE, name);
 }
 
 void aml_field_unit(Aml *a, const char *name, unsigned bits)

@@ -42,8 +42,10 @@ void aml_return_int(Aml *a, uint64_t value);
 typedef enum AmlOp {
     AML_NO_TARGET = 0x00,
     AML_STORE = 0x70,       /* value, target */
+    AML_SHIFT_LEFT = 0x79,  /* value, count, target */
     AML_AND = 0x7b,         /* value, value, target */
     AML_OR = 0x7d,          /* likewise */
+    AML_NOTIFY = 0x86,      /* object, value */
     AML_DWORD_FIELD = 0x8a, /* buffer, offset, name: CreateDWordField */
     AML_LESS = 0x95,        /* value, value */
     AML_RETURN = 0xa4,      /* value */
@@ -54,13 +56,20 @@ void aml_arg(Aml *a, unsigned n);
 void aml_ref(Aml *a, const char *name);
 void aml_if(Aml *a); /* predicate, then what to do, until aml_end() */
 
-enum { AML_PCI_CONFIG = 2 };
+/* Mutex(@name): aml_acquire() waits for it as long as it takes. */
+void aml_mutex(Aml *a, const char *name);
+void aml_acquire(Aml *a, const char *name);
+void aml_release(Aml *a, const char *name);
+
+enum { AML_IO = 1, AML_PCI_CONFIG = 2 };
 /* OperationRegion(@name, @space, @offset, @len). */
 void aml_op_region(Aml *a, const char *name, unsigned space, uint64_t offset,
                    uint64_t len);
 /* Field(@region, ByteAcc, NoLock, Preserve) { ... }: aml_field_unit() until
  * aml_end(). */
 void aml_field(Aml *a, const char *region);
+/* The same with DWordAcc and WriteAsZeros. */
+void aml_field_dwords(Aml *a, const char *region);
 void aml_field_unit(Aml *a, const char *name, unsigned bits); /* up to 63 */
 
 /* Resources of a device. 6.4.2 and 6.4.3. */

@@ -8,9 +8,13 @@
  * Names are QEMU's (PCI0, ISA, PRQ0-3, LNKA-D, LNKS), so that a guest's logs
  * and paths look the same. Slot 1, pin A is the power management function,
  * whose interrupt is not routed: LNKS.
+ *
+ * Hot plug: every slot but the board's has an object with _EJ0; the event's
+ * method notifies those whose bit is set in the registers of pcihp.c.
  */
 #include "util/osdep.h"
 #include "hw/acpi/pci-aml.h"
+#include "hw/acpi/pcihp.h"
 #include "hw/acpi/pm.h"
 
 enum {
@@ -186,9 +190,138 @@ static void link_fixed(Aml *a)
     aml_end(a);
 }
 
+/* ---- hot plug ------------------------------------------------------------------ */
+
+/* A 32-bit register, or two in a row, as fields of a region of their own. */
+static void hotplug_registers(Aml *a, const char *region, unsigned offset,
+                              const char *first, const char *second)
+{
+    aml_op_region(a, region, AML_IO, PCIHP_BASE + offset, second ? 8 : 4);
+    aml_field_dwords(a, region);
+    aml_field_unit(a, first, 32);
+    if (second) {
+        aml_field_unit(a, second, 32);
+    }
+    aml_end(a);
+}
+
+static void hotplug_resources(Aml *a)
+{
+    aml_device(a, "PHPR");
+    aml_name_eisaid(a, "_HID", "PNP0A06");
+    aml_name_string(a, "_UID", "PCI Hotplug resources");
+    aml_name_int(a, "_STA", 0xb);
+    aml_name_resources(a, "_CRS");
+    aml_res_io(a, PCIHP_BASE, PCIHP_LEN);
+    aml_end_resources(a);
+    aml_end(a);
+}
+
+/* PCEJ(bus, slot) */
+static void hotplug_eject(Aml *a)
+{
+    aml_method(a, "PCEJ", 2);
+    aml_acquire(a, "BLCK");
+    aml_op(a, AML_STORE);
+    aml_arg(a, 0);
+    aml_ref(a, "BNUM");
+    aml_op(a, AML_SHIFT_LEFT);
+    aml_int(a, 1);
+    aml_arg(a, 1);
+    aml_ref(a, "B0EJ");
+    aml_release(a, "BLCK");
+    aml_return_int(a, 0);
+    aml_end(a);
+}
+
+static void slot_name(char *name, unsigned slot)
+{
+    g_snprintf(name, 5, "S%02X_", slot << 3);
+}
+
+static void hotplug_slot(Aml *a, unsigned slot)
+{
+    char name[5];
+
+    slot_name(name, slot);
+    aml_device(a, name);
+    aml_name_int(a, "_ADR", slot << 16);
+    aml_name_int(a, "_SUN", slot);
+    aml_method(a, "_EJ0", 1);
+    aml_ref(a, "PCEJ");
+    aml_int(a, 0);
+    aml_ref(a, "_SUN");
+    aml_end(a);
+    aml_end(a);
+}
+
+/* DVNT(slots, what): Notify each of the slots. */
+static void hotplug_notify(Aml *a)
+{
+    aml_method(a, "DVNT", 2);
+    for (unsigned slot = PCIHP_FIRST_SLOT; slot < SLOTS; slot++) {
+        char name[5];
+
+        slot_name(name, slot);
+        aml_if(a);
+        aml_op(a, AML_AND);
+        aml_arg(a, 0);
+        aml_int(a, UINT32_C(1) << slot);
+        aml_op(a, AML_NO_TARGET);
+        aml_op(a, AML_NOTIFY);
+        aml_ref(a, name);
+        aml_arg(a, 1);
+        aml_end(a);
+    }
+    aml_end(a);
+}
+
+/* PCNT(): 1, device check, where one came; 3, eject request, where one goes. */
+static void hotplug_look(Aml *a)
+{
+    aml_method(a, "PCNT", 0);
+    aml_op(a, AML_STORE);
+    aml_int(a, 0);
+    aml_ref(a, "BNUM");
+    aml_ref(a, "DVNT");
+    aml_ref(a, "PCIU");
+    aml_int(a, 1);
+    aml_ref(a, "DVNT");
+    aml_ref(a, "PCID");
+    aml_int(a, 3);
+    aml_end(a);
+}
+
+static void pci_hotplug(Aml *a)
+{
+    hotplug_resources(a);
+    hotplug_registers(a, "PCST", PCIHP_UP, "PCIU", "PCID");
+    hotplug_registers(a, "SEJ", PCIHP_EJECT, "B0EJ", NULL);
+    hotplug_registers(a, "BNMR", PCIHP_SELECT, "BNUM", NULL);
+    aml_mutex(a, "BLCK");
+    hotplug_eject(a);
+    for (unsigned slot = PCIHP_FIRST_SLOT; slot < SLOTS; slot++) {
+        hotplug_slot(a, slot);
+    }
+    hotplug_notify(a);
+    hotplug_look(a);
+}
+
+void aml_pci_events(Aml *a)
+{
+    aml_scope(a, "\\_GPE");
+    aml_method(a, "_E01", 0);
+    aml_acquire(a, "\\_SB.PCI0.BLCK");
+    aml_ref(a, "\\_SB.PCI0.PCNT");
+    aml_release(a, "\\_SB.PCI0.BLCK");
+    aml_end(a);
+    aml_end(a);
+}
+
 void aml_pci_end(Aml *a)
 {
     aml_end(a); /* ISA */
+    pci_hotplug(a);
     aml_end(a); /* PCI0 */
     for (unsigned i = 0; i < LINKS; i++) {
         link_device(a, i);

@@ -10,5 +10,8 @@
 void aml_pci_begin(Aml *a, const AcpiConfig *cfg);
 /* Closes them, and adds the interrupt links LNKA-D and LNKS. */
 void aml_pci_end(Aml *a);
+/* Outside of it: what follows when GPE 1 says that a slot was filled or shall
+ * be emptied. */
+void aml_pci_events(Aml *a);
 
 #endif

@@ -19,6 +19,7 @@ enum {
     RSDP_LEN = 36,
     FACS_LEN = 64,
     FADT_LEN = 244,
+    PVPANIC_PORT = 0x505,
     GAS_IO = 1, /* address space of a generic address */
     MADT_LAPIC = 0,
     MADT_IOAPIC = 1,
@@ -211,6 +212,31 @@ static void dsdt_virtio(Aml *a, const AcpiConfig *cfg)
     }
 }
 
+/* The tables are made before -device is looked at: whether pvpanic is there is
+ * asked of its port, which has a few bits set, or all if nobody answers. */
+static void dsdt_pvpanic(Aml *a)
+{
+    aml_device(a, "PEVT");
+    aml_name_string(a, "_HID", "QEMU0001");
+    aml_name_resources(a, "_CRS");
+    aml_res_io(a, PVPANIC_PORT, 1);
+    aml_end_resources(a);
+    aml_op_region(a, "PEOR", AML_IO, PVPANIC_PORT, 1);
+    aml_field(a, "PEOR");
+    aml_field_unit(a, "PEPT", 8);
+    aml_end(a);
+    aml_method(a, "_STA", 0);
+    aml_if(a);
+    aml_op(a, AML_LESS);
+    aml_ref(a, "PEPT");
+    aml_int(a, 0x10);
+    aml_return_int(a, 0xf);
+    aml_end(a);
+    aml_return_int(a, 0);
+    aml_end(a);
+    aml_end(a);
+}
+
 static void dsdt_devices(Aml *a, const AcpiConfig *cfg)
 {
     for (unsigned i = 0; i < ACPI_MAX_COM; i++) {
@@ -250,6 +276,9 @@ static void dsdt_devices(Aml *a, const AcpiConfig *cfg)
         aml_end_resources(a);
         aml_end(a);
     }
+    if (cfg->has_pci) {
+        dsdt_pvpanic(a);
+    }
     dsdt_virtio(a, cfg);
 }
 
@@ -282,6 +311,9 @@ static uint64_t acpi_dsdt(AcpiBuild *b)
         dsdt_devices(&a, b->cfg);
     }
     aml_end(&a);
+    if (b->cfg->has_pci) {
+        aml_pci_events(&a);
+    }
     aml_name_package(&a, "\\_S5", 4);
     aml_int(&a, PM_SLP_TYP_S5);
     aml_int(&a, PM_SLP_TYP_S5);

@@ -239,15 +239,20 @@ Drive *drive_take(Machine *m, const char *id, Device *dev, GError **errp)
     return d;
 }
 
+/* As in QEMU a -drive goes with the device that device_del takes out. */
 void drive_release(Drive *d)
 {
+    bool gone;
+
     if (!d) {
         return;
     }
+    gone = d->user->unplugged;
     d->user = NULL;
     d->media_changed = NULL;
     d->resized = NULL;
-    if (d->blockdev) {
+    d->tray = NULL;
+    if (d->blockdev || gone) {
         drive_free(d);
     }
 }

@@ -3,7 +3,8 @@
  * follows is up to -action panic=; programs hear GUEST_PANICKED.
  *
  * docs/specs/pvpanic of QEMU: reading gives the events that are known, writing
- * a bit tells of one. Not modelled: the ACPI entry by which Linux finds it.
+ * a bit tells of one. Linux finds it by the ACPI device QEMU0001, which is there
+ * when the port answers (hw/acpi/tables.c).
  */
 #include "util/osdep.h"
 #include "util/error.h"

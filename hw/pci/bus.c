@@ -9,8 +9,11 @@
 #include "util/error.h"
 #include "hw/pci/pci-regs.h"
 #include "hw/pci/pci.h"
+#include "system/hotplug.h"
 
 #define CONFIG_ENABLE UINT32_C(0x80000000)
+
+extern const HotplugBus pci_hotplug_bus;
 
 struct PciBus {
     Machine *machine;
@@ -18,6 +21,8 @@ struct PciBus {
     PciDevice *device[PCI_DEVFNS];
     void (*set_irq)(void *opaque, uint8_t devfn, int pin, int level);
     void *irq_opaque;
+    const PciHotplug *hotplug;
+    void *hotplug_opaque;
 };
 
 PciBus *pci_bus_new(Machine *m, const char *name)
@@ -193,6 +198,49 @@ void pci_bus_set_irq(PciDevice *pd, int pin, int level)
         pd->bus->set_irq(pd->bus->irq_opaque, pd->devfn, pin, level);
     }
 }
+
+/* ---- coming and going --------------------------------------------------------------- */
+
+void pci_bus_set_hotplug(PciBus *bus, const PciHotplug *ops, void *opaque)
+{
+    bus->hotplug = ops;
+    bus->hotplug_opaque = opaque;
+}
+
+static bool hotplug_check(Device *dev, GError **errp)
+{
+    const PciDevice *pd = container_of(dev, PciDevice, dev);
+    const PciBus *bus = pci_bus_find(dev->machine, pd->bus_prop);
+
+    if (bus && !bus->hotplug) {
+        error_setg(errp, "Bus '%s' does not support hotplugging", bus->name);
+        return false;
+    }
+    return true; /* no bus: pci_realize() says so */
+}
+
+static void hotplug_plugged(Device *dev)
+{
+    PciDevice *pd = container_of(dev, PciDevice, dev);
+
+    pd->bus->hotplug->plugged(pd->bus->hotplug_opaque, pd);
+}
+
+static bool hotplug_unplug(Device *dev, GError **errp)
+{
+    PciDevice *pd = container_of(dev, PciDevice, dev);
+    const PciBus *bus = pd->bus;
+
+    return hotplug_check(dev, errp) &&
+           bus->hotplug->unplug(bus->hotplug_opaque, pd, errp);
+}
+
+const HotplugBus pci_hotplug_bus = {
+    .bus = "PCI",
+    .check = hotplug_check,
+    .plugged = hotplug_plugged,
+    .unplug = hotplug_unplug,
+};
 
 /* ---- configuration mechanism 1 ------------------------------------------------------- */
 

@@ -197,6 +197,14 @@ bool pci_bus_add(PciBus *bus, PciDevice *pd, GError **errp);
 void pci_bus_remove(PciDevice *pd);
 void pci_bus_set_irq(PciDevice *pd, int pin, int level);
 
+/* Who tells the guest that functions come and go (hw/acpi/pcihp.h). */
+typedef struct PciHotplug {
+    void (*plugged)(void *opaque, PciDevice *pd);
+    bool (*unplug)(void *opaque, PciDevice *pd, GError **errp);
+} PciHotplug;
+/* @ops NULL: nobody, as at the beginning. */
+void pci_bus_set_hotplug(PciBus *bus, const PciHotplug *ops, void *opaque);
+
 /* Configuration space as the guest sees it; @off + @size stays in one dword. */
 uint32_t pci_config_read(PciDevice *pd, unsigned off, unsigned size);
 void pci_config_write(PciDevice *pd, unsigned off, uint32_t value,

@@ -10,10 +10,13 @@
  * once. Slave and snoop registers do nothing. Its base after power-on is
  * QEMU's, B100.
  *
+ * PCI hot plug, QEMU's addition, is hw/acpi/pcihp.c.
+ *
  * Not modelled: device monitors, SMIs, thermal and clock control.
  */
 #include "util/osdep.h"
 #include "util/bits.h"
+#include "hw/acpi/pcihp.h"
 #include "hw/acpi/pm.h"
 #include "hw/pci/i440fx.h"
 #include "hw/pci/pci-regs.h"
@@ -38,6 +41,7 @@ enum {
 typedef struct Piix4Pm {
     PciDevice pci;
     Device *pm; /* NULL: none (device tests) */
+    PciHp hotplug;
     Region smb;
     uint8_t hststs, hstcnt, hstdata[4];
     uint8_t block[SMB_BLOCK_LEN], block_index;
@@ -171,6 +175,9 @@ static bool piix4_realize(Device *dev, GError **errp)
     }
     config_init(&s->pci);
     region_init_io(&s->smb, "piix4-smbus", SMB_LEN, &smb_ops, s);
+    if (s->pm) {
+        pcihp_init(&s->hotplug, s->pci.bus, s->pm);
+    }
     return true;
 }
 
@@ -183,12 +190,18 @@ static void piix4_reset(Device *dev)
     memset(s->block, 0, sizeof(s->block));
     pci_reset(&s->pci);
     bases_update(s);
+    if (s->pm) {
+        pcihp_reset(&s->hotplug);
+    }
 }
 
 static void piix4_unrealize(Device *dev)
 {
     Piix4Pm *s = piix4_of(dev);
 
+    if (s->pm) {
+        pcihp_fini(&s->hotplug);
+    }
     as_unmap(&s->smb);
     pci_unrealize(&s->pci);
 }
@@ -214,12 +227,15 @@ static const VMField piix4_fields[] = {
     VM_BUFFER(Piix4Pm, hstdata),
     VM_BUFFER(Piix4Pm, block),
     VM_U8(Piix4Pm, block_index),
+    VM_U32_SINCE(Piix4Pm, hotplug.up, 2),
+    VM_U32_SINCE(Piix4Pm, hotplug.down, 2),
+    VM_U32_SINCE(Piix4Pm, hotplug.select, 2),
     VM_FIELDS_END,
 };
 
 static const VMState vmstate_piix4 = {
     .name = "PIIX4_PM",
-    .version = 1,
+    .version = 2,
     .min_version = 1,
     .fields = piix4_fields,
     .post_load = piix4_post_load,

@@ -4,6 +4,7 @@
  */
 #include "util/osdep.h"
 #include "hw/scsi/scsi.h"
+#include "system/hotplug.h"
 #include "util/bits.h"
 #include "util/error.h"
 #include "util/iov.h"
@@ -442,6 +443,7 @@ bool scsi_attach(ScsiDevice *d, const ScsiDeviceOps *ops, GError **errp)
     }
     d->ops = ops;
     d->bus = bus;
+    d->dev.parent = bus->owner;
     g_ptr_array_add(bus->devices, d);
     return true;
 }
@@ -472,3 +474,33 @@ void scsi_changed(ScsiDevice *d, ScsiSense what)
         d->bus->ops->changed(d->bus, d, what);
     }
 }
+
+/* ---- coming and going -------------------------------------------------------------------- */
+
+static void tell_initiator(const ScsiDevice *d, bool on)
+{
+    if (d->bus && d->bus->ops->plugged) {
+        d->bus->ops->plugged(d->bus, (ScsiDevice *)d, on);
+    }
+}
+
+static void hotplug_plugged(Device *dev)
+{
+    tell_initiator(container_of(dev, ScsiDevice, dev), true);
+}
+
+/* The guest hears of it and is not asked: as if somebody pulled the cable. */
+static bool hotplug_unplug(Device *dev, GError **errp)
+{
+    tell_initiator(container_of(dev, ScsiDevice, dev), false);
+    hotplug_remove(dev);
+    return true;
+}
+
+extern const HotplugBus scsi_hotplug_bus;
+
+const HotplugBus scsi_hotplug_bus = {
+    .bus = "SCSI",
+    .plugged = hotplug_plugged,
+    .unplug = hotplug_unplug,
+};

@@ -105,6 +105,8 @@ typedef struct ScsiBusOps {
     void (*forget)(ScsiRequest *r);
     /* Optional: the guest should hear of it before its next command. */
     void (*changed)(ScsiBus *bus, ScsiDevice *d, ScsiSense what);
+    /* Optional: a unit has come, or goes (device_add, device_del). */
+    void (*plugged)(ScsiBus *bus, ScsiDevice *d, bool on);
 } ScsiBusOps;
 
 struct ScsiBus {

@@ -12,6 +12,7 @@
 #include "util/osdep.h"
 #include "chardev/chardev.h"
 #include "hw/virtio/virtio.h"
+#include "system/hotplug.h"
 #include "util/bits.h"
 #include "util/error.h"
 #include "util/iov.h"
@@ -83,6 +84,8 @@ static VirtioSerial *serial_of(VirtioDevice *v)
 {
     return container_of(v, VirtioSerial, v);
 }
+
+extern const HotplugBus virtio_serial_hotplug_bus;
 
 static bool multiport(const VirtioSerial *s)
 {
@@ -632,6 +635,7 @@ static bool port_realize(Device *dev, GError **errp)
     p->out = s->v.queue[queue + 1];
     p->host_open = !p->chr; /* nobody can hang up */
     s->port[p->nr] = p;
+    p->dev.parent = &s->v.pci.dev;
     if (p->chr && !chardev_attach(p->chr, &port_client, p, errp)) {
         s->port[p->nr] = NULL;
         return false;
@@ -639,6 +643,34 @@ static bool port_realize(Device *dev, GError **errp)
     machine_watch(dev->machine, port_machine_event, p);
     return true;
 }
+
+static void port_plugged(Device *dev)
+{
+    const SerialPort *p = container_of(dev, SerialPort, dev);
+
+    control_send(p->board, p->nr, MSG_DEVICE_ADD, 1, NULL);
+}
+
+/* The guest gets back what it was sending, and hears of the end. */
+static bool port_unplug(Device *dev, GError **errp)
+{
+    SerialPort *p = container_of(dev, SerialPort, dev);
+
+    if (p->sending) {
+        virtq_push(p->out, g_steal_pointer(&p->sending), 0);
+        virtq_notify(p->out);
+        p->sent = 0;
+    }
+    control_send(p->board, p->nr, MSG_DEVICE_REMOVE, 1, NULL);
+    hotplug_remove(dev);
+    return true;
+}
+
+const HotplugBus virtio_serial_hotplug_bus = {
+    .bus = "virtio-serial-bus",
+    .plugged = port_plugged,
+    .unplug = port_unplug,
+};
 
 static void port_unrealize(Device *dev)
 {

@@ -11,7 +11,7 @@
  * of either is saved: the rings give them all back after loading.
  *
  * Not modelled: commands with data in both directions, protection information,
- * hot plug, asynchronous notifications (none are ever sent).
+ * asynchronous notifications (none are ever sent).
  */
 #include "util/osdep.h"
 #include "util/bits.h"
@@ -23,7 +23,7 @@
 
 extern const DeviceClass virtio_scsi_device_class, virtio_scsi_pci_class;
 
-enum { F_CHANGE = 2 };
+enum { F_HOTPLUG = 1, F_CHANGE = 2 };
 
 /* Offsets in the configuration space, 5.6.4. */
 enum {
@@ -82,7 +82,8 @@ enum {
 };
 
 #define EVENTS_MISSED 0x80000000u
-enum { T_NO_EVENT = 0, T_PARAM_CHANGE = 3 };
+enum { T_NO_EVENT = 0, T_TRANSPORT_RESET = 1, T_PARAM_CHANGE = 3 };
+enum { RESET_RESCAN = 1, RESET_REMOVED = 2 }; /* reasons of the second */
 
 typedef struct VirtioScsi {
     VirtioDevice v;
@@ -94,7 +95,7 @@ typedef struct VirtioScsi {
     bool events_missed;
 
     uint32_t num_queues, queue_size, max_sectors, cmd_per_lun; /* properties */
-    bool seg_max_adjust, param_change;
+    bool seg_max_adjust, param_change, hotplug;
 } VirtioScsi;
 
 typedef struct CmdRequest {
@@ -488,17 +489,30 @@ static void bus_changed(ScsiBus *bus, ScsiDevice *d, ScsiSense what)
     }
 }
 
+static void bus_plugged(ScsiBus *bus, ScsiDevice *d, bool on)
+{
+    VirtioScsi *s = container_of(bus, VirtioScsi, bus);
+
+    if (virtio_has(&s->v, F_HOTPLUG)) {
+        event_send(s, T_TRANSPORT_RESET, d, on ? RESET_RESCAN : RESET_REMOVED);
+    }
+}
+
 static const ScsiBusOps bus_ops = {
     .complete = bus_complete,
     .forget = bus_forget,
     .changed = bus_changed,
+    .plugged = bus_plugged,
 };
 
 /* ---- configuration ------------------------------------------------------------------------------ */
 
 static uint64_t scsi_features(VirtioDevice *v)
 {
-    return scsi_of(v)->param_change ? VIRTIO_BIT(F_CHANGE) : 0;
+    const VirtioScsi *s = scsi_of(v);
+
+    return (s->param_change ? VIRTIO_BIT(F_CHANGE) : 0) |
+           (s->hotplug ? VIRTIO_BIT(F_HOTPLUG) : 0);
 }
 
 static void scsi_get_config(VirtioDevice *v, uint8_t *config)
@@ -667,7 +681,9 @@ VIRTIO_VMSTATES(virtio_scsi, "virtio-scsi", VirtioScsi, scsi_post_load,
     PROP("cmd_per_lun", PROP_U32, cmd_per_lun, 128, \
          "commands that a disk should have at a time"), \
     PROP("param_change", PROP_BOOL, param_change, 1, \
-         "offer events when a disk changes")
+         "offer events when a disk changes"), \
+    PROP("hotplug", PROP_BOOL, hotplug, 1, \
+         "offer events when a disk comes or goes")
 /* clang-format on */
 
 static const Property virtio_scsi_device_props[] = {

@@ -28,8 +28,15 @@ static const Text texts[] = {
                       "'system_reset'?)\n" },
     { "info statu", "unknown command: 'info statu' (did you mean "
                     "'status'?)\n" },
-    { "device_add e1000", "device_add: there is no hot plug: give devices "
-                          "with -device\n" },
+    { "device_add e1000", "Error: 'e1000' is not a valid device model name*" },
+    { "device_add ib700", "Error: Bus 'isa.0' does not support hotplugging\n" },
+    { "device_add", "*device_add*" },
+    { "device_add edu,id=e,addr=1f", "" },
+    { "device_add edu,id=e", "Error: Duplicate device ID 'e'\n" },
+    { "device_add edu,addr=1f", "Error: PCI: slot 31 function 0 not *" },
+    { "device_del e", "" },
+    { "device_del e", "" }, /* no guest listens: asked again */
+    { "device_del f", "Error: Device 'f' not found\n" },
     { "chardev-add ringbuf,id=hot", "" },
     { "ringbuf_read hot 10", "\n" },
     { "info usb", "info usb: there is no USB\n" },

@@ -64,9 +64,21 @@ static const Case cases[] = {
       "*\"Invalid parameter type for 'filename', expected: string\"*" },
     { "{\"execute\":\"set-action\",\"arguments\":{\"panic\":\"foo\"}}",
       "*\"Parameter 'panic' does not accept value 'foo'\"*" },
-    { "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"edu\"}}",
-      "*CommandNotFound*\"The command device_add has not been found: there is "
-      "no hot plug: *" },
+    { "{\"execute\":\"singlestep\"}",
+      "*CommandNotFound*\"The command singlestep has not been found: steps *" },
+    { "{\"execute\":\"device_del\",\"arguments\":{\"id\":\"x\"}}",
+      "*DeviceNotFound*\"Device 'x' not found\"*" },
+    { "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"edu\","
+      "\"id\":\"e0\",\"dma_mask\":4096}}",
+      "*\"return\": {}*" },
+    { "{\"execute\":\"qom-get\",\"arguments\":{\"path\":\"e0\","
+      "\"property\":\"dma_mask\"}}",
+      "*\"return\": 4096*" },
+    { "{\"execute\":\"qom-get\",\"arguments\":{\"path\":\"e0\","
+      "\"property\":\"hotplugged\"}}",
+      "*\"return\": true*" },
+    { "{\"execute\":\"device_del\",\"arguments\":{\"id\":\"e0\"}}",
+      "*\"return\": {}*" },
     { "{\"execute\":\"send-key\",\"arguments\":{\"keys\":[{\"type\":"
       "\"qcode\",\"data\":\"nosuch\"}]}}",
       "*\"Parameter 'data' does not accept value 'nosuch'\"*" },

@@ -3,6 +3,8 @@
  * pages, task management, events, errors, and drivers that break the rules.
  */
 #include "tests/lib/virtio-rig.h"
+#include "system/hotplug.h"
+#include "util/keyval.h"
 
 extern const DeviceClass virtio_scsi_device_class;
 extern const DeviceClass scsi_hd_class, scsi_cd_class;
@@ -581,6 +583,54 @@ static void test_events(void)
     rig_end(&g);
 }
 
+/* One event of the kind and reason, for unit 0:5. */
+static void expect_event(Rig *g, hwaddr e, uint32_t kind, uint32_t reason)
+{
+    g_assert_cmpuint(vd_wait(&g->d, &g->events), ==, 16);
+    g_assert_cmphex(ld_le32(g->ram.ram + e), ==, kind);
+    g_assert_cmphex(ld_be32(g->ram.ram + e + 4), ==, 0x01000005);
+    g_assert_cmphex(ld_le32(g->ram.ram + e + 12), ==, reason);
+}
+
+static void offer_event(Rig *g, hwaddr e)
+{
+    unsigned head = vd_add(&g->d, &g->events, e, 16, VD_WRITE, false);
+
+    vd_offer(&g->d, &g->events, head);
+    vd_kick(&g->d, &g->events);
+    vd_settle();
+}
+
+/* A unit goes and comes: the events, and what its place says meanwhile. */
+static void test_hotplug(void)
+{
+    g_autoptr(KeyVal) options =
+        keyval_parse("scsi-hd,drive=d2,scsi-id=0,lun=5", "driver", NULL);
+    Rig g;
+    hwaddr e;
+
+    rig_board(&g);
+    g_assert_true(plug(&g, 0, &scsi_hd_class, "", NULL));
+    g_assert_true(plug(&g, 1, &scsi_hd_class, "scsi-id=0,lun=5", NULL));
+    rig_ready(&g);
+    awake(&g);
+    e = vd_alloc(&g.d, 32, 16);
+    offer_event(&g, e);
+    g_assert_true(hotplug_request(g.disk[1], NULL));
+    expect_event(&g, e, 1, 2); /* transport reset: removed */
+    g_assert_null(drive_find(g.q.m, "d1"));
+    at(&g, 0, 5);
+    g_assert_cmphex(command(&g, "0", 0, 0), ==, CHECK);
+    g_assert_cmphex(sense(&g), ==, 0x052500);
+    offer_event(&g, e);
+    g_assert_true(hotplug_add(g.q.m, options, NULL));
+    expect_event(&g, e, 1, 1); /* rescan */
+    g_assert_cmphex(command(&g, "0", 0, 0), ==, CHECK);
+    g_assert_cmphex(sense(&g), ==, 0x062900);
+    g_assert_cmphex(command(&g, "0", 0, 0), ==, GOOD);
+    rig_end(&g);
+}
+
 /* ---- errors of the host ------------------------------------------------------------------ */
 
 /* A machine that stopped at a write for which there was no room; its response. */
@@ -800,6 +850,7 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-scsi/cd", test_cd);
     g_test_add_func("/virtio-scsi/tasks", test_tasks);
     g_test_add_func("/virtio-scsi/events", test_events);
+    g_test_add_func("/virtio-scsi/hotplug", test_hotplug);
     g_test_add_func("/virtio-scsi/stop", test_stop);
     g_test_add_func("/virtio-scsi/report", test_report);
     g_test_add_func("/virtio-scsi/state", test_state);
