@@ -129,7 +129,7 @@ bool jit_emit_block(TcgCpu *tc, Tb *tb)
     g.code64 = tb->key & MODE_CODE64;
     g.hf = HF_NONE;
     g.guess = 0;
-    g.pend.form = PEND_NONE;
+    gen_forget(&g);
     g.n_tails = 0;
     memset(g.after_run, 0, sizeof(g.after_run));
     memset(g.at, 0, sizeof(g.at));

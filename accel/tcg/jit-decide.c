@@ -74,7 +74,7 @@ static bool gen_decide_shift(Gen *g, OpInfo *in, const Insn *op)
     if (!cl && gen_shift_count(in, op) == 0) {
         return false;
     }
-    return (!cl && in->arg < UN_ROL) || gen_dead(g);
+    return !cl || in->arg < UN_ROL || gen_dead(g);
 }
 
 static bool gen_decide_flow(Gen *g, OpInfo *in, const Insn *op)
@@ -124,6 +124,10 @@ static bool gen_decide_alu(Gen *g, OpInfo *in, const Insn *op)
     if (gen_operands(g, in, op) && gen_two(in)) {
         return true;
     }
+    if (in->arg == ALU_MOV && insn_rows[op->id].op[1].kind == OPK_SEG) {
+        in->seg = true;
+        return in->mem < 0 && in->r1 >= 0;
+    }
     if ((in->arg == ALU_CMP || in->arg == ALU_TEST) && in->log2 == 0 &&
         in->imm && in->mem < 0) {
         int off = interp_operand_reg(op, 0, 1);
@@ -171,6 +175,42 @@ static bool gen_decide_imul(Gen *g, OpInfo *in, const Insn *op)
     }
     in->imm = insn_rows[op->id].op[2].kind != OPK_NONE;
     return in->r2 >= 0 || (in->mem == 1 && !in->imm);
+}
+
+static bool gen_decide_div(Gen *g, OpInfo *in, const Insn *op)
+{
+    bool ok = gen_operands(g, in, op) && in->log2 > 0;
+
+    in->pure = false; /* #DE */
+    return ok;
+}
+
+static bool gen_decide_xadd(Gen *g, OpInfo *in, const Insn *op)
+{
+    return gen_unlocked(g, in, op) && in->mem == 0 && in->r2 >= 0;
+}
+
+static bool gen_decide_scan(Gen *g, OpInfo *in, const Insn *op)
+{
+    return gen_operands(g, in, op) && in->r1 >= 0 && in->log2 > 0 &&
+           (in->r2 >= 0 || in->mem == 1);
+}
+
+/* Sixteen bits may be shifted by more than that. SHRD by one has an OF of its
+ * own. */
+static bool gen_decide_shift2(Gen *g, OpInfo *in, const Insn *op)
+{
+    unsigned n = op->imm & (op->opsize == 3 ? 63 : 31);
+
+    if (!gen_operands(g, in, op) || in->mem >= 0 || in->r2 < 0 ||
+        in->log2 < 2) {
+        return false;
+    }
+    in->imm = insn_rows[op->id].op[2].kind == OPK_IMM;
+    if (!in->imm) {
+        return gen_dead(g);
+    }
+    return n > 0 && (n > 1 || in->arg == UN_SHL || gen_dead(g));
 }
 
 static bool gen_decide_xchg(Gen *g, OpInfo *in, const Insn *op)
@@ -234,9 +274,23 @@ static const struct {
     InsnFn *sem;
     uint8_t cls, arg;
 } gen_rows[] = {
-    { sem_BT, CL_BITS, 4 },     { sem_BTS, CL_BITS, 5 },
-    { sem_BTR, CL_BITS, 6 },    { sem_BTC, CL_BITS, 7 },
-    { sem_BSWAP, CL_BSWAP, 0 }, { sem_CMPXCHG, CL_CMPXCHG, 0 },
+    { sem_BT, CL_BITS, 4 },
+    { sem_BTS, CL_BITS, 5 },
+    { sem_BTR, CL_BITS, 6 },
+    { sem_BTC, CL_BITS, 7 },
+    { sem_BSWAP, CL_BSWAP, 0 },
+    { sem_CMPXCHG, CL_CMPXCHG, 0 },
+    { sem_MUL, CL_MUL, 4 },
+    { sem_DIV, CL_DIV, 6 },
+    { sem_IDIV, CL_DIV, 7 },
+    { sem_XADD, CL_XADD, 0 },
+    { sem_BSF, CL_SCAN, 0x3c },
+    { sem_BSR, CL_SCAN, 0x3d },
+    { sem_TZCNT, CL_SCAN, SCAN_F3 | 0x3c },
+    { sem_LZCNT, CL_SCAN, SCAN_F3 | 0x3d },
+    { sem_POPCNT, CL_SCAN, SCAN_F3 | 0x38 },
+    { sem_SHLD, CL_SHIFT2, UN_SHL },
+    { sem_SHRD, CL_SHIFT2, UN_SHR },
 };
 
 static const struct {
@@ -265,6 +319,11 @@ static const struct {
     [CL_BITS] = { gen_decide_bits, gen_bit },
     [CL_BSWAP] = { gen_decide_bswap, gen_bswap },
     [CL_CMPXCHG] = { gen_decide_cmpxchg, gen_cmpxchg },
+    [CL_MUL] = { gen_operands, gen_mul },
+    [CL_DIV] = { gen_decide_div, gen_div },
+    [CL_XADD] = { gen_decide_xadd, gen_xadd },
+    [CL_SCAN] = { gen_decide_scan, gen_scan },
+    [CL_SHIFT2] = { gen_decide_shift2, gen_shift2 },
 };
 
 unsigned gen_template(Gen *g, const Insn *op)
@@ -278,6 +337,10 @@ unsigned gen_template(Gen *g, const Insn *op)
 
 static void gen_classify(OpInfo *in, const Insn *op)
 {
+    if (in->cls == CL_IMUL && insn_rows[op->id].op[1].kind == OPK_NONE) {
+        in->cls = CL_MUL;
+        in->arg = 5;
+    }
     if (in->cls != CL_NONE && in->cls != CL_BT) {
         return;
     }

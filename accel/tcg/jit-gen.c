@@ -77,7 +77,7 @@ static void gen_pend_b(Gen *g, const Pend *p, unsigned what, unsigned to)
     }
 }
 
-void gen_store_pend(Gen *g, const Pend *p)
+static void gen_store_base(Gen *g, const Pend *p)
 {
     unsigned r;
 
@@ -103,22 +103,46 @@ void gen_store_pend(Gen *g, const Pend *p)
     asm_rm(&g->a, 3, 0x89, r, jit_field(LAZY_RES));
 }
 
+void gen_store_pend(Gen *g, const Pend *p)
+{
+    gen_store_base(g, p);
+    if (p->rot) {
+        gen_get(g, T0, p->rot_reg);
+        asm_mov_ri(&g->a, T1, p->rot);
+        asm_call_to(&g->a, g->j->th.rotated);
+    }
+}
+
+void gen_forget(Gen *g)
+{
+    g->pend = (Pend) { .form = PEND_NONE };
+}
+
 void gen_flush_pend(Gen *g)
 {
     gen_store_pend(g, &g->pend);
+    if (g->pend.rot) {
+        gen_forget(g);
+        g->guess = 0;
+        g->hf = HF_NONE;
+        return;
+    }
     if (g->pend.form != PEND_NONE && g->pend.form != PEND_CF) {
         g->guess = g->pend.kind + g->pend.log2;
     }
     if (g->pend.form == PEND_CMP || g->pend.form == PEND_TEST) {
         g->hf = HF_ALL;
     }
-    g->pend.form = PEND_NONE;
+    gen_forget(g);
 }
 
 void gen_touch(Gen *g, int r)
 {
     const Pend *p = &g->pend;
 
+    if (p->rot && p->rot_reg == r) {
+        gen_flush_pend(g);
+    }
     if (p->form == PEND_NONE || p->form == PEND_CF) {
         return;
     }
@@ -166,10 +190,61 @@ bool gen_dead(const Gen *g)
 
 bool gen_carry_stored(const Pend *p)
 {
-    return p->form == PEND_CF ||
-           (p->form == PEND_RES &&
-            (p->kind == FLAGS_INC || p->kind == FLAGS_DEC ||
-             p->kind == FLAGS_MUL));
+    return !p->rot && (p->form == PEND_CF ||
+                       (p->form == PEND_RES &&
+                        (p->kind == FLAGS_INC || p->kind == FLAGS_DEC ||
+                         p->kind == FLAGS_MUL)));
+}
+
+void gen_store_res(Gen *g, unsigned kind, unsigned host)
+{
+    asm_rm(&g->a, 3, 0x89, host, jit_field(LAZY_RES));
+    gen_store_op(g, kind, g->info[g->i].log2);
+    g->guess = kind + g->info[g->i].log2;
+    gen_forget(g);
+    g->hf = HF_ALL;
+}
+
+void gen_store_exact(Gen *g)
+{
+    Asm *a = &g->a;
+
+    asm_8(a, 0x9c); /* PUSHF */
+    asm_pop(a, T1);
+    asm_rm(a, 3, 0x8b, T2, jit_field(JIT_OFF(cpu.s.rflags)));
+    asm_alu_ri(a, 2, ALU_AND, T1, FL_ARITH);
+    asm_alu_ri(a, 3, ALU_AND, T2, ~(int64_t)FL_ARITH);
+    asm_rr(a, 3, 0x0b, T2, T1);
+    asm_rm(a, 3, 0x89, T2, jit_field(JIT_OFF(cpu.s.rflags)));
+    gen_store_op(g, FLAGS_EXACT, 0);
+    gen_forget(g);
+    g->guess = 0;
+    g->hf = HF_NONE;
+}
+
+void gen_store_carry(Gen *g)
+{
+    asm_rr(&g->a, 0, ASM_0F | ASM_FIXED | ASM_BYTE_RM | 0x92, 0, T2);
+    asm_rr(&g->a, 2, ASM_0F | ASM_BYTE_RM | 0xb6, T2, T2);
+    asm_rm(&g->a, 3, 0x89, T2, jit_field(LAZY_SRC));
+}
+
+/* What is pending is a TEST, or follows from the result as if of one. */
+static void gen_redo_test(Gen *g, const Pend *p)
+{
+    unsigned r = gen_use(g, p->a, T0);
+
+    if (p->form == PEND_RES) {
+        asm_rr(&g->a, p->log2, 0x85, r, r);
+    } else if (p->src == SRC_IMM) {
+        asm_rr(&g->a, p->log2, 0xf7, 0, r);
+        asm_imm(&g->a, p->log2, p->imm);
+    } else if (jit_host[p->b] != HOST_NONE) {
+        asm_rr(&g->a, p->log2, 0x85, jit_host[p->b], r);
+    } else {
+        asm_rm(&g->a, p->log2, 0x85, r, gen_slot(p->b));
+    }
+    g->hf = p->kind == FLAGS_LOGIC ? HF_ALL : HF_NONE;
 }
 
 unsigned gen_cond(Gen *g, unsigned cc)
@@ -182,6 +257,9 @@ unsigned gen_cond(Gen *g, unsigned cc)
     if (g->hf == HF_ALL || (g->hf == HF_NO_CARRY && !carry)) {
         return cc;
     }
+    if (p->rot) {
+        gen_flush_pend(g);
+    }
     if (p->form == PEND_CMP) {
         r = gen_use(g, p->a, T0);
         gen_pend_b(g, p, ALU_CMP, r);
@@ -190,18 +268,7 @@ unsigned gen_cond(Gen *g, unsigned cc)
     }
     if (p->form == PEND_TEST ||
         (p->form == PEND_RES && (p->kind == FLAGS_LOGIC || by_res))) {
-        r = gen_use(g, p->a, T0);
-        if (p->form == PEND_RES) {
-            asm_rr(&g->a, p->log2, 0x85, r, r);
-        } else if (p->src == SRC_IMM) {
-            asm_rr(&g->a, p->log2, 0xf7, 0, r);
-            asm_imm(&g->a, p->log2, p->imm);
-        } else if (jit_host[p->b] != HOST_NONE) {
-            asm_rr(&g->a, p->log2, 0x85, jit_host[p->b], r);
-        } else {
-            asm_rm(&g->a, p->log2, 0x85, r, gen_slot(p->b));
-        }
-        g->hf = p->kind == FLAGS_LOGIC ? HF_ALL : HF_NONE;
+        gen_redo_test(g, p);
         return cc;
     }
     if ((cc >> 1) == 1 && p->form == PEND_RES && p->kind == FLAGS_ADD) {
@@ -236,7 +303,7 @@ Tail *gen_tail(Gen *g, TailKind kind, uint8_t *jump)
 
     g_assert(g->n_tails <= TAILS_MAX);
     *s = (Tail) { .kind = kind, .op = g->i, .jump = { jump } };
-    s->pend.form = PEND_NONE;
+    s->pend = (Pend) { .form = PEND_NONE };
     return s;
 }
 
@@ -301,13 +368,18 @@ static uint8_t *gen_probe(Gen *g, unsigned size, bool write)
     return miss;
 }
 
-void gen_access(Gen *g, unsigned size, bool write, bool flags)
+void gen_slow(Gen *g, uint8_t *jump, bool flags)
 {
-    Tail *s = gen_tail(g, TAIL_SLOW, gen_probe(g, size, write));
+    Tail *s = gen_tail(g, TAIL_SLOW, jump);
 
     s->flags = flags;
     s->count = 1;
     s->pend = g->pend;
+}
+
+void gen_access(Gen *g, unsigned size, bool write, bool flags)
+{
+    gen_slow(g, gen_probe(g, size, write), flags);
 }
 
 void gen_operand(Gen *g, const Insn *op, bool write, bool flags)

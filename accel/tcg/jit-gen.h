@@ -32,6 +32,11 @@ enum {
     CL_BITS = 64, /* arg: 4 BT to 7 BTC */
     CL_BSWAP,
     CL_CMPXCHG,
+    CL_MUL, /* one operand; arg: the digit of F7, 4 or 5 */
+    CL_DIV, /* 6 or 7 */
+    CL_XADD,
+    CL_SCAN,   /* arg: the opcode, BSF BSR, with SCAN_F3 TZCNT LZCNT POPCNT */
+    CL_SHIFT2, /* arg: UN_SHL SHLD, UN_SHR SHRD */
     CL_COUNT,
 };
 
@@ -40,6 +45,7 @@ typedef struct OpInfo {
     uint8_t log2; /* of operand 0 */
     uint8_t from; /* of operand 1 where it is another */
     bool locked;
+    bool seg;      /* operand 1 is a segment register */
     bool pure;     /* cannot fault, does not leave */
     bool imm;      /* operand 1 is op->imm */
     int8_t r1, r2; /* guest registers, or -1 */
@@ -64,7 +70,13 @@ typedef struct Pend {
     uint8_t src;              /* what b is; STORED: in LazyFlags already */
     int8_t a, b;
     int32_t imm;
+    /* On top of that, CF (and OF) of a rotation that left its result in register
+     * rot_reg: ROT_* and the log2 of the size, or 0. */
+    uint8_t rot;
+    int8_t rot_reg;
 } Pend;
+
+enum { ROT_LEFT = 1 << 2, ROT_ONE = 1 << 3 /* OF too */, ROT_SET = 1 << 4 };
 
 /* How far the host's flags are the guest's. */
 typedef enum HostFlags {
@@ -142,8 +154,17 @@ void gen_store_src_imm(Gen *g, int32_t v);
 void gen_store_pend(Gen *g, const Pend *p);
 /* The same for Gen.pend, which is nothing then. */
 void gen_flush_pend(Gen *g);
+/* LazyFlags of T2 = a op b at once; the host's are the guest's. */
+void gen_store_res(Gen *g, unsigned kind, unsigned host);
+/* All of the host's, as they are, undefined ones too; lost after it. Uses T1 and
+ * T2. */
+void gen_store_exact(Gen *g);
+/* LazyFlags.src = the host's CF. Uses T2. */
+void gen_store_carry(Gen *g);
 /* Guest register @r is about to change. */
 void gen_touch(Gen *g, int r);
+/* Nothing is pending: flags are dead or in LazyFlags. */
+void gen_forget(Gen *g);
 void gen_set_pend(Gen *g, PendForm form, unsigned kind, unsigned log2, int a);
 /* From operation @k on, flags are written before anybody looks. */
 bool gen_dead_at(const Gen *g, unsigned k);
@@ -167,6 +188,8 @@ void gen_seg(Gen *g, const Insn *op);
  * does the operation in the slow path and comes back behind it. @flags: it
  * writes them, and they will be the host's. */
 void gen_access(Gen *g, unsigned size, bool write, bool flags);
+/* The slow path for the operation at hand, from @jump too. */
+void gen_slow(Gen *g, uint8_t *jump, bool flags);
 /* All of this for the memory operand. */
 void gen_operand(Gen *g, const Insn *op, bool write, bool flags);
 /* A miss leaves to a handler of the interpreter, which does it all. */
@@ -188,9 +211,6 @@ void jit_log(const Gen *g, const uint8_t *tails, size_t tails_len);
 
 void gen_alu(Gen *g, const Insn *op);
 void gen_unary(Gen *g, const Insn *op);
-unsigned gen_shift_count(const OpInfo *in, const Insn *op);
-/* By a constant; rotates, and what is by CL, only where no flags are wanted. */
-void gen_shift(Gen *g, const Insn *op);
 void gen_imul(Gen *g, const Insn *op);
 void gen_xchg(Gen *g, const Insn *op);
 void gen_lea(Gen *g, const Insn *op);
@@ -198,6 +218,9 @@ void gen_extend(Gen *g, const Insn *op);
 unsigned gen_cc(const Insn *op);
 void gen_setcc(Gen *g, const Insn *op);
 void gen_cmov(Gen *g, const Insn *op);
+void gen_mul(Gen *g, const Insn *op);
+void gen_div(Gen *g, const Insn *op);
+void gen_xadd(Gen *g, const Insn *op);
 /* BT and the like of a register, or of memory with a constant: CF is the bit,
  * ZF stays, the others are undefined: as after an INC that left this result. */
 void gen_bit(Gen *g, const Insn *op);
@@ -207,6 +230,17 @@ void gen_bswap(Gen *g, const Insn *op);
 void gen_cmpxchg(Gen *g, const Insn *op);
 void gen_cbw(Gen *g, const Insn *op);
 void gen_cwd(Gen *g, const Insn *op);
+
+/* ---- jit-shift.c ---- */
+
+/* The masked count, if it is a constant. */
+unsigned gen_shift_count(const OpInfo *in, const Insn *op);
+/* Rotates by CL only where no flags are wanted. */
+void gen_shift(Gen *g, const Insn *op);
+/* SHLD, SHRD; by CL only where no flags are wanted. */
+void gen_shift2(Gen *g, const Insn *op);
+enum { SCAN_F3 = 1 << 6 }; /* with the opcode less 0x80 */
+void gen_scan(Gen *g, const Insn *op);
 
 /* ---- jit-flow.c ---- */
 

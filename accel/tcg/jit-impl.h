@@ -49,6 +49,9 @@ typedef struct JitThunks {
     const void *run;
     const void *cond;  /* T0 = condition T0 */
     const void *carry; /* T0 = CF */
+    /* s.rflags = the guest's, with CF (OF) of the rotation T1 (Pend.rot) with
+     * result T0. */
+    const void *rotated;
 } JitThunks;
 
 typedef struct Jit {

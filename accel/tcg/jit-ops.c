@@ -61,16 +61,6 @@ static void gen_alu_r(Gen *g, const Insn *op)
     g->hf = HF_ALL;
 }
 
-/* Leaves the flags of T2 = a op b in memory at once. */
-static void gen_store_res(Gen *g, unsigned kind, unsigned host)
-{
-    asm_rm(&g->a, 3, 0x89, host, jit_field(LAZY_RES));
-    gen_store_op(g, kind, g->info[g->i].log2);
-    g->guess = kind + g->info[g->i].log2;
-    g->pend.form = PEND_NONE;
-    g->hf = HF_ALL;
-}
-
 /* r1 op= [m] */
 static void gen_alu_rm(Gen *g, const Insn *op)
 {
@@ -100,7 +90,7 @@ static void gen_alu_rm(Gen *g, const Insn *op)
         if (logic) {
             gen_set_pend(g, PEND_RES, FLAGS_LOGIC, in->log2, in->r1);
         } else {
-            g->pend.form = PEND_NONE;
+            gen_forget(g);
         }
         g->hf = HF_ALL;
         return;
@@ -152,7 +142,7 @@ static void gen_alu_m(Gen *g, const Insn *op)
             asm_rm(&g->a, in->log2, what << 3 | 1, gen_use(g, in->r2, T1),
                    asm_at(T0, 0));
         }
-        g->pend.form = PEND_NONE;
+        gen_forget(g);
         g->hf = HF_ALL;
         return;
     }
@@ -179,6 +169,9 @@ static void gen_save_carry(Gen *g)
     AsmMem to = jit_field(JIT_OFF(jit_carry));
     const Pend *p = &g->pend;
 
+    if (p->rot && g->hf != HF_ALL) {
+        gen_flush_pend(g);
+    }
     if (g->hf != HF_ALL && gen_carry_stored(p)) {
         asm_rm(&g->a, 2, 0x8b, T2, jit_field(LAZY_SRC));
         asm_alu_ri(&g->a, 2, ALU_AND, T2, 1);
@@ -225,7 +218,7 @@ static void gen_store_carry_res(Gen *g, const OpInfo *in, unsigned host)
         (AsmMem) { HOST_NONE, T1, 2,
                    (in->arg == ALU_ADC ? FLAGS_ADD : FLAGS_SUB) + in->log2 });
     asm_rm(a, 2, 0x89, T1, jit_field(LAZY_OP));
-    g->pend.form = PEND_NONE;
+    gen_forget(g);
     g->hf = HF_ALL;
 }
 
@@ -250,7 +243,7 @@ static void gen_carry_r(Gen *g, const Insn *op)
     }
     gen_put(g, in->r1, d);
     if (dead) {
-        g->pend.form = PEND_NONE;
+        gen_forget(g);
         g->hf = HF_NONE;
     } else {
         gen_store_carry_res(g, in, d);
@@ -348,7 +341,11 @@ static void gen_mov(Gen *g, const Insn *op)
         return;
     }
     d = in->log2 < 2 ? gen_use(g, in->r1, T0) : gen_def(in->r1, T0);
-    if (!in->imm) {
+    if (in->seg) {
+        asm_rm(&g->a, in->log2, in->log2 == 1 ? 0x8b : ASM_0F | 0xb7, d,
+               jit_field(JIT_OFF(cpu.s.seg) + (int)sizeof(X86Seg) * op->reg +
+                         (int)offsetof(X86Seg, sel)));
+    } else if (!in->imm) {
         s = gen_use(g, in->r2, T1);
         asm_rr(&g->a, in->log2, 0x8b, d, s);
     } else if (in->log2 < 2) {
@@ -397,15 +394,16 @@ static void gen_keep_carry(Gen *g)
     if (gen_carry_stored(p)) {
         return;
     }
-    if (p->form != PEND_NONE && p->kind == FLAGS_LOGIC) {
+    if (p->rot && g->hf != HF_ALL) {
+        gen_flush_pend(g);
+    }
+    if (!p->rot && p->form != PEND_NONE && p->kind == FLAGS_LOGIC) {
         gen_store_src_imm(g, 0);
         return;
     }
     if (g->hf == HF_ALL || p->form == PEND_CMP) {
         gen_cond(g, 2);
-        asm_rr(&g->a, 0, ASM_0F | ASM_FIXED | ASM_BYTE_RM | 0x92, 0, T2);
-        asm_rr(&g->a, 2, ASM_0F | ASM_BYTE_RM | 0xb6, T2, T2);
-        asm_rm(&g->a, 3, 0x89, T2, jit_field(LAZY_SRC));
+        gen_store_carry(g);
         return;
     }
     gen_flush_pend(g);
@@ -503,7 +501,7 @@ static void gen_unary_m(Gen *g, const Insn *op)
     if (dead) {
         asm_rm(&g->a, in->log2, opcode, digit, asm_at(T0, 0));
         if (what != UN_NOT) {
-            g->pend.form = PEND_NONE;
+            gen_forget(g);
         }
         return;
     }
@@ -548,7 +546,7 @@ static void gen_unary_r(Gen *g, const Insn *op)
     asm_rr(&g->a, in->log2, unary_ops[what].opcode, unary_ops[what].digit, d);
     gen_put(g, in->r1, d);
     if (dead) {
-        g->pend.form = PEND_NONE;
+        gen_forget(g);
         g->hf = HF_NONE;
         return;
     }
@@ -568,86 +566,6 @@ void gen_unary(Gen *g, const Insn *op)
         gen_not_r(g, op);
     } else {
         gen_unary_r(g, op);
-    }
-}
-
-static const uint8_t shift_digit[] = {
-    [UN_SHL] = 4, [UN_SHR] = 5, [UN_SAR] = 7, [UN_ROL] = 0, [UN_ROR] = 1,
-};
-static const uint8_t shift_kind[] = {
-    [UN_SHL] = FLAGS_SHL,
-    [UN_SHR] = FLAGS_SHR,
-    [UN_SAR] = FLAGS_SAR,
-};
-
-static void gen_shift_by(Gen *g, unsigned log2, unsigned digit, unsigned d,
-                         unsigned n)
-{
-    if (n) {
-        asm_rr(&g->a, log2, 0xc1, digit, d);
-        asm_8(&g->a, n);
-    }
-}
-
-unsigned gen_shift_count(const OpInfo *in, const Insn *op)
-{
-    return insn_rows[op->id].op[1].kind == OPK_ONE
-               ? 1
-               : op->imm & (in->log2 == 3 ? 63 : 31);
-}
-
-static void gen_shift_imm(Gen *g, const Insn *op)
-{
-    const OpInfo *in = &g->info[g->i];
-    unsigned digit = shift_digit[in->arg], d, n = gen_shift_count(in, op);
-
-    if (in->arg >= UN_ROL) {
-        gen_touch(g, in->r1);
-        g->pend.form = PEND_NONE; /* CF and OF of it are not true any more */
-    }
-    d = gen_use(g, in->r1, T0);
-    if (in->arg < UN_ROL && !gen_dead(g)) {
-        asm_mov_rr(&g->a, T1, d);
-        if (in->log2 == 0) { /* eight bits may be shifted out altogether */
-            asm_rr(&g->a, 2,
-                   ASM_0F | ASM_BYTE_RM | (in->arg == UN_SAR ? 0xbe : 0xb6), T1,
-                   T1);
-        } else if (in->log2 == 1) {
-            asm_rr(&g->a, 2, ASM_0F | (in->arg == UN_SAR ? 0xbf : 0xb7), T1,
-                   T1);
-        }
-        gen_shift_by(g, in->log2 == 3 ? 3 : 2, digit, T1, n - 1);
-        asm_rm(&g->a, 3, 0x89, T1, jit_field(LAZY_SRC));
-        gen_shift_by(g, in->log2, digit, d, n);
-        gen_put(g, in->r1, d);
-        gen_set_pend(g, PEND_RES, shift_kind[in->arg], in->log2, in->r1);
-        g->hf = HF_ALL;
-        return;
-    }
-    gen_shift_by(g, in->log2, digit, d, n);
-    gen_put(g, in->r1, d);
-    g->pend.form = PEND_NONE;
-    g->hf = HF_NONE;
-}
-
-/* By CL, where no flags are wanted. */
-static void gen_shift_cl(Gen *g, const Insn *op)
-{
-    const OpInfo *in = &g->info[g->i];
-    unsigned d = gen_use(g, in->r1, T0);
-
-    asm_rr(&g->a, in->log2, 0xd3, shift_digit[in->arg], d);
-    gen_put(g, in->r1, d);
-    g->pend.form = PEND_NONE;
-    g->hf = HF_NONE;
-}
-
-void gen_shift(Gen *g, const Insn *op)
-{
-    if (g->info[g->i].imm) {
-        gen_shift_imm(g, op);
-    } else {
-        gen_shift_cl(g, op);
     }
 }
 
@@ -675,18 +593,78 @@ void gen_imul(Gen *g, const Insn *op)
         asm_rr(&g->a, in->log2, ASM_0F | ASM_FIXED | 0xaf, d, s);
     }
     gen_put(g, in->r1, d);
-    g->pend.form = PEND_NONE;
+    gen_forget(g);
     g->hf = HF_NONE;
     if (dead) {
         return;
     }
-    asm_rr(&g->a, 0, ASM_0F | ASM_FIXED | ASM_BYTE_RM | 0x92, 0, T2);
-    asm_rr(&g->a, 2, ASM_0F | ASM_BYTE_RM | 0xb6, T2, T2);
-    asm_rm(&g->a, 3, 0x89, T2, jit_field(LAZY_SRC));
+    gen_store_carry(g);
     gen_store_res(g, FLAGS_MUL, d);
     g->hf = HF_NONE; /* ZF and the like are of the result, for us */
     if (in->mem < 0) {
         gen_set_pend(g, PEND_RES, FLAGS_MUL, in->log2, in->r1);
+    }
+}
+
+/* RDX:RAX = RAX * operand. */
+void gen_mul(Gen *g, const Insn *op)
+{
+    const OpInfo *in = &g->info[g->i];
+    bool dead = gen_dead(g);
+
+    if (in->mem >= 0) {
+        gen_operand(g, op, false, true);
+        asm_rm(&g->a, in->log2, 0xf7, in->arg, asm_at(T0, 0));
+    } else {
+        asm_rr(&g->a, in->log2, 0xf7, in->arg, gen_use(g, in->r1, T0));
+    }
+    gen_forget(g);
+    g->hf = HF_NONE;
+    if (!dead) {
+        gen_store_exact(g);
+    }
+}
+
+/* To the slow path unless the quotient of RDX:RAX by host register @s fits, as
+ * far as that is easily seen. */
+static void gen_div_check(Gen *g, unsigned s)
+{
+    const OpInfo *in = &g->info[g->i];
+    Asm *a = &g->a;
+
+    if (in->arg == 6) {
+        asm_rr(a, in->log2, 0x3b, HOST_RDX, s);
+        gen_slow(g, asm_jcc(a, 3), false);
+        return;
+    }
+    asm_mov_rr(a, T1, HOST_RAX); /* the dividend is RAX, sign-extended */
+    asm_rr(a, in->log2, 0xc1, 7, T1);
+    asm_8(a, (8 << in->log2) - 1);
+    asm_rr(a, in->log2, 0x3b, T1, HOST_RDX);
+    gen_slow(g, asm_jcc(a, 5), false);
+    asm_rm(a, 3, 0x8d, T1, asm_at(s, 1)); /* the divisor is not 0 or -1 */
+    asm_alu_ri(a, in->log2, ALU_CMP, T1, 1);
+    gen_slow(g, asm_jcc(a, 6), false);
+}
+
+/* All flags are undefined. */
+void gen_div(Gen *g, const Insn *op)
+{
+    const OpInfo *in = &g->info[g->i];
+    unsigned s = T0;
+
+    if (in->mem >= 0) {
+        gen_operand(g, op, false, false);
+        gen_load(g, in->log2, T0, T0);
+    } else {
+        s = gen_use(g, in->r1, T0);
+    }
+    gen_div_check(g, s);
+    asm_rr(&g->a, in->log2, 0xf7, in->arg, s);
+    gen_forget(g);
+    g->hf = HF_NONE;
+    if (!gen_dead(g)) {
+        gen_store_exact(g);
     }
 }
 
@@ -781,12 +759,27 @@ unsigned gen_cc(const Insn *op)
     return insn_rows[op->id].opcode & 15;
 }
 
+/* gen_cond(), then register @r (if not -1) changes. That keeps the host's flags
+ * unless a rotation must be settled. */
+static unsigned gen_cond_for(Gen *g, unsigned cc, int r)
+{
+    if (r >= 0 && g->pend.rot) {
+        gen_touch(g, r);
+    }
+    cc = gen_cond(g, cc);
+    if (r >= 0) {
+        gen_touch(g, r);
+    }
+    return cc;
+}
+
 void gen_setcc(Gen *g, const Insn *op)
 {
     const OpInfo *in = &g->info[g->i];
-    unsigned cc = gen_cond(g, gen_cc(op)), d;
+    unsigned cc, d;
     AsmMem keep = jit_field(JIT_OFF(jit_carry));
 
+    cc = gen_cond_for(g, gen_cc(op), in->mem == 0 ? -1 : in->r1);
     if (in->mem == 0) {
         asm_rm(&g->a, 0, ASM_0F | ASM_FIXED | 0x90 | cc, 0, keep);
         gen_operand(g, op, true, false);
@@ -794,7 +787,6 @@ void gen_setcc(Gen *g, const Insn *op)
         asm_rm(&g->a, 0, 0x88, T1, asm_at(T0, 0));
         return;
     }
-    gen_touch(g, in->r1);
     d = gen_use(g, in->r1, T1);
     asm_rr(&g->a, 0, ASM_0F | ASM_FIXED | ASM_BYTE_RM | 0x90 | cc, 0, d);
     gen_put(g, in->r1, d);
@@ -803,12 +795,12 @@ void gen_setcc(Gen *g, const Insn *op)
 void gen_cmov(Gen *g, const Insn *op)
 {
     const OpInfo *in = &g->info[g->i];
-    unsigned cc = gen_cond(g, gen_cc(op)), d, s;
+    unsigned cc, d, s;
     AsmMem keep = jit_field(JIT_OFF(jit_carry));
 
+    cc = gen_cond_for(g, gen_cc(op), in->r1);
     if (in->mem == 1) {
         asm_rm(&g->a, 0, ASM_0F | ASM_FIXED | 0x90 | cc, 0, keep);
-        gen_touch(g, in->r1);
         gen_operand(g, op, false, false);
         d = gen_use(g, in->r1, T1);
         asm_alu_mi(&g->a, 0, ALU_CMP, keep, 0);
@@ -816,7 +808,6 @@ void gen_cmov(Gen *g, const Insn *op)
         gen_put(g, in->r1, d);
         return;
     }
-    gen_touch(g, in->r1);
     s = gen_use(g, in->r2, T0);
     d = gen_use(g, in->r1, T1);
     asm_rr(&g->a, in->log2, ASM_0F | ASM_FIXED | 0x40 | cc, d, s);
@@ -858,13 +849,11 @@ void gen_bit(Gen *g, const Insn *op)
         gen_put(g, in->r1, d);
     }
     g->hf = HF_NONE;
-    g->pend.form = PEND_NONE;
+    gen_forget(g);
     if (dead) {
         return;
     }
-    asm_rr(&g->a, 0, ASM_0F | ASM_FIXED | ASM_BYTE_RM | 0x92, 0, T2);
-    asm_rr(&g->a, 2, ASM_0F | ASM_BYTE_RM | 0xb6, T2, T2);
-    asm_rm(&g->a, 3, 0x89, T2, jit_field(LAZY_SRC));
+    gen_store_carry(g);
     asm_rm(&g->a, 2, 0x8b, T1, jit_field(LAZY_OP));
     asm_alu_ri(&g->a, 2, ALU_CMP, T1, FLAGS_ADD);
     s = gen_tail(g, TAIL_EXACT_CF, asm_jcc(&g->a, 2));
@@ -902,6 +891,25 @@ void gen_cmpxchg(Gen *g, const Insn *op)
     asm_rm(&g->a, 3, 0x89, HOST_RAX, jit_field(LAZY_SRC));
     asm_rr(&g->a, in->log2, 0x2b, T2, HOST_RAX);
     gen_store_res(g, FLAGS_SUB, T2);
+}
+
+/* [m], r2, with or without LOCK. */
+void gen_xadd(Gen *g, const Insn *op)
+{
+    const OpInfo *in = &g->info[g->i];
+    unsigned d;
+
+    gen_operand(g, op, true, true);
+    gen_get(g, T2, in->r2);
+    asm_8(&g->a, 0xf0);
+    asm_rm(&g->a, in->log2, ASM_0F | 0xc1, T2, asm_at(T0, 0));
+    d = gen_use(g, in->r2, T0);
+    asm_rm(&g->a, 3, 0x89, d, jit_field(LAZY_SRC));
+    asm_mov_rr(&g->a, T1, T2);
+    asm_rr(&g->a, in->log2, 0x03, T1, d);
+    asm_rr(&g->a, in->log2, 0x8b, d, T2);
+    gen_put(g, in->r2, d);
+    gen_store_res(g, FLAGS_ADD, T1);
 }
 
 void gen_cbw(Gen *g, const Insn *op)

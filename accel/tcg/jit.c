@@ -9,7 +9,7 @@
  * into the interpreter, whose first handler finds out.
  */
 #include "util/osdep.h"
-#include "accel/tcg/jit-impl.h"
+#include "accel/tcg/jit-gen.h"
 #include "util/log.h"
 
 #if defined(__x86_64__)
@@ -88,6 +88,18 @@ static unsigned jit_cond(X86Cpu *c, unsigned cc)
 static unsigned jit_carry(X86Cpu *c, unsigned unused)
 {
     return flags_carry(c);
+}
+
+static unsigned jit_rotated(X86Cpu *c, uint64_t v, unsigned rot)
+{
+    unsigned bits = 8u << (rot & 3);
+    bool msb = v >> (bits - 1) & 1;
+    bool cf = rot & ROT_LEFT ? v & 1 : msb;
+    bool of = msb ^ (rot & ROT_LEFT ? cf : (bool)(v >> (bits - 2) & 1));
+
+    flags_change(c, FL_CF | (rot & ROT_ONE ? FL_OF : 0),
+                 (cf ? FL_CF : 0) | (of ? FL_OF : 0));
+    return 0;
 }
 
 /* ---- shared code -------------------------------------------------------------------- */
@@ -185,7 +197,7 @@ static const void *jit_put_call(Asm *a, const void *fn, bool flags,
     return start;
 }
 
-/* T0 = fn(c, T0), guest registers stay where they are. */
+/* T0 = fn(c, T0, T1), guest registers stay where they are. */
 static const void *jit_put_ask(Asm *a, const void *fn)
 {
     static const uint8_t regs[] = { HOST_RAX, HOST_RCX, HOST_RDX,
@@ -198,6 +210,7 @@ static const void *jit_put_ask(Asm *a, const void *fn)
     }
     asm_mov_rr(a, HOST_RDI, CPU);
     asm_mov_rr(a, HOST_RSI, T0);
+    asm_mov_rr(a, HOST_RDX, T1);
     jit_put_c_call(a, fn);
     asm_rr(a, 2, 0x8b, T0, HOST_RAX);
     for (unsigned i = G_N_ELEMENTS(regs); i-- > 0;) {
@@ -254,6 +267,7 @@ static void jit_put_thunks(Jit *j)
     th->run = jit_put_call(&a, jit_run, false, leave);
     th->cond = jit_put_ask(&a, jit_cond);
     th->carry = jit_put_ask(&a, jit_carry);
+    th->rotated = jit_put_ask(&a, jit_rotated);
     j->start = j->used = (a.p - j->rw + 63) & ~(size_t)63;
     j->cold = j->size / 2;
 }

@@ -130,7 +130,8 @@ static bool pair_run(Pair *p, const Program *pr, unsigned limit)
     a.s.rflags &= ~(uint64_t)pr->ever;
     b.s.rflags &= ~(uint64_t)pr->ever;
     if (!outcome_equal(pr, &a, &b) || a.s.cr2 != b.s.cr2) {
-        g_test_message("after %u: vectors %d %d", limit, a.vector, b.vector);
+        g_test_message("after %u: vectors %d %d, cr2 %" PRIx64 " %" PRIx64,
+                       limit, a.vector, b.vector, a.s.cr2, b.s.cr2);
         outcome_show(pr, &a, &b);
         g_test_fail();
         return false;

@@ -27,6 +27,7 @@ static const uint8_t two_byte[] = {
     0x40, 0x42, 0x44, 0x45, 0x46, 0x48, 0x4c, 0x4f, 0x90, 0x92, 0x93, 0x94,
     0x95, 0x97, 0x98, 0x9c, 0x9e, 0x9f, 0xa3, 0xa4, 0xac, 0xaf, 0xb6, 0xb7,
     0xba, 0xbe, 0xbf, 0xc0, 0xc1, 0xc8, 0xca, 0x1f, 0x4d, 0x91, 0x99, 0xb0,
+    0xa5, 0xad, 0xab, 0xb1, 0xb3, 0xb8, 0xbb, 0xbc, 0xbd,
 };
 
 /* A modrm byte and what follows it. */
@@ -107,7 +108,10 @@ static bool acceptable(const Insn *in, const Program *pr)
             (in->index != INDEX && in->index != INSN_NONE)) {
             return false;
         }
-        if (row->sem == sem_BT || in->adsize == 1) {
+        bool bits = row->sem == sem_BT || row->sem == sem_BTS ||
+                    row->sem == sem_BTR || row->sem == sem_BTC;
+
+        if ((bits && row->op[1].kind == OPK_G) || in->adsize == 1) {
             return false;
         }
         if (in->base == INSN_NONE
@@ -120,6 +124,25 @@ static bool acceptable(const Insn *in, const Program *pr)
     return true;
 }
 
+/* Now and then what goes before a division, so that its quotient may fit:
+ * CDQ or XOR EDX, EDX. */
+static bool program_division(Program *pr)
+{
+    if (program_random(16)) {
+        return false;
+    }
+    if (program_random(2)) {
+        pr->code[pr->len++] = 0x99;
+    } else {
+        pr->code[pr->len++] = 0x31;
+        pr->code[pr->len++] = 0xd2;
+        pr->undefined = FL_AF;
+        pr->ever |= FL_AF;
+    }
+    pr->n++;
+    return true;
+}
+
 void program_add(Program *pr)
 {
     for (;;) {
@@ -127,8 +150,14 @@ void program_add(Program *pr)
         unsigned n = 0;
         Insn in;
 
+        if (program_division(pr)) {
+            return;
+        }
         if (program_random(5) == 0) {
             p[n++] = 0x66;
+        }
+        if (program_random(12) == 0) {
+            p[n++] = 0xf3;
         }
         if (pr->code64 && program_random(2)) {
             p[n++] = 0x40 | (program_random(2) ? 8 : 0) |
