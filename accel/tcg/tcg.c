@@ -568,6 +568,7 @@ static CpuExit tcg_loop(TcgCpu *tc)
         }
         tcg_late_timers(tc);
         tcg_give_budget(tc);
+        c->insn = NULL; /* a block may have ended early: its last slow one */
         if (unlikely(cpu_pending(c) & ~tc->seen)) {
             continue; /* its kick came before there was a budget to take */
         }

@@ -111,6 +111,48 @@ static void test_page_fault(void)
     evm_free(vm);
 }
 
+/* clang-format off */
+EVM_PROGRAM(kicked, /* a slow instruction, whose device kicks; then, a jump */
+    "nop\n"
+    "nop\n"
+    "nop\n"
+    "mov %eax, (%rbx)\n"
+    "add $1, %ecx\n"
+    "jmp . + 0x4000\n");
+/* clang-format on */
+
+static void kick_write(void *opaque, hwaddr offset, uint64_t v, unsigned size)
+{
+    X86Cpu *c = opaque;
+
+    c->machine->accel->ops->kick(c);
+}
+
+/* The block ends at the kick; what the fetch that follows finds is at its own
+ * address, and not as far behind it as the slow instruction is in its block. */
+static void test_kicked_fetch(void)
+{
+    static const RegionOps ops = { .write = kick_write };
+    Evm *vm = evm_new(EVM_LONG64);
+    hwaddr to = EVM_CODE + (evm_kicked_end - evm_kicked) - 5 + 0x4000;
+    Region r;
+
+    region_init_io(&r, "kick", 0x1000, &ops, vm->c);
+    as_map(vm->m->mem, 0x80000000, &r, 0);
+    EVM_LOAD(vm, EVM_CODE, kicked);
+    for (unsigned i = 0; i < 4; i++) { /* translated, too */
+        evm_mode(vm, EVM_LONG64);
+        evm_map(vm, to & PAGE_MASK, 0);
+        *reg(vm, R_RBX) = 0x80000000;
+        g_assert_cmpint(evm_run(vm, 0), ==, EXC_PF);
+        g_assert_cmphex(vm->c->s.cr2, ==, to);
+        g_assert_cmphex(evm_frame(vm, EXC_PF).rip, ==, to);
+        g_assert_cmpuint(*reg(vm, R_RCX), ==, 1);
+    }
+    as_unmap(&r);
+    evm_free(vm);
+}
+
 static void test_undefined(void)
 {
     static const uint8_t ud2[] = { 0x90, 0x0f, 0x0b };
@@ -524,6 +566,7 @@ int main(int argc, char **argv)
     g_test_add_func("/engine/calls", test_calls);
     g_test_add_func("/engine/limit", test_limit);
     g_test_add_func("/engine/fault/page", test_page_fault);
+    g_test_add_func("/engine/fault/kicked-fetch", test_kicked_fetch);
     g_test_add_func("/engine/fault/undefined", test_undefined);
     g_test_add_func("/engine/fault/triple", test_triple);
     g_test_add_func("/engine/fault/user", test_user);
