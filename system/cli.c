@@ -874,14 +874,18 @@ static bool build_accel(Machine *m, Cli *cli, GError **errp)
         return false;
     }
     model = model ? model : m->accel->ops->default_cpu;
-    cm = cpu_model_new(model, &m->cfg, errp);
+    cm = cpu_model_make(model, &m->cfg, errp);
     if (!cm) {
         return false;
     }
+    m->cpu_model = cm;
     if (m->accel->ops->limit_model) {
         m->accel->ops->limit_model(m->accel, cm);
     }
-    m->cpu_model = cm;
+    if (!cpu_model_report(cm, m->accel->ops->limit_model ? "host" : "TCG",
+                          errp)) {
+        return false;
+    }
     return cpus_create(m, errp);
 }
 

@@ -125,6 +125,7 @@ bool vmstate_save(GByteArray *out, const VMState *desc, void *obj,
 {
     size_t name_len = strlen(desc->name);
     guint len_at, start;
+    int version;
 
     g_assert(name_len < 256);
     if (desc->pre_save) {
@@ -132,12 +133,13 @@ bool vmstate_save(GByteArray *out, const VMState *desc, void *obj,
     }
     put_be(out, name_len, 1);
     g_byte_array_append(out, (const uint8_t *)desc->name, (guint)name_len);
-    put_be(out, (uint32_t)desc->version, 4);
+    version = desc->save_version ? desc->save_version(obj) : desc->version;
+    put_be(out, (uint32_t)version, 4);
     len_at = out->len;
     put_be(out, 0, 4);
     start = out->len;
     for (const VMField *f = desc->fields; f->kind != VM_END; f++) {
-        if (!save_field(out, f, obj, errp)) {
+        if (version >= f->since && !save_field(out, f, obj, errp)) {
             return false;
         }
     }

@@ -46,6 +46,9 @@ struct VMState {
     int version;
     int min_version;
     const VMField *fields;
+    /* Optional: which version is saved, where some objects need no field of the
+     * newest; older programs then read them. */
+    int (*save_version)(void *obj);
     void (*pre_save)(void *obj);
     bool (*post_load)(void *obj, int version, GError **errp);
 };
@@ -84,11 +87,12 @@ struct VMState {
 #define VM_U16_ARRAY(S, f, n)  VM_ARRAY(S, f, uint16_t, n)
 #define VM_U32_ARRAY(S, f, n)  VM_ARRAY(S, f, uint32_t, n)
 #define VM_U64_ARRAY(S, f, n)  VM_ARRAY(S, f, uint64_t, n)
-#define VM_BUFFER(S, f) \
+#define VM_BUFFER_SINCE(S, f, v) \
     { \
         .name = #f, .kind = VM_BYTES, .offset = offsetof(S, f), \
-        .size = sizeof(((S *)0)->f), .count = 1 \
+        .size = sizeof(((S *)0)->f), .count = 1, .since = (v) \
     }
+#define VM_BUFFER(S, f) VM_BUFFER_SINCE(S, f, 0)
 /* S.@f is a uint8_t *, S.@len a uint32_t that realize() has set: a stream with
  * another length is refused. */
 #define VM_BLOB_FIELD(S, f, len) \

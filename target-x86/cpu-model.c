@@ -164,9 +164,6 @@ static const char *const ignored_props[] = {
 
 typedef struct Making {
     CpuModel *cm;
-    uint64_t asked[(FEAT_COUNT + 63) / 64]; /* in vain, to be told */
-    const char *asked_other;
-    bool check, enforce;
 } Making;
 
 static void bit_set(uint64_t *bits, CpuFeature f, bool on)
@@ -212,7 +209,22 @@ static void making_feature(Making *mk, CpuFeature f, bool on)
     bool available = cpu_feature_available(f);
 
     bit_set(mk->cm->has, f, on && available);
-    bit_set(mk->asked, f, on && !available);
+    bit_set(mk->cm->missing, f, on && !available);
+    bit_set(mk->cm->hoped, f, on && !available);
+}
+
+void cpu_model_give(CpuModel *cm, CpuFeature f)
+{
+    bit_set(cm->has, f, true);
+    bit_set(cm->missing, f, false);
+}
+
+void cpu_model_take(CpuModel *cm, CpuFeature f)
+{
+    bool asked = cpu_model_has(cm, f) || bit_test(cm->missing, f);
+
+    bit_set(cm->has, f, false);
+    bit_set(cm->missing, f, asked);
 }
 
 /* A row's list: "a b c", or "+a -b" over what is there. */
@@ -240,6 +252,8 @@ static void making_max(Making *mk)
         }
         if (!left_out && cpu_feature_available(f)) {
             bit_set(mk->cm->has, f, true);
+        } else if (cpu_feature_is_avx512(f)) {
+            bit_set(mk->cm->hoped, f, true);
         }
     }
 }
@@ -424,10 +438,10 @@ static bool making_prop(Making *mk, const char *name, const char *value,
         return prop_tsc_frequency(value, errp);
     }
     if (!strcmp(name, "check")) {
-        return parse_bool(value, &mk->check, errp);
+        return parse_bool(value, &cm->check, errp);
     }
     if (!strcmp(name, "enforce")) {
-        return parse_bool(value, &mk->enforce, errp);
+        return parse_bool(value, &cm->enforce, errp);
     }
     if (!strcmp(name, "kvmclock")) {
         return parse_bool(value, &cm->kvmclock, errp);
@@ -436,6 +450,17 @@ static bool making_prop(Making *mk, const char *name, const char *value,
         return parse_bool(value, &cm->tcg_leaf, errp);
     }
     return prop_ignored(name) || prop_unknown(mk, name, errp);
+}
+
+/* The name that is ours, not the command line's. */
+static const char *other_name(const char *name)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(other_features); i++) {
+        if (!strcmp(name, other_features[i])) {
+            return other_features[i];
+        }
+    }
+    return NULL;
 }
 
 static bool making_set(Making *mk, const char *name, const char *value,
@@ -455,10 +480,7 @@ static bool making_set(Making *mk, const char *name, const char *value,
     if (f != FEAT_NONE) {
         making_feature(mk, f, on);
     } else if (on) {
-        mk->asked_other = "a feature that is not emulated";
-        if (mk->check || mk->enforce) {
-            warn_report("TCG doesn't support requested feature: %s", name);
-        }
+        mk->cm->asked_other = other_name(name);
     }
     return true;
 }
@@ -537,26 +559,30 @@ static void making_finish(Making *mk, const MachineConfig *cfg)
     bit_set(cm->has, FEAT_NONE, true);
 }
 
-static bool making_report(Making *mk, GError **errp)
+bool cpu_model_report(const CpuModel *cm, const char *who, GError **errp)
 {
     static const char *const regs[] = { "EAX", "EBX", "ECX", "EDX" };
-    bool any = mk->asked_other;
+    bool any = cm->asked_other, tell = cm->check || cm->enforce;
 
+    if (any && tell) {
+        warn_report("%s doesn't support requested feature: %s", who,
+                    cm->asked_other);
+    }
     for (unsigned f = 1; f < FEAT_COUNT; f++) {
         const FeatureRow *row = &feature_rows[f];
 
-        if (!bit_test(mk->asked, f)) {
+        if (!bit_test(cm->missing, f)) {
             continue;
         }
         any = true;
-        if (mk->check || mk->enforce) {
-            warn_report("TCG doesn't support requested feature: "
+        if (tell) {
+            warn_report("%s doesn't support requested feature: "
                         "CPUID.%02XH:%s.%s [bit %u]",
-                        row->leaf, regs[row->reg], row->name, row->bit);
+                        who, row->leaf, regs[row->reg], row->name, row->bit);
         }
     }
-    if (any && mk->enforce) {
-        error_setg(errp, "TCG doesn't support requested features");
+    if (any && cm->enforce) {
+        error_setg(errp, "%s doesn't support requested features", who);
         return false;
     }
     return true;
@@ -594,23 +620,34 @@ static bool making_all(Making *mk, char **words, const MachineConfig *cfg,
         }
     }
     making_finish(mk, cfg);
-    return making_report(mk, errp);
+    return true;
+}
+
+CpuModel *cpu_model_make(const char *text, const MachineConfig *cfg,
+                         GError **errp)
+{
+    char **words = g_strsplit(text ? text : "max", ",", -1);
+    CpuModel *cm = g_new0(CpuModel, 1);
+    Making mk = { .cm = cm };
+
+    cm->check = true;
+    if (!making_all(&mk, words, cfg, errp)) {
+        cpu_model_free(cm);
+        cm = NULL;
+    }
+    g_strfreev(words);
+    return cm;
 }
 
 CpuModel *cpu_model_new(const char *text, const MachineConfig *cfg,
                         GError **errp)
 {
-    char **words = g_strsplit(text ? text : "max", ",", -1);
-    CpuModel *cm = g_new0(CpuModel, 1);
-    Making mk = { .cm = cm, .check = true };
+    CpuModel *cm = cpu_model_make(text, cfg, errp);
 
-    if (!making_all(&mk, words, cfg, errp)) {
+    if (cm && !cpu_model_report(cm, "TCG", errp)) {
         cpu_model_free(cm);
         cm = NULL;
-    } else {
-        memcpy(cm->missing, mk.asked, sizeof(cm->missing));
     }
-    g_strfreev(words);
     return cm;
 }
 

@@ -91,6 +91,8 @@ void x86_reset(X86Cpu *cpu)
 
     cpu_log_reset(cpu);
     memset(s, 0, sizeof(*s));
+    memset(cpu->ext, 0, sizeof(cpu->ext));
+    cpu->ext_bv = 0;
     s->a20_masked = a20_masked;
     s->cr0 = CR0_CD | CR0_NW;
     cpu_reset_msrs(cpu);

@@ -314,9 +314,10 @@ struct X86Cpu { /* first member of the accelerator's own struct */
     void (*leave_burst)(X86Cpu *cpu);
     unsigned index; /* 0 is the boot processor */
     uint32_t apic_id;
-    /* NULL, or what XSAVE and XRSTOR move for a guest that has AVX-512 from the
-     * engine around this one; nothing here computes with it. */
-    uint8_t *ext;
+    /* What XSAVE and XRSTOR move for a guest that has AVX-512 (has_ext) from
+     * the engine around this one; nothing here computes with it. */
+    bool has_ext;
+    uint8_t ext[X86_EXT_SIZE];
     uint64_t ext_bv;    /* which components are not in their initial state */
     uint64_t tsc_hz;    /* 0: X86_TSC_HZ; else of the host's processor */
     unsigned watch_hit; /* CPU_EXIT_DEBUG: 1 + number of a debugger's

@@ -101,6 +101,11 @@ bool cpu_feature_available(CpuFeature f)
     return feature_in(emulated, G_N_ELEMENTS(emulated), f);
 }
 
+bool cpu_feature_is_avx512(CpuFeature f)
+{
+    return g_str_has_prefix(feature_rows[f].name, "avx512");
+}
+
 /* ---- identity ------------------------------------------------------ */
 
 uint32_t cpu_model_signature(const CpuModel *cm)
@@ -236,19 +241,27 @@ static void leaf_topology(const X86Cpu *c, uint32_t sub, uint32_t out[4])
     }
 }
 
-/* Bytes that XSAVE needs for the components @bits. */
-static uint32_t xsave_size(uint64_t bits, bool compact)
-{
-    uint32_t end = XSAVE_LEGACY_SIZE + XSAVE_HEADER_SIZE;
+const XsaveComponent xsave_components[XSAVE_COMPONENTS] = {
+    [XSAVE_AVX] = { XCR0_AVX, 2, XSAVE_AVX_SIZE, XSAVE_AVX_OFF, 0 },
+    [XSAVE_OPMASK] = { 0x20, 5, X86_EXT_OPMASK, XSAVE_OPMASK_OFF, 0 },
+    [XSAVE_ZMM_HI] = { 0x40, 6, X86_EXT_ZMM_HI, XSAVE_ZMM_HI_OFF,
+                       X86_EXT_OPMASK },
+    [XSAVE_HI16] = { 0x80, 7, X86_EXT_HI16, XSAVE_HI16_OFF,
+                     X86_EXT_OPMASK + X86_EXT_ZMM_HI },
+    [XSAVE_PKRU] = { XCR0_PKRU, 9, XSAVE_PKRU_SIZE, XSAVE_PKRU_OFF, 0 },
+};
 
-    if (bits & XCR0_AVX) {
-        end = XSAVE_AVX_OFF + XSAVE_AVX_SIZE;
-    }
-    if (bits & XCR0_EXT) {
-        end = compact ? end + X86_EXT_SIZE : XSAVE_HI16_OFF + X86_EXT_HI16;
-    }
-    if (bits & XCR0_PKRU) {
-        end = (compact ? end : XSAVE_PKRU_OFF) + XSAVE_PKRU_SIZE;
+unsigned cpu_xsave_size(const CpuModel *cm, uint64_t bits, bool compact)
+{
+    unsigned end = XSAVE_LEGACY_SIZE + XSAVE_HEADER_SIZE;
+
+    for (unsigned i = 0; i < XSAVE_COMPONENTS; i++) {
+        const XsaveComponent *x = &xsave_components[i];
+
+        if (bits & x->bit) {
+            end = compact ? end + x->size
+                          : MAX(end, cpu_xsave_off(cm, i) + x->size);
+        }
     }
     return end;
 }
@@ -262,27 +275,22 @@ static void leaf_xsave(const X86Cpu *c, uint32_t sub, uint32_t out[4])
     }
     if (sub == 0) {
         out[REG_EAX] = (uint32_t)mask;
-        out[REG_EBX] = xsave_size(c->s.xcr0, false);
-        out[REG_ECX] = xsave_size(mask, false);
+        out[REG_EBX] = cpu_xsave_size(c->model, c->s.xcr0, false);
+        out[REG_ECX] = cpu_xsave_size(c->model, mask, false);
         out[REG_EDX] = (uint32_t)(mask >> 32);
     } else if (sub == 1) {
         out[REG_EAX] = feature_word(c->model, 0xd, 1, REG_EAX);
         if (out[REG_EAX] & (1 << 1 | 1 << 3)) {
-            out[REG_EBX] = xsave_size(c->s.xcr0 | c->s.xss, true);
+            out[REG_EBX] = cpu_xsave_size(c->model, c->s.xcr0 | c->s.xss, true);
         }
-    } else if (sub == 2 && mask & XCR0_AVX) {
-        out[REG_EAX] = XSAVE_AVX_SIZE;
-        out[REG_EBX] = XSAVE_AVX_OFF;
-    } else if (sub >= 5 && sub <= 7 && mask & XCR0_EXT) {
-        out[REG_EAX] = sub == 5   ? X86_EXT_OPMASK
-                       : sub == 6 ? X86_EXT_ZMM_HI
-                                  : X86_EXT_HI16;
-        out[REG_EBX] = sub == 5   ? XSAVE_OPMASK_OFF
-                       : sub == 6 ? XSAVE_ZMM_HI_OFF
-                                  : XSAVE_HI16_OFF;
-    } else if (sub == 9 && mask & XCR0_PKRU) {
-        out[REG_EAX] = XSAVE_PKRU_SIZE;
-        out[REG_EBX] = XSAVE_PKRU_OFF;
+    }
+    for (unsigned i = 0; i < XSAVE_COMPONENTS; i++) {
+        const XsaveComponent *x = &xsave_components[i];
+
+        if (sub == x->number && (mask & x->bit)) {
+            out[REG_EAX] = x->size;
+            out[REG_EBX] = cpu_xsave_off(c->model, i);
+        }
     }
 }
 

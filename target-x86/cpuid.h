@@ -21,6 +21,25 @@ enum {
     KVM_CPUID_CLOCK_STABLE = 1 << 24,
 };
 
+/* What XSAVE stores behind its header, in this order. */
+enum {
+    XSAVE_AVX,
+    XSAVE_OPMASK,
+    XSAVE_ZMM_HI,
+    XSAVE_HI16,
+    XSAVE_PKRU,
+    XSAVE_COMPONENTS
+};
+
+typedef struct XsaveComponent {
+    uint64_t bit; /* of XCR0 */
+    uint16_t number, size;
+    uint16_t off; /* in the standard form, where Intel's processors have it */
+    uint16_t ext; /* in X86Cpu.ext */
+} XsaveComponent;
+
+extern const XsaveComponent xsave_components[XSAVE_COMPONENTS];
+
 struct CpuModel {
     char *name;
     char vendor_id[13];
@@ -34,8 +53,13 @@ struct CpuModel {
     bool kvmclock;         /* property: guests may have it */
     uint32_t kvm_features; /* EAX of 0x40000001 */
     unsigned threads, cores, dies;
+    uint16_t xsave_off[XSAVE_COMPONENTS]; /* 0: Intel's */
+    bool check, enforce;                  /* properties */
+    const char *asked_other; /* a feature that features.def has not */
     uint64_t has[(FEAT_COUNT + 63) / 64];
     uint64_t missing[(FEAT_COUNT + 63) / 64]; /* asked for, not to be had */
+    /* Those, and what "max" and "host" have where the engine does. */
+    uint64_t hoped[(FEAT_COUNT + 63) / 64];
 };
 
 /* The guest's processor has @f. FEAT_NONE: always. */
@@ -55,12 +79,36 @@ static inline unsigned cpu_phys_bits(const X86Cpu *c)
     return c->model->phys_bits;
 }
 
+static inline bool cpu_model_hopes(const CpuModel *cm, CpuFeature f)
+{
+    return cm->hoped[f / 64] >> (f % 64) & 1;
+}
+
+/* Afterwards the guest has @f, or it is missing if it was asked for. */
+void cpu_model_give(CpuModel *cm, CpuFeature f);
+void cpu_model_take(CpuModel *cm, CpuFeature f);
+
+/* AVX-512, which an engine may have: the software CPU keeps its registers. */
+bool cpu_feature_is_avx512(CpuFeature f);
+
+/* Where component @n is in the standard form. */
+static inline unsigned cpu_xsave_off(const CpuModel *cm, unsigned n)
+{
+    return cm && cm->xsave_off[n] ? cm->xsave_off[n] : xsave_components[n].off;
+}
+/* Bytes of an area with the components @bits. */
+unsigned cpu_xsave_size(const CpuModel *cm, uint64_t bits, bool compact);
+
 /*
  * From a -cpu argument (NULL: "max") and the topology of @cfg. Features that
- * cannot be had are taken out, with one warning line each ("check=off": in
- * silence); with "enforce" that is an error. Owned by the caller; lives as
- * long as the CPUs.
+ * cannot be had are taken out. Owned by the caller; lives as long as the CPUs.
  */
+CpuModel *cpu_model_make(const char *text, const MachineConfig *cfg,
+                         GError **errp);
+/* One warning line for each that was asked for and is missing ("check=off": in
+ * silence); with "enforce" that is an error. @who: "TCG", "host". */
+bool cpu_model_report(const CpuModel *cm, const char *who, GError **errp);
+/* Both, of the software CPU. */
 CpuModel *cpu_model_new(const char *text, const MachineConfig *cfg,
                         GError **errp);
 void cpu_model_free(CpuModel *cm);

@@ -246,7 +246,7 @@ uint64_t x86_xcr0_mask(const X86Cpu *c)
         return 0;
     }
     return XCR0_X87 | XCR0_SSE | (cpu_has(c, FEAT_AVX) ? XCR0_AVX : 0) |
-           (cpu_has(c, FEAT_PKU) ? XCR0_PKRU : 0) | (c->ext ? XCR0_EXT : 0);
+           (cpu_has(c, FEAT_PKU) ? XCR0_PKRU : 0) | (c->has_ext ? XCR0_EXT : 0);
 }
 
 bool x86_set_xcr0(X86Cpu *c, uint64_t v)

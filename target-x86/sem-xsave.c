@@ -263,67 +263,30 @@ uint64_t xsave_in_use(const X86Cpu *c)
            c->ext_bv;
 }
 
-typedef struct XsaveComponent {
-    uint64_t bit;
-    unsigned size, off; /* @off: in the standard form */
-} XsaveComponent;
-
-/* Those behind the header, in their order. */
-static const XsaveComponent components[] = {
-    { XCR0_AVX, XSAVE_AVX_SIZE, XSAVE_AVX_OFF },
-    { 0x20, X86_EXT_OPMASK, XSAVE_OPMASK_OFF },
-    { 0x40, X86_EXT_ZMM_HI, XSAVE_ZMM_HI_OFF },
-    { 0x80, X86_EXT_HI16, XSAVE_HI16_OFF },
-    { XCR0_PKRU, XSAVE_PKRU_SIZE, XSAVE_PKRU_OFF },
-};
-
 /* Where component @n of an area with these components is. */
-static unsigned component_off(unsigned n, bool compact, uint64_t xcomp_bv)
+static unsigned component_off(const X86Cpu *c, unsigned n, bool compact,
+                              uint64_t xcomp_bv)
 {
     unsigned off = XS_EXTENDED;
 
     if (!compact) {
-        return components[n].off;
+        return cpu_xsave_off(c->model, n);
     }
     for (unsigned i = 0; i < n; i++) {
-        if (xcomp_bv & components[i].bit) {
-            off += components[i].size;
+        if (xcomp_bv & xsave_components[i].bit) {
+            off += xsave_components[i].size;
         }
     }
     return off;
 }
 
-static unsigned area_size(bool compact, uint64_t bits)
+static void component_put(const X86Cpu *c, unsigned n, uint8_t *p)
 {
-    unsigned end = XS_EXTENDED;
+    const XsaveComponent *x = &xsave_components[n];
+    uint64_t bit = x->bit;
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(components); i++) {
-        if (bits & components[i].bit) {
-            end = component_off(i, compact, bits) + components[i].size;
-        }
-    }
-    return end;
-}
-
-/* The bytes that are only kept. */
-static uint8_t *component_ext(const X86Cpu *c, uint64_t bit)
-{
-    return c->ext + (bit == 0x20   ? 0
-                     : bit == 0x40 ? X86_EXT_OPMASK
-                                   : X86_EXT_OPMASK + X86_EXT_ZMM_HI);
-}
-
-static unsigned component_size(uint64_t bit)
-{
-    return bit == 0x20   ? X86_EXT_OPMASK
-           : bit == 0x40 ? X86_EXT_ZMM_HI
-                         : X86_EXT_HI16;
-}
-
-static void component_put(const X86Cpu *c, uint64_t bit, uint8_t *p)
-{
     if (bit & XCR0_EXT) {
-        memcpy(p, component_ext(c, bit), component_size(bit));
+        memcpy(p, c->ext + x->ext, x->size);
     } else if (bit == XCR0_AVX) {
         for (unsigned i = 0; i < 16; i++) {
             memcpy(p + 16 * i, c->s.vec[i] + 16, 16);
@@ -334,14 +297,17 @@ static void component_put(const X86Cpu *c, uint64_t bit, uint8_t *p)
 }
 
 /* @p NULL: the initial state. */
-static void component_get(X86Cpu *c, uint64_t bit, const uint8_t *p)
+static void component_get(X86Cpu *c, unsigned n, const uint8_t *p)
 {
+    const XsaveComponent *x = &xsave_components[n];
+    uint64_t bit = x->bit;
+
     if (bit & XCR0_EXT) {
         if (p) {
-            memcpy(component_ext(c, bit), p, component_size(bit));
+            memcpy(c->ext + x->ext, p, x->size);
             c->ext_bv |= bit;
         } else {
-            memset(component_ext(c, bit), 0, component_size(bit));
+            memset(c->ext + x->ext, 0, x->size);
             c->ext_bv &= ~bit;
         }
     } else if (bit == XCR0_AVX) {
@@ -402,15 +368,15 @@ static void xsave_data(X86Cpu *c, const Insn *in, const XsaveJob *job)
         mem_st_buf(c, in->seg, job->off + FX_XMM, buf + FX_XMM,
                    16 * vec_count(c));
     }
-    for (unsigned i = 0; i < G_N_ELEMENTS(components); i++) {
-        const XsaveComponent *x = &components[i];
+    for (unsigned i = 0; i < XSAVE_COMPONENTS; i++) {
+        const XsaveComponent *x = &xsave_components[i];
 
         if (job->write & x->bit) {
             bool avx = x->bit == XCR0_AVX;
 
-            component_put(c, x->bit, buf);
+            component_put(c, i, buf);
             mem_st_buf(c, in->seg,
-                       job->off + component_off(i, job->compact, job->rfbm),
+                       job->off + component_off(c, i, job->compact, job->rfbm),
                        buf, avx ? 16 * vec_count(c) : x->size);
         }
     }
@@ -421,7 +387,7 @@ static void xsave_standard(X86Cpu *c, const Insn *in, bool optimised)
 {
     XsaveJob job = { .rfbm = xsave_mask(c) & c->s.xcr0 };
     uint64_t bv, used = xsave_in_use(c);
-    unsigned size = area_size(false, job.rfbm);
+    unsigned size = cpu_xsave_size(c->model, job.rfbm, false);
 
     xsave_checks(c);
     job.write = optimised ? job.rfbm & used : job.rfbm;
@@ -438,7 +404,7 @@ static void xsave_compact(X86Cpu *c, const Insn *in, uint64_t enabled)
 {
     XsaveJob job = { .rfbm = xsave_mask(c) & enabled, .compact = true };
     uint64_t used = xsave_in_use(c);
-    unsigned size = area_size(true, job.rfbm);
+    unsigned size = cpu_xsave_size(c->model, job.rfbm, true);
 
     xsave_checks(c);
     if (c->s.mxcsr != MXCSR_DEFAULT) {
@@ -521,11 +487,11 @@ static void xrstor_apply(X86Cpu *c, const Insn *in, const XsaveArea *a,
             v_st(c->s.vec[i], v_zero());
         }
     }
-    for (unsigned i = 0; i < G_N_ELEMENTS(components); i++) {
-        const XsaveComponent *x = &components[i];
+    for (unsigned i = 0; i < XSAVE_COMPONENTS; i++) {
+        const XsaveComponent *x = &xsave_components[i];
 
         if (rfbm & x->bit) {
-            component_get(c, x->bit, load & x->bit ? ext : NULL);
+            component_get(c, i, load & x->bit ? ext : NULL);
         }
         ext += x->size;
     }
@@ -552,12 +518,12 @@ static void xrstor(X86Cpu *c, const Insn *in, uint64_t enabled, bool supervisor)
         mxcsr_check(c, get32(a.legacy + FX_MXCSR));
     }
     ext = a.ext;
-    for (unsigned i = 0; i < G_N_ELEMENTS(components); i++) {
-        const XsaveComponent *x = &components[i];
+    for (unsigned i = 0; i < XSAVE_COMPONENTS; i++) {
+        const XsaveComponent *x = &xsave_components[i];
 
         if (rfbm & a.xstate_bv & x->bit) {
             mem_ld_buf(c, in->seg,
-                       off + component_off(i, a.compact, a.xcomp_bv), ext,
+                       off + component_off(c, i, a.compact, a.xcomp_bv), ext,
                        x->size);
         }
         ext += x->size;

@@ -122,6 +122,25 @@ static bool state_check(const X86State *s, GError **errp)
 #define MIN_TSC_HZ UINT64_C(1000000)
 #define MAX_TSC_HZ UINT64_C(100000000000)
 
+/* AVX-512 that the guest has switched on cannot be taken away from it. */
+static bool ext_post_load(X86Cpu *cpu, int version, GError **errp)
+{
+    if (version < 3) {
+        cpu->ext_bv = 0;
+        memset(cpu->ext, 0, sizeof(cpu->ext));
+    }
+    if (!cpu->has_ext && (cpu->s.xcr0 & XCR0_EXT)) {
+        error_setg(errp,
+                   "CPU state: the guest uses AVX-512, which this processor "
+                   "has not: load it with -accel kvm -cpu host where -accel "
+                   "kvm,help finds such a processor, or start the guest "
+                   "anew with -cpu ...,-avx512f");
+        return false;
+    }
+    cpu->ext_bv &= cpu->has_ext ? XCR0_EXT : 0;
+    return true;
+}
+
 static bool state_post_load(void *obj, int version, GError **errp)
 {
     X86Cpu *cpu = obj;
@@ -132,6 +151,9 @@ static bool state_post_load(void *obj, int version, GError **errp)
     if (version < 2 || cpu->tsc_hz > MAX_TSC_HZ ||
         (cpu->tsc_hz && cpu->tsc_hz < MIN_TSC_HZ)) {
         cpu->tsc_hz = 0;
+    }
+    if (!ext_post_load(cpu, version, errp)) {
+        return false;
     }
     cpu->s.rflags = (cpu->s.rflags & 0x3f7fd7) | 2;
     cpu->lazy.op = FLAGS_EXACT;
@@ -150,14 +172,25 @@ static const VMState vmstate_x86_state = {
 static const VMField cpu_fields[] = {
     VM_SUB(X86Cpu, s, vmstate_x86_state),
     VM_U64_SINCE(X86Cpu, tsc_hz, 2),
+    VM_U64_SINCE(X86Cpu, ext_bv, 3),
+    VM_BUFFER_SINCE(X86Cpu, ext, 3),
     VM_FIELDS_END,
 };
+
+/* 3: the guest uses AVX-512. */
+static int cpu_save_version(void *obj)
+{
+    const X86Cpu *cpu = obj;
+
+    return cpu->has_ext && (cpu->ext_bv || (cpu->s.xcr0 & XCR0_EXT)) ? 3 : 2;
+}
 
 /* Of an X86Cpu; the accelerator drops its translations itself. */
 const VMState vmstate_x86 = {
     .name = "x86-cpu",
-    .version = 2,
+    .version = 3,
     .min_version = 1,
     .fields = cpu_fields,
+    .save_version = cpu_save_version,
     .post_load = state_post_load,
 };

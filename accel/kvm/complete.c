@@ -20,6 +20,7 @@
  */
 #include "util/osdep.h"
 #include "accel/kvm/kvm.h"
+#include "target-x86/cpuid.h"
 #include "target-x86/insn.h"
 #include "util/log.h"
 
@@ -88,19 +89,59 @@ bool kvm_insn_at_rip(KvmCpu *kc, uint8_t bytes[15], Insn *in)
     return decode_insn(bytes, 15, c->mode.code_bits, in) == DECODE_OK;
 }
 
-/* The mnemonic at cs:rip, for the count. */
-static const char *complete_mnemonic(KvmCpu *kc)
+/* The instruction at cs:rip, and its mnemonic for the count. */
+static const char *complete_mnemonic(KvmCpu *kc, Insn *in)
 {
     uint8_t bytes[15];
-    Insn in;
 
-    if (!kvm_insn_at_rip(kc, bytes, &in)) {
+    if (!kvm_insn_at_rip(kc, bytes, in)) {
+        *in = (Insn) { 0 };
         if (bytes[0] == 0x62) {
             complete_warn_evex(kc);
+            log_mask(LOG_UNIMP,
+                     "kvm: the AVX-512 instruction at %016" PRIx64
+                     " was refused, and the software CPU has none: #UD\n",
+                     kvm_x86(kc)->s.rip);
         }
         return "(no instruction)";
     }
-    return insn_rows[in.id].name;
+    return insn_rows[in->id].name;
+}
+
+static int operand_vec(const Insn *in, unsigned n)
+{
+    switch (insn_rows[in->id].op[n].kind) {
+    case OPK_V:
+        return in->reg & 15;
+    case OPK_W:
+        return in->is_mem ? -1 : in->rm & 15;
+    case OPK_U:
+        return in->rm & 15;
+    case OPK_H:
+        return in->vvvv;
+    default:
+        return -1;
+    }
+}
+
+/* VEX clears its destination up to bit 511, which the software CPU does not
+ * have. A gather clears its mask, too. */
+static void complete_clear_zmm(X86Cpu *c, const Insn *in)
+{
+    uint8_t *zmm = c->ext + xsave_components[XSAVE_ZMM_HI].ext;
+    const char *name = insn_rows[in->id].name;
+
+    if (!strcmp(name, "VZEROUPPER") || !strcmp(name, "VZEROALL")) {
+        memset(zmm, 0, X86_EXT_ZMM_HI);
+        return;
+    }
+    for (unsigned n = 0; n < (in->vsib ? 3u : 1u); n++) {
+        int reg = operand_vec(in, n);
+
+        if (reg >= 0) {
+            memset(zmm + 32 * reg, 0, 32);
+        }
+    }
 }
 
 static void complete_adapt(KvmCpu *kc)
@@ -142,16 +183,24 @@ CpuExit kvm_run_soft(KvmCpu *kc, uint64_t n)
 CpuExit kvm_complete(KvmCpu *kc)
 {
     X86Cpu *c = kvm_x86(kc);
-    const char *name = complete_mnemonic(kc);
+    Insn in;
+    const char *name = complete_mnemonic(kc, &in);
+    uint64_t at = c->s.rip;
     CpuExit exit;
 
     complete_adapt(kc);
+    if (c->ext_bv & xsave_components[XSAVE_ZMM_HI].bit) {
+        kc->burst = 1; /* each is looked at */
+    }
     kvm_stats_completed(kc, name);
     log_mask(LOG_KVM,
              "kvm: %s at %016" PRIx64 " is completed in software, burst of "
              "%" PRIu64 "\n",
              name, c->s.rip, kc->burst);
     exit = run_soft(kc, kc->tcg.single_step ? 1 : kc->burst, true);
+    if (in.vex && kc->burst == 1 && c->s.rip == at + in.len) {
+        complete_clear_zmm(c, &in);
+    }
     kc->burst_end = kvm_host_ns();
     return exit;
 }

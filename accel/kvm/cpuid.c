@@ -2,9 +2,10 @@
  * CPUID for the kernel: what target-x86/cpuid.c says of the model, leaf by
  * leaf, after the model lost what KVM_GET_SUPPORTED_CPUID does not list.
  *
- * The model never has more than the software CPU knows, because that completes
- * instructions and X86State holds the registers; so a host's AVX-512 stays
- * invisible.
+ * The model has no more than the software CPU knows, because that completes
+ * instructions and X86State holds the registers; but AVX-512, whose registers
+ * it keeps without computing with them (X86Cpu.ext), where a small guest shows
+ * that KVM executes it. AMX and what else XSAVE may have is not offered.
  */
 #include "util/osdep.h"
 #include "accel/kvm/kvm.h"
@@ -253,6 +254,7 @@ static void model_probe(KvmAccel *a, const CpuModel *cm, CpuidList *list)
 
     memset(list, 0, sizeof(*list));
     c->model = cm;
+    c->has_ext = cpu_model_has(cm, FEAT_AVX512F);
     c->s.apic_base = 1 << 11;
     cpuid_list(list, c, !hide_leaf7);
     kvm_probe_guest(a->fd, a->run_size, (struct kvm_cpuid2 *)list, &a->probe);
@@ -265,6 +267,52 @@ static bool probe_shows(const KvmProbe *p, CpuFeature f)
     const uint32_t *seen = kvm_probe_leaf(p, row->leaf, row->sub);
 
     return seen && (seen[row->reg] >> row->bit & 1);
+}
+
+bool kvm_cpu_has_ext(KvmCpu *kc)
+{
+    const KvmProbe *p = &kc->kvm->probe;
+    const uint32_t *xsave = kvm_probe_leaf(p, 0xd, 0);
+
+    return cpu_has(kvm_x86(kc), FEAT_AVX512F) ||
+           (p->adds_cpuid && xsave && (xsave[REG_EAX] & XCR0_EXT));
+}
+
+/* XSAVE in the guest is the host's: so are the places. */
+static void model_xsave_layout(const KvmAccel *a, CpuModel *cm)
+{
+    for (unsigned n = 0; n < XSAVE_COMPONENTS; n++) {
+        const struct kvm_cpuid_entry2 *e =
+            supported_leaf(a, 0xd, xsave_components[n].number);
+
+        if (e && e->eax == xsave_components[n].size) {
+            cm->xsave_off[n] = (uint16_t)e->ebx;
+        }
+    }
+}
+
+/* What the model hopes for, if KVM has it and a guest that tries it goes on. */
+static void model_give_avx512(KvmAccel *a, CpuModel *cm, CpuidList *list)
+{
+    const struct kvm_cpuid_entry2 *e = supported_leaf(a, 0xd, 0);
+    g_autofree CpuModel *was = g_memdup2(cm, sizeof(*cm));
+
+    if (!e || (e->eax & XCR0_EXT) != XCR0_EXT || !a->caps.xsave ||
+        !cpu_model_has(cm, FEAT_AVX2) || !cpu_model_hopes(cm, FEAT_AVX512F) ||
+        !supported_feature(a, FEAT_AVX512F)) {
+        return;
+    }
+    for (unsigned f = 1; f < FEAT_COUNT; f++) {
+        if (cpu_feature_is_avx512(f) && cpu_model_hopes(cm, f) &&
+            supported_feature(a, f)) {
+            cpu_model_give(cm, f);
+        }
+    }
+    model_probe(a, cm, list);
+    if (!a->probe.done ||
+        !kvm_probe_avx512(a->fd, a->run_size, (struct kvm_cpuid2 *)list)) {
+        *cm = *was;
+    }
 }
 
 static void model_drop(CpuModel *cm, CpuFeature f)
@@ -305,6 +353,8 @@ static void model_add_seen(KvmAccel *a, CpuModel *cm)
 {
     g_autofree CpuidList *list = g_new0(CpuidList, 1);
 
+    model_xsave_layout(a, cm);
+    model_give_avx512(a, cm, list);
     model_probe(a, cm, list);
     model_hide_avx512(a, cm, list);
     if (a->probe.interprets && a->caps.guest_debug && a->completion &&
@@ -315,7 +365,7 @@ static void model_add_seen(KvmAccel *a, CpuModel *cm)
     for (unsigned f = 1; f < FEAT_COUNT; f++) {
         if (probe_shows(&a->probe, f) && !cpu_model_has(cm, f) &&
             cpu_feature_available(f)) {
-            cm->has[f / 64] |= UINT64_C(1) << (f % 64);
+            cpu_model_give(cm, f);
             a->probe.adds_cpuid = true;
         }
     }
@@ -354,12 +404,10 @@ void kvm_limit_model(Accel *accel, CpuModel *cm)
         if (!cpu_model_has(cm, f) || feature_stays(a, f)) {
             continue;
         }
-        model_drop(cm, f);
-        if (named) {
-            warn_report("host doesn't support requested feature: "
-                        "CPUID.%02XH.%s [bit %u]",
-                        feature_rows[f].leaf, feature_rows[f].name,
-                        feature_rows[f].bit);
+        if (named) { /* to be told */
+            cpu_model_take(cm, f);
+        } else {
+            model_drop(cm, f);
         }
     }
     avx = cpu_model_has(cm, FEAT_XSAVE) && cpu_model_has(cm, FEAT_AVX);

@@ -755,7 +755,6 @@ static bool kvm_cpu_init(X86Cpu *c, GError **errp)
 {
     KvmCpu *kc = kvm_cpu(c);
     KvmAccel *a = container_of(c->machine->accel, KvmAccel, accel);
-    const uint32_t *xsave;
     int khz;
 
     kc->kvm = a;
@@ -770,10 +769,7 @@ static bool kvm_cpu_init(X86Cpu *c, GError **errp)
     kc->tsc_dirty = true;
     c->sleeps_in_engine = a->host.lapic;
     kc->burst = 1;
-    xsave = kvm_probe_leaf(&a->probe, 0xd, 0);
-    if (xsave && (xsave[REG_EAX] & XCR0_EXT) && a->probe.adds_cpuid) {
-        c->ext = kc->ext; /* guests have AVX-512, like it or not */
-    }
+    c->has_ext = kvm_cpu_has_ext(kc);
     kvm_stats_init(&kc->stats);
     if (!kvm_cpuid_set(kc, errp) || !tcg_embedded_cpu_init(c, a->soft, errp)) {
         kvm_stats_fini(&kc->stats);

@@ -131,8 +131,7 @@ struct KvmCpu {
     uint64_t tsc_hz;     /* of the host */
     uint64_t tsc_offset; /* as last pulled or pushed */
     bool failed;         /* an ioctl that must not fail did; told once */
-    uint8_t ext[X86_EXT_SIZE]; /* kvm_x86()->ext where guests have AVX-512 */
-    void *xsave;               /* xsave_size bytes */
+    void *xsave;         /* xsave_size bytes */
     uint8_t msr[KVM_MSRS_MAX]; /* rows of msr.c that the host takes */
     unsigned n_msrs;
 
@@ -255,6 +254,8 @@ bool kvm_cpuid_supported(KvmAccel *a, GError **errp);
 /* Takes out of @cm what this host's KVM cannot give a guest. */
 void kvm_limit_model(Accel *accel, CpuModel *cm);
 bool kvm_cpuid_set(KvmCpu *kc, GError **errp);
+/* Guests have AVX-512's registers: given to them, or shown whatever we say. */
+bool kvm_cpu_has_ext(KvmCpu *kc);
 
 /* ---- stats.c: info kvm, info exits -------------------------------------------- */
 

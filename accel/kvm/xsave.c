@@ -2,7 +2,6 @@
  * x87, SSE, AVX, AVX-512, PKRU and XCR0, to and from a vCPU of the kernel.
  */
 #include "util/osdep.h"
-#include <cpuid.h>
 #include "accel/kvm/state.h"
 #include "target-x86/cpuid.h"
 #include "target-x86/seg.h"
@@ -76,26 +75,65 @@ static void fx_put(const X86State *s, uint8_t *p)
     }
 }
 
-/* Where the host has a component in the standard format. */
-static unsigned xsave_offset(unsigned component, unsigned defval)
-{
-    uint32_t a = 0, b = 0, c = 0, d = 0;
-
-    if (!__get_cpuid_count(0xd, component, &a, &b, &c, &d) || !a) {
-        return defval;
-    }
-    return b;
-}
-
 static size_t xsave_size(const KvmCpu *kc)
 {
     return MAX(kc->kvm->caps.xsave_size, (int)sizeof(struct kvm_xsave));
 }
 
-/* Components that the guest's processor has beyond x87 and SSE. */
-static uint64_t xsave_more(const KvmCpu *kc)
+/* Where component @n of the guest's processor is in the area; NULL: it has it
+ * not. */
+static uint8_t *component_at(KvmCpu *kc, unsigned n)
 {
-    return x86_xcr0_mask(&kc->tcg.cpu) & (XCR0_AVX | XCR0_PKRU);
+    const XsaveComponent *x = &xsave_components[n];
+    unsigned off = cpu_xsave_off(kc->tcg.cpu.model, n);
+
+    return (x86_xcr0_mask(&kc->tcg.cpu) & x->bit) &&
+                   off + x->size <= xsave_size(kc)
+               ? (uint8_t *)kc->xsave + off
+               : NULL;
+}
+
+/* @from NULL: in its initial state. */
+static void pull_component(X86Cpu *c, unsigned n, const uint8_t *from)
+{
+    const XsaveComponent *x = &xsave_components[n];
+
+    if (n == XSAVE_PKRU) {
+        c->s.pkru = from ? ld_le32(from) : 0;
+    } else if (n != XSAVE_AVX) {
+        if (from) {
+            memcpy(c->ext + x->ext, from, x->size);
+            c->ext_bv |= x->bit;
+        } else {
+            memset(c->ext + x->ext, 0, x->size);
+        }
+    }
+    for (unsigned i = 0; n == XSAVE_AVX && i < 16; i++) {
+        if (from) {
+            memcpy(c->s.vec[i] + 16, from + 16 * i, 16);
+        } else {
+            memset(c->s.vec[i] + 16, 0, 16);
+        }
+    }
+}
+
+/* false: it is in its initial state. */
+static bool push_component(const X86Cpu *c, unsigned n, uint8_t *to)
+{
+    const XsaveComponent *x = &xsave_components[n];
+
+    if (n == XSAVE_PKRU) {
+        st_le32(to, c->s.pkru);
+        return true;
+    }
+    for (unsigned i = 0; n == XSAVE_AVX && i < 16; i++) {
+        memcpy(to + 16 * i, c->s.vec[i] + 16, 16);
+    }
+    if (n != XSAVE_AVX) {
+        memcpy(to, c->ext + x->ext, x->size);
+        return c->ext_bv & x->bit;
+    }
+    return true;
 }
 
 static bool get_xsave(KvmCpu *kc)
@@ -104,98 +142,41 @@ static bool get_xsave(KvmCpu *kc)
                                     : STATE_CALL(kc, KVM_GET_XSAVE, kc->xsave);
 }
 
-static const struct {
-    unsigned component, size, off;
-} ext_rows[] = {
-    { 5, X86_EXT_OPMASK, XSAVE_OPMASK_OFF },
-    { 6, X86_EXT_ZMM_HI, XSAVE_ZMM_HI_OFF },
-    { 7, X86_EXT_HI16, XSAVE_HI16_OFF },
-};
-
-/* AVX-512, which only XSAVE and XRSTOR touch on our side. */
-static void pull_ext(KvmCpu *kc, const uint8_t *area, uint64_t bv)
-{
-    X86Cpu *c = kvm_x86(kc);
-    uint8_t *p = c->ext;
-
-    c->ext_bv = bv & XCR0_EXT;
-    for (unsigned i = 0; p && i < G_N_ELEMENTS(ext_rows); i++) {
-        unsigned off = xsave_offset(ext_rows[i].component, ext_rows[i].off);
-
-        if (off + ext_rows[i].size <= xsave_size(kc)) {
-            memcpy(p, area + off, ext_rows[i].size);
-        }
-        p += ext_rows[i].size;
-    }
-}
-
-static uint64_t push_ext(KvmCpu *kc, uint8_t *area)
-{
-    X86Cpu *c = kvm_x86(kc);
-    const uint8_t *p = c->ext;
-
-    if (!p) {
-        return 0;
-    }
-    for (unsigned i = 0; i < G_N_ELEMENTS(ext_rows); i++) {
-        unsigned off = xsave_offset(ext_rows[i].component, ext_rows[i].off);
-
-        if (off + ext_rows[i].size <= xsave_size(kc)) {
-            memcpy(area + off, p, ext_rows[i].size);
-        }
-        p += ext_rows[i].size;
-    }
-    return c->ext_bv;
-}
-
 static void pull_xsave(KvmCpu *kc, X86State *s)
 {
-    uint8_t *p = kc->xsave;
-    unsigned avx = xsave_offset(2, XSAVE_AVX_OFF);
-    unsigned pkru = xsave_offset(9, XSAVE_PKRU_OFF);
-    size_t size = xsave_size(kc);
+    X86Cpu *c = kvm_x86(kc);
     uint64_t bv;
 
     if (!get_xsave(kc)) {
         return;
     }
-    bv = ld_le64(p + XS_BV);
-    fx_get(s, p);
-    pull_ext(kc, p, bv);
-    for (unsigned i = 0; i < 16; i++) {
-        if ((bv & XCR0_AVX) && avx + 256 <= size) {
-            memcpy(s->vec[i] + 16, p + avx + 16 * i, 16);
-        } else if (xsave_more(kc) & XCR0_AVX) {
-            memset(s->vec[i] + 16, 0, 16);
+    bv = ld_le64((uint8_t *)kc->xsave + XS_BV);
+    fx_get(s, kc->xsave);
+    c->ext_bv = 0;
+    for (unsigned n = 0; n < XSAVE_COMPONENTS; n++) {
+        const uint8_t *at = component_at(kc, n);
+
+        if (at) {
+            pull_component(c, n, bv & xsave_components[n].bit ? at : NULL);
         }
-    }
-    if (xsave_more(kc) & XCR0_PKRU) {
-        s->pkru = (bv & XCR0_PKRU) && pkru + 4 <= size ? ld_le32(p + pkru) : 0;
     }
 }
 
 static void push_xsave(KvmCpu *kc, const X86State *s)
 {
-    uint8_t *p = kc->xsave;
-    unsigned avx = xsave_offset(2, XSAVE_AVX_OFF);
-    unsigned pkru = xsave_offset(9, XSAVE_PKRU_OFF);
     uint64_t bv = XCR0_X87 | XCR0_SSE;
-    size_t size = xsave_size(kc);
 
-    memset(p, 0, size);
-    fx_put(s, p);
-    if ((xsave_more(kc) & XCR0_AVX) && avx + 256 <= size) {
-        bv |= XCR0_AVX;
-        for (unsigned i = 0; i < 16; i++) {
-            memcpy(p + avx + 16 * i, s->vec[i] + 16, 16);
+    memset(kc->xsave, 0, xsave_size(kc));
+    fx_put(s, kc->xsave);
+    for (unsigned n = 0; n < XSAVE_COMPONENTS; n++) {
+        uint8_t *at = component_at(kc, n);
+
+        if (at && push_component(kvm_x86(kc), n, at)) {
+            bv |= xsave_components[n].bit;
         }
     }
-    if ((xsave_more(kc) & XCR0_PKRU) && pkru + 4 <= size) {
-        bv |= XCR0_PKRU;
-        st_le32(p + pkru, s->pkru);
-    }
-    st_le64(p + XS_BV, bv | push_ext(kc, p));
-    STATE_CALL(kc, KVM_SET_XSAVE, p);
+    st_le64((uint8_t *)kc->xsave + XS_BV, bv);
+    STATE_CALL(kc, KVM_SET_XSAVE, kc->xsave);
 }
 
 void kvm_pull_fpu(KvmCpu *kc, X86State *s)

@@ -109,6 +109,35 @@ yes
     n=\$(grep -c 'warning: kvm: this host does not take MSR 0x[0-9a-f]*; it is left out' $TMP/e)
     [ \$n -ge 12 ] && [ \$n -le 16 ] && [ \$n = \$(wc -l <$TMP/e) ] &&
     [ \$n = \$(sort -u $TMP/e | wc -l) ] && echo yes"
+# AVX-512: to a guest only where KVM has it and executes it.
+cat >"$TMP/avx512" <<EOF
+$on FAKE_KVM=avx512=\$1 $RHEA -accel kvm -cpu \$2 $one 2>$TMP/e
+echo status \$?
+grep -o "host doesn't support requested feature.*avx512.*" $TMP/e
+exit 0
+EOF
+avx512="sh $TMP/avx512"
+lines="host doesn't support requested feature: CPUID.07H:EBX.avx512f [bit 16]
+host doesn't support requested feature: CPUID.07H:EBX.avx512dq [bit 17]
+host doesn't support requested feature: CPUID.07H:EBX.avx512cd [bit 28]
+host doesn't support requested feature: CPUID.07H:EBX.avx512bw [bit 30]
+host doesn't support requested feature: CPUID.07H:EBX.avx512vl [bit 31]
+"
+if $RHEA -accel kvm,help | grep -q '^KVM_CAP_XSAVE  *1' &&
+    grep -qw avx512f /proc/cpuinfo; then
+    check "AVX-512, executed" 0 'Hi!
+status 0
+' $avx512 1 max,+avx512f,+avx512vl,enforce
+    check "AVX-512, executed: a model that has it" 0 'Hi!
+status 0
+' $avx512 1 Skylake-Server-v1
+    check "AVX-512, not executed" 0 "Hi!
+status 0
+$lines" $avx512 0 Skylake-Server-v1
+    check "AVX-512, not executed, enforced" 0 "status 1
+$(echo "$lines" | head -n 1)
+" $avx512 0 max,+avx512f,enforce
+fi
 # An exit costs one call of the kernel: KVM_RUN.
 if command -v strace >/dev/null && [ -s "$BUILD/tests/bench/bare.elf" ]; then
     bare="-accel kvm,turns=off -machine kernel-irqchip=off -m 64 -display none

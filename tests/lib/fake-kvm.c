@@ -8,21 +8,20 @@
  *   cap=N           this capability is not there, and cannot be enabled
  *   msr=INDEX       KVM_GET_MSRS and KVM_SET_MSRS stop there, if asked for more
  *                   than one: what a test of one MSR took is refused later
+ *   avx512=B        KVM_GET_SUPPORTED_CPUID has AVX-512; a processor whose XCR0
+ *                   is set to 0xe7 before it runs executes it (1) or not
  *   again=N         the 50th exit of a vCPU for port 0x80, or for a read of the
  *                   I/O APIC's page, comes N times more without the kernel:
  *                   what the program does for it is all that is left
  *
  * What is not different goes to the KVM that is there.
  */
-#define _GNU_SOURCE
+#include "util/osdep.h"
 #include <dlfcn.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 static int kvm_fd = -1, vcpu_fd = -1;
@@ -138,10 +137,32 @@ static bool is_bench_exit(const struct kvm_run *r)
             r->mmio.phys_addr >> 12 == 0xfec00);
 }
 
+static bool avx512_probe; /* the last vCPU is to try one instruction */
+
+static void avx512_supported(struct kvm_cpuid2 *list)
+{
+    for (unsigned i = 0; i < list->nent; i++) {
+        struct kvm_cpuid_entry2 *e = &list->entries[i];
+
+        if (e->function == 1) { /* XSAVE, AVX */
+            e->ecx |= 1u << 26 | 1u << 28;
+        } else if (e->function == 7 && e->index == 0) { /* AVX2; F DQ ... */
+            e->ebx |=
+                1u << 5 | 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31;
+        }
+    }
+}
+
 static int run(int (*next)(int, unsigned long, ...), int fd)
 {
+    unsigned long executes;
     int r;
 
+    if (avx512_probe && fd == vcpu_fd && said("avx512", 0, &executes)) {
+        avx512_probe = false;
+        vcpu_run->exit_reason = executes ? KVM_EXIT_HLT : KVM_EXIT_SHUTDOWN;
+        return 0;
+    }
     if (again) {
         again--;
         return 0;
@@ -176,6 +197,16 @@ int ioctl(int fd, unsigned long request, ...)
         vcpu_fd = r;
         vcpu_run = NULL;
         bench_exits = 0;
+        avx512_probe = false;
+        return r;
+    case KVM_SET_XCRS:
+        avx512_probe |= ((struct kvm_xcrs *)arg)->xcrs[0].value == 0xe7;
+        break;
+    case KVM_GET_SUPPORTED_CPUID:
+        r = next(fd, request, arg);
+        if (r == 0 && said("avx512", 0, &v)) {
+            avx512_supported(arg);
+        }
         return r;
     case KVM_GET_API_VERSION:
         if (fd == kvm_fd && said("version", 0, &v)) {

@@ -38,5 +38,6 @@ $(patsubst %.c,$(B)/%,$(IMAGE_TESTS)): $(B)/obj/tests/lib/image.o
 # Loaded before the C library: another host's KVM (tests/boot/test-kvm-host.sh).
 $(B)/tests/lib/fake-kvm.so: tests/lib/fake-kvm.c
 	@mkdir -p $(@D) && echo "  SO   $@"
-	$(Q)$(CC) -O2 -Wall -Wextra -fPIC -shared -o $@ $< -ldl
+	$(Q)$(CC) -std=gnu11 -O2 $(WARN) -I. -Ibuild $(DEP_CFLAGS) -fPIC -shared \
+	    -o $@ $< -ldl
 check check-boot: $(B)/tests/lib/fake-kvm.so $(B)/tests/bench/bare.elf

@@ -10,7 +10,9 @@
 #include "hw/intc/i8259.h"
 #include "hw/intc/ioapic.h"
 #include "hw/timer/i8254.h"
+#include "target-x86/cpuid.h"
 #include "tests/lib/engine-vm.h"
+#include "util/bits.h"
 
 static bool no_kvm(void)
 {
@@ -98,6 +100,94 @@ static void test_processor(void)
     evm_free(plain);
     evm_free(vm[0]);
     evm_free(vm[1]);
+}
+
+static bool try_move(Evm *from, Evm *to, uint32_t *version, GError **errp)
+{
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    size_t at = 0;
+
+    g_assert_true(vmstate_save(bytes, &vmstate_x86, from->c, NULL));
+    *version = ld_be32(bytes->data + 1 + strlen("x86-cpu"));
+    return vmstate_load(bytes, &at, &vmstate_x86, to->c, errp);
+}
+
+/* AVX-512's registers are in a snapshot if the guest uses them; then it loads
+ * where there are such, and nowhere else. */
+static void test_ext(void)
+{
+    Evm *a = evm_new_on(EVM_LONG64, "tcg"), *b = evm_new_on(EVM_LONG64, "tcg");
+    g_autoptr(GError) err = NULL;
+    uint32_t version;
+
+    a->c->has_ext = b->c->has_ext = true;
+    a->c->s.xcr0 = 3;
+    memset(b->c->ext, 0x11, X86_EXT_SIZE);
+    g_assert_true(try_move(a, b, &version, NULL));
+    g_assert_cmpuint(version, ==, 2); /* as if there were none */
+    g_assert_cmpuint(b->c->ext[0] | b->c->ext[X86_EXT_SIZE - 1], ==, 0);
+
+    a->c->s.xcr0 = 0xe7;
+    a->c->ext_bv = 0xe0;
+    for (unsigned i = 0; i < X86_EXT_SIZE; i++) {
+        a->c->ext[i] = (uint8_t)(i * 3);
+    }
+    g_assert_true(try_move(a, b, &version, NULL));
+    g_assert_cmpuint(version, ==, 3);
+    g_assert_cmphex(b->c->ext_bv, ==, 0xe0);
+    g_assert_cmpmem(a->c->ext, X86_EXT_SIZE, b->c->ext, X86_EXT_SIZE);
+
+    b->c->has_ext = false;
+    g_assert_false(try_move(a, b, &version, &err));
+    g_assert_nonnull(strstr(err->message, "the guest uses AVX-512, which this "
+                                          "processor has not: "));
+    a->c->s.xcr0 = 7; /* not switched on: nothing is lost */
+    g_assert_true(try_move(a, b, &version, NULL));
+    g_assert_cmphex(b->c->ext_bv, ==, 0);
+    x86_reset(a->c);
+    g_assert_cmphex(a->c->ext_bv, ==, 0);
+    evm_free(a);
+    evm_free(b);
+}
+
+EVM_PROGRAM(xsave, "mov $0x200000, %rbx\n"
+                   "mov $-1, %eax\n"
+                   "mov $-1, %edx\n"
+                   "xsave (%rbx)\n"
+                   "hlt\n");
+
+/* A host may have components in other places than Intel's (AMD's leave no room
+ * for MPX): its model says where, and XSAVE in software goes there, too. */
+static void test_xsave_layout(void)
+{
+    static const uint16_t amd[] = { 576, 832, 896, 1408, 2432 };
+    Evm *vm = evm_new_on(EVM_LONG64, "tcg");
+    uint32_t r[4];
+
+    vm->c->has_ext = true;
+    memcpy(vm->model->xsave_off, amd, sizeof(amd));
+    cpu_model_give(vm->model, FEAT_PKU);
+    x86_cpuid(vm->c, 0xd, 9, r);
+    g_assert_cmpuint(r[REG_EBX], ==, 2432);
+    x86_cpuid(vm->c, 0xd, 6, r);
+    g_assert_cmpuint(r[REG_EBX], ==, 896);
+    x86_cpuid(vm->c, 0xd, 0, r);
+    g_assert_cmpuint(r[REG_ECX], ==, 2440);
+    g_assert_cmphex(r[REG_EAX], ==, 0x2e7);
+
+    EVM_LOAD(vm, EVM_CODE, xsave);
+    vm->c->s.cr4 |= CR4_OSXSAVE;
+    vm->c->s.xcr0 = 0x2e7;
+    vm->c->s.pkru = 0x55555554;
+    vm->c->ext_bv = 0xe0;
+    memset(vm->c->ext, 0x77, X86_EXT_SIZE);
+    vm->c->ext[0] = 0x70;
+    vm->c->ext[X86_EXT_SIZE - 1] = 0x7e;
+    g_assert_cmpint(evm_run(vm, 0), ==, EVM_HALT);
+    g_assert_cmphex(ld_le32(evm_ptr(vm, EVM_DATA + 2432)), ==, 0x55555554);
+    g_assert_cmphex(ld_le32(evm_ptr(vm, EVM_DATA + 832)), ==, 0x77777770);
+    g_assert_cmphex(ld_le32(evm_ptr(vm, EVM_DATA + 2428)), ==, 0x7e777777);
+    evm_free(vm);
 }
 
 /* A guest that has measured its TSC finds it at the same rate. */
@@ -450,6 +540,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/kvm/cross/processor", test_processor);
+    g_test_add_func("/kvm/cross/ext", test_ext);
+    g_test_add_func("/kvm/cross/xsave-layout", test_xsave_layout);
     g_test_add_func("/kvm/cross/tsc", test_tsc);
     g_test_add_func("/kvm/cross/debug", test_debug);
     g_test_add_data_func("/kvm/cross/chips/off", "kvm,kernel-irqchip=off",

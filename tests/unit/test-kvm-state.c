@@ -118,6 +118,47 @@ static void test_round_trip(void)
     evm_free(vm);
 }
 
+/* AVX-512's registers: all of them, some of them, none. Where guests have none,
+ * the kernel's copy of the host's has room for them all the same. */
+static void test_ext(void)
+{
+    static const uint64_t bits[] = { 0xe0, 0x20, 0xc0, 0 };
+    Evm *vm = vm_or_skip();
+    uint8_t want[X86_EXT_SIZE];
+    X86Cpu *c;
+
+    if (!vm) {
+        return;
+    }
+    c = vm->c;
+    c->has_ext = true;
+    for (unsigned i = 0; i < G_N_ELEMENTS(bits); i++) {
+        for (unsigned j = 0; j < X86_EXT_SIZE; j++) {
+            c->ext[j] = (uint8_t)(j * 7 + i + 1);
+        }
+        c->ext_bv = bits[i];
+        memcpy(want, c->ext, sizeof(want));
+        for (unsigned n = XSAVE_OPMASK; n <= XSAVE_HI16; n++) {
+            const XsaveComponent *x = &xsave_components[n];
+
+            if (!(bits[i] & x->bit)) {
+                memset(want + x->ext, 0, x->size);
+            }
+        }
+        kvm_push(c);
+        if (kvm_cpu(c)->failed) {
+            g_test_skip("this host has no AVX-512");
+            break;
+        }
+        memset(c->ext, 0xa5, sizeof(c->ext));
+        c->ext_bv = 0xe0;
+        kvm_pull(c);
+        g_assert_cmphex(c->ext_bv, ==, bits[i]);
+        g_assert_cmpmem(c->ext, sizeof(c->ext), want, sizeof(want));
+    }
+    evm_free(vm);
+}
+
 /* An interrupt that KVM accepted but did not begin is in nobody's register:
  * the pull enters the handler. */
 static void test_injected(void)
@@ -259,6 +300,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/kvm/state/round-trip", test_round_trip);
+    g_test_add_func("/kvm/state/ext", test_ext);
     g_test_add_func("/kvm/state/injected", test_injected);
     g_test_add_func("/kvm/state/kvmclock", test_kvmclock);
     g_test_add_func("/kvm/kick", test_kick);
