@@ -767,7 +767,7 @@ int interp_operand_reg(const Insn *op, int n, unsigned size)
     return choose_operand_reg(op, n, size);
 }
 
-bool interp_operand_mem(const Insn *op, int n, uint32_t key, int32_t *disp)
+static bool interp_mem(const Insn *op, int n, uint32_t key, int32_t *disp)
 {
     Choice ch = {
         .key = key,
@@ -776,11 +776,21 @@ bool interp_operand_mem(const Insn *op, int n, uint32_t key, int32_t *disp)
     };
     Insn copy = *op;
 
-    if (!choose_is_mem(op, n) || choose_mem(&ch, &copy, n) < 0) {
+    if (choose_mem(&ch, &copy, n) < 0) {
         return false;
     }
     *disp = op_args(&copy)->disp;
     return true;
+}
+
+bool interp_operand_mem(const Insn *op, int n, uint32_t key, int32_t *disp)
+{
+    return choose_is_mem(op, n) && interp_mem(op, n, key, disp);
+}
+
+bool interp_vector_mem(const Insn *op, uint32_t key, int32_t *disp)
+{
+    return op->is_mem && interp_mem(op, 0, key, disp);
 }
 
 bool interp_address(const Insn *op, uint32_t key, int32_t *disp)

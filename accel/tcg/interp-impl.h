@@ -235,6 +235,9 @@ typedef enum OpClass {
 
 /* ---- for the translator ----------------------------------------------------- */
 
+/* #GP if the memory operand of @op must be aligned and is not. */
+void interp_check_align(X86Cpu *c, const Insn *op);
+
 /* How a handler goes on. */
 typedef enum InterpEnd {
     INTERP_ON,    /* at the next operation */
@@ -247,6 +250,8 @@ int interp_operand_reg(const Insn *op, int n, unsigned size);
 /* Operand @n is in memory that needs nothing but the TLB; its displacement as
  * handlers add it. */
 bool interp_operand_mem(const Insn *op, int n, uint32_t key, int32_t *disp);
+/* The same of a vector instruction's, wherever in the row that is. */
+bool interp_vector_mem(const Insn *op, uint32_t key, int32_t *disp);
 /* The same of LEA's. */
 bool interp_address(const Insn *op, uint32_t key, int32_t *disp);
 /* Of the stack in this mode, if it is the operand's: 0 64 bits, 1 32, -1. */
@@ -357,6 +362,6 @@ typedef struct SimdOps {
 } SimdOps;
 
 extern const SimdOps interp_simd[];
-extern const unsigned interp_simd_count; /* at most 256 */
+extern const unsigned interp_simd_count; /* less than 255 */
 
 #endif

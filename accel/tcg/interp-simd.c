@@ -14,13 +14,9 @@
 
 /* ---- going on ------------------------------------------------------------------ */
 
-/* The reference function, after the alignment check of the row. */
-static G_GNUC_NO_INLINE void simd_slow(X86Cpu *c, const Insn *op)
+void interp_check_align(X86Cpu *c, const Insn *op)
 {
-    const InsnRow *row = &insn_rows[op->id];
-
-    c->insn = op;
-    if ((row->attr & IA_ALIGN) && op->is_mem) {
+    if ((insn_rows[op->id].attr & IA_ALIGN) && op->is_mem) {
         uint64_t lin = op_addr(c, op);
 
         if (!c->mode.code64 || op->seg >= S_FS) {
@@ -30,7 +26,14 @@ static G_GNUC_NO_INLINE void simd_slow(X86Cpu *c, const Insn *op)
             x86_raise_err(c, EXC_GP, 0);
         }
     }
-    row->sem(c, op);
+}
+
+/* The reference function, after the alignment check of the row. */
+static G_GNUC_NO_INLINE void simd_slow(X86Cpu *c, const Insn *op)
+{
+    c->insn = op;
+    interp_check_align(c, op);
+    insn_rows[op->id].sem(c, op);
     return op_next(c, op + 1);
 }
 

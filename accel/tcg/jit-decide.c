@@ -27,8 +27,7 @@ static bool gen_is_imm(const Insn *op, int n)
     return insn_rows[op->id].op[n].kind == OPK_IMM;
 }
 
-/* The displacement from the start of the page too. */
-static bool gen_disp_fits(const OpInfo *in, const Insn *op)
+bool gen_disp_fits(const OpInfo *in, const Insn *op)
 {
     return op->base != INSN_RIP || in->disp < INT32_MAX - 2 * PAGE_SIZE;
 }
@@ -324,6 +323,7 @@ static const struct {
     [CL_XADD] = { gen_decide_xadd, gen_xadd },
     [CL_SCAN] = { gen_decide_scan, gen_scan },
     [CL_SHIFT2] = { gen_decide_shift2, gen_shift2 },
+    [CL_SIMD] = { gen_decide_simd, gen_simd },
 };
 
 unsigned gen_template(Gen *g, const Insn *op)
@@ -348,7 +348,12 @@ static void gen_classify(OpInfo *in, const Insn *op)
         if (insn_rows[op->id].sem == gen_rows[i].sem) {
             in->cls = gen_rows[i].cls;
             in->arg = gen_rows[i].arg;
+            return;
         }
+    }
+    if (insn_rows[op->id].attr & (IA_SSE | IA_AVX)) {
+        in->cls = CL_SIMD;
+        in->arg = SIMD_BY_ROW;
     }
 }
 

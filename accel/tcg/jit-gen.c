@@ -77,11 +77,29 @@ static void gen_pend_b(Gen *g, const Pend *p, unsigned what, unsigned to)
     }
 }
 
+/* s.rflags' arithmetic flags = those of T1. Uses T2, loses the host's. */
+static void gen_store_raw(Gen *g)
+{
+    Asm *a = &g->a;
+
+    asm_rm(a, 3, 0x8b, T2, jit_field(JIT_OFF(cpu.s.rflags)));
+    asm_alu_ri(a, 2, ALU_AND, T1, FL_ARITH);
+    asm_alu_ri(a, 3, ALU_AND, T2, ~(int64_t)FL_ARITH);
+    asm_rr(a, 3, 0x0b, T2, T1);
+    asm_rm(a, 3, 0x89, T2, jit_field(JIT_OFF(cpu.s.rflags)));
+    gen_store_op(g, FLAGS_EXACT, 0);
+}
+
 static void gen_store_base(Gen *g, const Pend *p)
 {
     unsigned r;
 
     if (p->form == PEND_NONE || p->form == PEND_CF) {
+        return;
+    }
+    if (p->form == PEND_RAW) {
+        asm_rm(&g->a, 2, 0x8b, T1, jit_field(JIT_OFF(jit_flags)));
+        gen_store_raw(g);
         return;
     }
     if (p->kind != FLAGS_LOGIC) {
@@ -121,7 +139,7 @@ void gen_forget(Gen *g)
 void gen_flush_pend(Gen *g)
 {
     gen_store_pend(g, &g->pend);
-    if (g->pend.rot) {
+    if (g->pend.rot || g->pend.form == PEND_RAW) {
         gen_forget(g);
         g->guess = 0;
         g->hf = HF_NONE;
@@ -207,19 +225,20 @@ void gen_store_res(Gen *g, unsigned kind, unsigned host)
 
 void gen_store_exact(Gen *g)
 {
-    Asm *a = &g->a;
-
-    asm_8(a, 0x9c); /* PUSHF */
-    asm_pop(a, T1);
-    asm_rm(a, 3, 0x8b, T2, jit_field(JIT_OFF(cpu.s.rflags)));
-    asm_alu_ri(a, 2, ALU_AND, T1, FL_ARITH);
-    asm_alu_ri(a, 3, ALU_AND, T2, ~(int64_t)FL_ARITH);
-    asm_rr(a, 3, 0x0b, T2, T1);
-    asm_rm(a, 3, 0x89, T2, jit_field(JIT_OFF(cpu.s.rflags)));
-    gen_store_op(g, FLAGS_EXACT, 0);
+    asm_8(&g->a, 0x9c); /* PUSHF */
+    asm_pop(&g->a, T1);
+    gen_store_raw(g);
     gen_forget(g);
     g->guess = 0;
     g->hf = HF_NONE;
+}
+
+void gen_note_host(Gen *g)
+{
+    asm_8(&g->a, 0x9c); /* PUSHF */
+    asm_rm(&g->a, 2, 0x8f | ASM_FIXED, 0, jit_field(JIT_OFF(jit_flags)));
+    gen_set_pend(g, PEND_RAW, FLAGS_EXACT, 0, -1);
+    g->hf = HF_ALL;
 }
 
 void gen_store_carry(Gen *g)

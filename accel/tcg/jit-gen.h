@@ -62,6 +62,7 @@ typedef enum PendForm {
     PEND_CMP,  /* ... is a - b */
     PEND_TEST, /* ... is a & b */
     PEND_CF,   /* nothing waits, but CF is in bit 0 of LazyFlags.src */
+    PEND_RAW,  /* the host's RFLAGS are in TcgCpu.jit_flags */
 } PendForm;
 typedef enum PendSrc { SRC_REG, SRC_IMM, SRC_STORED } PendSrc;
 
@@ -159,6 +160,8 @@ void gen_store_res(Gen *g, unsigned kind, unsigned host);
 /* All of the host's, as they are, undefined ones too; lost after it. Uses T1 and
  * T2. */
 void gen_store_exact(Gen *g);
+/* The same, but later: they are noted, raw, and stay the host's. */
+void gen_note_host(Gen *g);
 /* LazyFlags.src = the host's CF. Uses T2. */
 void gen_store_carry(Gen *g);
 /* Guest register @r is about to change. */
@@ -197,6 +200,8 @@ void gen_access_or(Gen *g, unsigned size, bool write, InsnFn *fn);
 
 /* ---- jit-decide.c ---- */
 
+/* Of the memory operand, from the start of the page too. */
+bool gen_disp_fits(const OpInfo *in, const Insn *op);
 /* Fills info[i]; of those behind it it is there. */
 void gen_decide(Gen *g, unsigned i);
 /* The operation at hand; returns how many operations that was. */
@@ -241,6 +246,13 @@ void gen_shift(Gen *g, const Insn *op);
 void gen_shift2(Gen *g, const Insn *op);
 enum { SCAN_F3 = 1 << 6 }; /* with the opcode less 0x80 */
 void gen_scan(Gen *g, const Insn *op);
+
+/* ---- jit-simd.c ---- */
+
+/* OpInfo.arg is the index of interp_simd[], or this: it is not there. */
+enum { SIMD_BY_ROW = 255 };
+bool gen_decide_simd(Gen *g, OpInfo *in, const Insn *op);
+void gen_simd(Gen *g, const Insn *op);
 
 /* ---- jit-flow.c ---- */
 

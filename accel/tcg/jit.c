@@ -10,6 +10,7 @@
  */
 #include "util/osdep.h"
 #include "accel/tcg/jit-gen.h"
+#include "target-x86/sem-vec.h"
 #include "util/log.h"
 
 #if defined(__x86_64__)
@@ -27,6 +28,38 @@ const uint8_t jit_host[16] = {
 
 /* ---- what translated code calls ------------------------------------------------ */
 
+/*
+ * Floating point of translated code may begin: with the guest's control bits at
+ * their defaults no exception is unmasked, and C may run with them. Its flags
+ * may not be there already.
+ */
+static void jit_fp_begin(X86Cpu *c)
+{
+    uint32_t v = c->s.mxcsr;
+
+    tcg_cpu(c)->jit_fp = (v & ~MXCSR_FLAGS) == MXCSR_DEFAULT;
+    if (tcg_cpu(c)->jit_fp && host_mxcsr(c) != v) {
+        host_mxcsr_set(v);
+    }
+}
+
+/* The reference function, and what comes before it. */
+static void jit_sem(X86Cpu *c, const Insn *op)
+{
+    const InsnRow *row = &insn_rows[op->id];
+
+    if (unlikely(row->attr & (IA_SSE | IA_AVX))) {
+        interp_check_align(c, op);
+        row->sem(c, op);
+        jit_fp_begin(c);
+        return;
+    }
+    row->sem(c, op);
+    if (unlikely(tcg_cpu(c)->jit_fp)) {
+        jit_fp_begin(c);
+    }
+}
+
 /* Both return the operation to go on with if the block is dead now. */
 static const Insn *jit_slow(X86Cpu *c, const Insn *op, unsigned n)
 {
@@ -34,7 +67,7 @@ static const Insn *jit_slow(X86Cpu *c, const Insn *op, unsigned n)
 
     while (n-- > 0) {
         c->insn = op;
-        insn_rows[op->id].sem(c, op);
+        jit_sem(c, op);
         op++;
         if (unlikely(tc->jit_spoilt)) {
             tc->jit_spoilt = false;
@@ -48,7 +81,7 @@ static const Insn *jit_slow_flags(X86Cpu *c, const Insn *op, unsigned n)
 {
     const Insn *dead = jit_slow(c, op, n);
 
-    tcg_cpu(c)->jit_tmp[2] = flags_arith(c);
+    tcg_cpu(c)->jit_flags = flags_arith(c);
     return dead;
 }
 
@@ -67,6 +100,9 @@ static const Insn *jit_run(X86Cpu *c, const Insn *op, unsigned n)
         }
     } else {
         fn(c, op);
+    }
+    if (unlikely(tc->jit_fp)) {
+        jit_fp_begin(c);
     }
     if (unlikely(tc->jit_spoilt)) {
         tc->jit_spoilt = false;
@@ -183,7 +219,7 @@ static const void *jit_put_call(Asm *a, const void *fn, bool flags,
     asm_rr(a, 3, 0x85, HOST_RAX, HOST_RAX);
     dead = asm_jcc(a, 5);
     if (flags) {
-        asm_rm(a, 2, 0x8b, T0, jit_field(JIT_OFF(jit_tmp[2])));
+        asm_rm(a, 2, 0x8b, T0, jit_field(JIT_OFF(jit_flags)));
         asm_push(a, T0);
         asm_8(a, 0x9d); /* POPF */
     }
@@ -234,6 +270,8 @@ static void jit_put_thunks(Jit *j)
     asm_rm(&a, 3, 0x8b, T1, jit_field(JIT_OFF(cpu.s.rip)));
     asm_alu_ri(&a, 3, ALU_AND, T1, -PAGE_SIZE);
     asm_rm(&a, 3, 0x89, T1, jit_field(JIT_OFF(jit_page)));
+    asm_rm(&a, 2, 0xc7, 0, jit_field(JIT_OFF(jit_fp)));
+    asm_32(&a, 0);
     jit_put_load(&a);
     asm_rm(&a, 2, 0xff | ASM_FIXED, 4,
            asm_at(T0, (int)offsetof(Tb, code) - op0));

@@ -208,6 +208,8 @@ struct TcgCpu {
     uint64_t jit_page;   /* of s.rip, while in translated code */
     uint64_t jit_carry;  /* a flag for the next few host instructions */
     uint64_t jit_tmp[3]; /* of one operation */
+    uint64_t jit_flags;  /* RFLAGS of the host: Pend.form PEND_RAW */
+    uint32_t jit_fp;     /* 1: MXCSR is the host's, with default control bits */
     const Insn *jit_at;  /* where a run of handlers came back */
     bool jit_spoilt;     /* the block that is executing was written to */
 

@@ -149,11 +149,11 @@ static void pair_count(const char *name, uint64_t value, void *opaque)
 }
 
 /* How a program is disturbed. */
-enum { WITH_SMC = 1 << 0, WITH_FAULTS = 1 << 1 };
+enum { WITH_SMC = 1 << 0, WITH_FAULTS = 1 << 1, WITH_SIMD = 1 << 2 };
 
 static void one_program(Pair *p, unsigned with)
 {
-    Program pr = { .code64 = p->code64 };
+    Program pr = { .code64 = p->code64, .simd = with & WITH_SIMD };
     unsigned want = 1 + program_random(PROGRAM_MAX / 2);
     bool gone = false;
     Outcome start;
@@ -179,13 +179,17 @@ static void one_program(Pair *p, unsigned with)
 
 static void test_pair(gconstpointer arg)
 {
-    unsigned with = GPOINTER_TO_INT(arg) & 3;
+    unsigned with = GPOINTER_TO_INT(arg) & 7;
     Pair p = { .code64 = GPOINTER_TO_INT(arg) >= 64 };
     EvmMode mode = p.code64 ? EVM_LONG64 : EVM_PROT32;
     unsigned n = g_test_thorough() ? 100000 : 600;
 
     p.jit = evm_new_with(mode, "tcg", "tcg,jit-threshold=2", NULL);
     p.interp = evm_new_with(mode, "tcg", "tcg,jit=off", NULL);
+    if (with & WITH_SIMD) {
+        program_allow_simd(p.jit);
+        program_allow_simd(p.interp);
+    }
     for (unsigned i = 0; i < n && !g_test_failed(); i++) {
         one_program(&p, with);
     }
@@ -336,6 +340,10 @@ int main(int argc, char **argv)
     g_test_add_data_func("/jit/64/both", PAIR(64, 3), test_pair);
     g_test_add_data_func("/jit/32/plain", PAIR(32, 0), test_pair);
     g_test_add_data_func("/jit/32/smc", PAIR(32, WITH_SMC), test_pair);
+    g_test_add_data_func("/jit/64/simd", PAIR(64, WITH_SIMD), test_pair);
+    g_test_add_data_func("/jit/64/simd-faults",
+                         PAIR(64, WITH_SIMD | WITH_FAULTS), test_pair);
+    g_test_add_data_func("/jit/32/simd", PAIR(32, WITH_SIMD), test_pair);
     g_test_add_func("/jit/full", test_full);
     g_test_add_func("/jit/refused", test_refused);
     return g_test_run();

@@ -62,6 +62,61 @@ static unsigned put_modrm(uint8_t *p, unsigned reg, bool code64)
     return n;
 }
 
+/* ---- SSE and AVX ------------------------------------------------------------------ */
+
+/* Not these: control registers and state, addresses of their own, results that
+ * hosts are free in. */
+static bool simd_acceptable(const Insn *in)
+{
+    const InsnRow *row = &insn_rows[in->id];
+
+    for (int i = 0; i < 4; i++) {
+        if (row->op[i].kind == OPK_BX || row->op[i].kind == OPK_VSIB) {
+            return false;
+        }
+    }
+    return (row->attr & (IA_SSE | IA_AVX)) &&
+           !(row->attr & (IA_MMX | IA_END)) && row->sem != sem_LDMXCSR &&
+           row->sem != sem_VZEROALL && row->map != MAP_M1 && !in->vsib;
+}
+
+/* Prefixes and opcode of something that may be one. */
+static unsigned simd_put(uint8_t *p, const Program *pr)
+{
+    static const uint8_t prefix[] = { 0, 0x66, 0xf3, 0xf2 };
+    unsigned n = 0, pfx = program_random(4), map = 1;
+
+    if (program_random(4) == 0) {
+        map = 2 + program_random(2);
+    }
+    if (program_random(3) == 0) { /* registers 0 to 7; W and L any */
+        p[n++] = 0xc4;
+        p[n++] = 0xe0 | map;
+        p[n++] = program_random(2) << 7 | (8 + program_random(8)) << 3 |
+                 program_random(2) << 2 | pfx;
+    } else {
+        if (pfx) {
+            p[n++] = prefix[pfx];
+        }
+        if (pr->code64 && program_random(3) == 0) {
+            p[n++] = 0x40 | program_random(2) << 3 | program_random(2) << 2;
+        }
+        p[n++] = 0x0f;
+        if (map > 1) {
+            p[n++] = map == 2 ? 0x38 : 0x3a;
+        }
+    }
+    p[n++] = program_random(256);
+    return n;
+}
+
+void program_allow_simd(Evm *vm)
+{
+    vm->c->s.cr4 |= CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
+    vm->c->s.xcr0 = XCR0_X87 | XCR0_SSE | XCR0_AVX;
+    x86_update_mode(vm->c);
+}
+
 /* Whether the decoded instruction may be used as it is. */
 static bool acceptable(const Insn *in, const Program *pr)
 {
@@ -148,22 +203,26 @@ void program_add(Program *pr)
     for (;;) {
         uint8_t *p = pr->code + pr->len;
         unsigned n = 0;
+        bool simd;
         Insn in;
 
         if (program_division(pr)) {
             return;
         }
-        if (program_random(5) == 0) {
+        simd = pr->simd && program_random(3);
+        if (!simd && program_random(5) == 0) {
             p[n++] = 0x66;
         }
-        if (program_random(12) == 0) {
+        if (!simd && program_random(12) == 0) {
             p[n++] = 0xf3;
         }
-        if (pr->code64 && program_random(2)) {
+        if (!simd && pr->code64 && program_random(2)) {
             p[n++] = 0x40 | (program_random(2) ? 8 : 0) |
                      (program_random(4) ? 0 : 4) | (program_random(4) ? 0 : 1);
         }
-        if (program_random(3) == 0) {
+        if (simd) {
+            n = simd_put(p, pr);
+        } else if (program_random(3) == 0) {
             p[n++] = 0x0f;
             p[n++] = two_byte[program_random(G_N_ELEMENTS(two_byte))];
         } else {
@@ -176,7 +235,7 @@ void program_add(Program *pr)
                                            : 0xff;
         }
         if (decode_insn(p, 15, pr->code64 ? 64 : 32, &in) != DECODE_OK ||
-            !acceptable(&in, pr)) {
+            !acceptable(&in, pr) || (simd && !simd_acceptable(&in))) {
             continue;
         }
         n = in.len;
@@ -202,6 +261,8 @@ void outcome_start(Evm *vm, const Outcome *o)
     memcpy(vm->c->s.gpr, o->s.gpr, sizeof(o->s.gpr));
     vm->c->s.rip = EVM_CODE;
     vm->c->s.rflags = o->s.rflags;
+    memcpy(vm->c->s.vec, o->s.vec, sizeof(o->s.vec));
+    vm->c->s.mxcsr = o->s.mxcsr;
     memcpy(evm_ptr(vm, EVM_DATA), o->data, DATA_SIZE);
     memcpy(evm_ptr(vm, EVM_STACK - 512), o->stack, sizeof(o->stack));
 }
@@ -211,6 +272,20 @@ void outcome_take(Evm *vm, Outcome *o)
     o->s = vm->c->s;
     memcpy(o->data, evm_ptr(vm, EVM_DATA), DATA_SIZE);
     memcpy(o->stack, evm_ptr(vm, EVM_STACK - 512), sizeof(o->stack));
+}
+
+/* Noise, or numbers that can be computed with. */
+static void program_vector(uint8_t *v)
+{
+    for (int i = 0; i < 32; i++) {
+        v[i] = program_random(256);
+    }
+    for (int i = 0; i < 32 && program_random(2); i += 8) {
+        double d = (program_random(2000) - 1000.0) / (1 + program_random(9));
+        float f[2] = { (float)d, (float)(d / 3) };
+
+        memcpy(v + i, program_random(2) ? (void *)&d : (void *)f, 8);
+    }
 }
 
 void program_start(Outcome *o, bool code64)
@@ -230,6 +305,11 @@ void program_start(Outcome *o, bool code64)
         if (!code64) {
             o->s.gpr[i] = i < 8 ? (uint32_t)o->s.gpr[i] : 0;
         }
+    }
+    o->s.mxcsr = program_random(4) ? 0x1f80 | program_random(64)
+                                   : 0x1f80 | (g_test_rand_int() & 0xe07f);
+    for (int i = 0; i < 16; i++) {
+        program_vector(o->s.vec[i]);
     }
     o->s.gpr[BASE] = EVM_DATA + program_random(64);
     o->s.gpr[INDEX] = program_random(32);
@@ -267,6 +347,15 @@ void outcome_show(const Program *pr, const Outcome *a, const Outcome *b)
                            names[i], a->s.gpr[i], b->s.gpr[i]);
         }
     }
+    for (int i = 0; i < 16 * 32; i++) {
+        if (a->s.vec[i / 32][i % 32] != b->s.vec[i / 32][i % 32]) {
+            g_test_message("ymm%d byte %d: %02x %02x", i / 32, i % 32,
+                           a->s.vec[i / 32][i % 32], b->s.vec[i / 32][i % 32]);
+        }
+    }
+    if (a->s.mxcsr != b->s.mxcsr) {
+        g_test_message("mxcsr %x %x", a->s.mxcsr, b->s.mxcsr);
+    }
     g_test_message("rip %" PRIx64 " %" PRIx64 " rflags %" PRIx64 " %" PRIx64
                    " undefined %x",
                    a->s.rip, b->s.rip, a->s.rflags, b->s.rflags, pr->undefined);
@@ -284,6 +373,8 @@ bool outcome_equal(const Program *pr, const Outcome *a, const Outcome *b)
 
     return a->vector == b->vector && a->s.rip == b->s.rip &&
            !memcmp(a->s.gpr, b->s.gpr, sizeof(a->s.gpr)) &&
+           !memcmp(a->s.vec, b->s.vec, sizeof(a->s.vec)) &&
+           a->s.mxcsr == b->s.mxcsr &&
            (a->s.rflags & mask) == (b->s.rflags & mask) &&
            !memcmp(a->data, b->data, sizeof(a->data)) &&
            (a->vector != EVM_HALT || /* else the frame is there */

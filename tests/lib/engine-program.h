@@ -24,6 +24,7 @@ typedef struct Program {
     uint32_t undefined; /* flags, where the code is now */
     uint32_t ever;      /* flags that were, somewhere: for a #DE there */
     bool code64;
+    bool simd; /* SSE and AVX too; the machine must allow them */
 } Program;
 
 typedef struct Outcome {
@@ -34,6 +35,8 @@ typedef struct Outcome {
 
 /* Less than @n; the test's own random numbers. */
 unsigned program_random(unsigned n);
+/* Lets @vm's guest use AVX. */
+void program_allow_simd(Evm *vm);
 /* One more instruction. */
 void program_add(Program *pr);
 /* Registers, flags and data before it. */
