@@ -48,6 +48,7 @@ typedef struct Bucket {
 } Bucket;
 
 struct Blk {
+    unsigned refs;
     char *name;
     BlockNode *bn; /* owned; NULL: empty */
     Aio *aio;
@@ -727,6 +728,7 @@ Blk *blk_new(const char *name, BlockNode *bn, BlkAio aio)
 {
     Blk *blk = g_new0(Blk, 1);
 
+    blk->refs = 1;
     blk->name = g_strdup(name);
     blk->bn = bn;
     blk->aio_kind = aio;
@@ -738,12 +740,16 @@ Blk *blk_new(const char *name, BlockNode *bn, BlkAio aio)
     return blk;
 }
 
-void blk_free(Blk *blk)
+void blk_ref(Blk *blk)
 {
-    if (!blk) {
+    blk->refs++;
+}
+
+void blk_unref(Blk *blk)
+{
+    if (--blk->refs) {
         return;
     }
-    blk_drain(blk);
     if (blk->timer) {
         g_source_remove(blk->timer);
     }
@@ -754,6 +760,14 @@ void blk_free(Blk *blk)
     }
     g_free(blk->name);
     g_free(blk);
+}
+
+void blk_free(Blk *blk)
+{
+    if (blk) {
+        blk_drain(blk);
+        blk_unref(blk);
+    }
 }
 
 BlockNode *blk_node(const Blk *blk)

@@ -62,8 +62,11 @@ typedef enum BlkAio {
 
 /* Takes @bn (may be NULL: an empty drive). @aio: io_uring when it can. */
 Blk *blk_new(const char *name, BlockNode *bn, BlkAio aio);
-/* Drains and closes. */
+/* Drains and, when nobody else has a reference, closes. */
 void blk_free(Blk *blk);
+/* Who goes on when the device has gone: a job. */
+void blk_ref(Blk *blk);
+void blk_unref(Blk *blk); /* waits for nothing */
 BlockNode *blk_node(const Blk *blk);
 const char *blk_name(const Blk *blk);
 /* Removable media: takes @bn, returns the old one, drained, to the caller. */

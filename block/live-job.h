@@ -24,13 +24,14 @@ typedef struct LiveOps {
 struct LiveJob {
     const LiveOps *ops;
     LiveJobs *all;
-    Blk *blk;
-    char *id;
+    Blk *blk; /* a reference until it has concluded */
+    char *id, *device;
     LiveOpts o;
     LiveStatus status; /* main thread */
     LiveInfo info;     /* what live_info() returned */
     GThread *thread;
     bool concluded;
+    bool aborting; /* PENDING, and its end is on its way */
 
     GMutex lock; /* below */
     GCond cond;  /* something was asked for */

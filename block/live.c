@@ -78,6 +78,8 @@ LiveJob *live_new(LiveJobs *all, const LiveOps *ops, Blk *blk,
     job->ops = ops;
     job->all = all;
     job->blk = blk;
+    blk_ref(blk);
+    job->device = g_strdup(blk_name(blk));
     job->id = g_strdup(id);
     job->o = *o;
     job->speed = o->speed;
@@ -101,6 +103,7 @@ static void live_free(LiveJob *job)
     g_free(job->backing_name);
     g_free(job->bitmap);
     g_free(job->error);
+    g_free(job->device);
     g_free(job->id);
     g_free(job);
 }
@@ -109,6 +112,7 @@ void live_drop(LiveJob *job)
 {
     block_close(job->source, NULL);
     block_close(job->target, NULL);
+    blk_unref(job->blk);
     live_free(job);
 }
 
@@ -127,22 +131,25 @@ static void live_set_status(LiveJob *job, LiveStatus st)
     }
 }
 
-static void live_end(void *opaque)
+static bool live_went_well(const LiveJob *job)
 {
-    LiveJob *job = opaque;
-    g_autoptr(GError) err = NULL;
-    bool ok;
+    return !job->error && (!job->cancel || job->success_on_cancel ||
+                           (job->ready && !job->force));
+}
 
-    g_thread_join(job->thread);
+static void live_conclude(LiveJob *job)
+{
+    g_autoptr(GError) err = NULL;
+    bool ok = live_went_well(job);
+
     blk_quiesce(job->blk);
-    ok = !job->error && (!job->cancel || job->success_on_cancel ||
-                         (job->ready && !job->force));
     if (ok && !job->ops->finish(job, &err)) {
         job->error = g_strdup(err->message);
         ok = false;
     }
     job->ops->clean(job, ok);
     blk_resume(job->blk);
+    blk_unref(g_steal_pointer(&job->blk));
     /* What is closed now may write: nobody waits for it. */
     block_close(g_steal_pointer(&job->target), NULL);
     block_close(g_steal_pointer(&job->source), NULL);
@@ -157,6 +164,25 @@ static void live_end(void *opaque)
     if (!job->o.keep) {
         live_free(job);
     }
+}
+
+static void live_end(void *opaque)
+{
+    LiveJob *job = opaque;
+
+    g_thread_join(job->thread);
+    if (!job->o.manual || !live_went_well(job)) {
+        live_conclude(job);
+        return;
+    }
+    live_set_status(job, LIVE_PENDING);
+    live_event(job, LIVE_EV_PENDING);
+}
+
+/* Of a pending one that was cancelled. */
+static void live_abort(void *opaque)
+{
+    live_conclude(opaque);
 }
 
 static gpointer live_thread(gpointer opaque)
@@ -432,7 +458,7 @@ const LiveInfo *live_info(LiveJob *job)
     job->info = (LiveInfo) {
         .id = job->id,
         .type = job->ops->type,
-        .device = blk_name(job->blk),
+        .device = job->device,
         .status = job->status,
         .offset = job->offset,
         .len = job->len,
@@ -441,6 +467,8 @@ const LiveInfo *live_info(LiveJob *job)
         .error = job->concluded ? job->error : NULL,
         .fault = job->fault,
         .stopped = job->stopped && job->pause,
+        .manual = job->o.manual,
+        .keep = job->o.keep,
     };
     g_mutex_unlock(&job->lock);
     return &job->info;
@@ -448,11 +476,29 @@ const LiveInfo *live_info(LiveJob *job)
 
 void live_cancel(LiveJob *job, bool force)
 {
+    bool pending = job->status == LIVE_PENDING && !job->aborting;
+
     g_mutex_lock(&job->lock);
     job->cancel = true;
-    job->force |= force;
+    job->force |= force || pending;
+    job->success_on_cancel &= !pending;
     g_cond_broadcast(&job->cond);
     g_mutex_unlock(&job->lock);
+    if (pending) {
+        job->aborting = true;
+        mainloop_call(live_abort, job);
+    }
+}
+
+bool live_finalize(LiveJob *job, GError **errp)
+{
+    if (job->status != LIVE_PENDING || job->aborting) {
+        error_setg(errp, "Job '%s' does not wait to be finalized", job->id);
+        return false;
+    }
+    job->aborting = true; /* comes here once */
+    live_conclude(job);
+    return true;
 }
 
 bool live_complete(LiveJob *job, GError **errp)
@@ -460,7 +506,8 @@ bool live_complete(LiveJob *job, GError **errp)
     bool ok;
 
     g_mutex_lock(&job->lock);
-    ok = job->ready && !job->cancel && !job->concluded;
+    ok = job->ready && !job->cancel && !job->concluded &&
+         job->status != LIVE_PENDING;
     job->complete |= ok;
     g_cond_broadcast(&job->cond);
     g_mutex_unlock(&job->lock);
@@ -476,7 +523,7 @@ static bool set_pause(LiveJob *job, bool on, GError **errp)
     bool ok;
 
     g_mutex_lock(&job->lock);
-    ok = job->pause != on && !job->concluded;
+    ok = job->pause != on && !job->concluded && job->status != LIVE_PENDING;
     if (ok) {
         job->pause = on;
         job->stopped = false;

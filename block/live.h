@@ -5,7 +5,8 @@
  * calls and all events are on the main thread. When it starts and when it ends
  * the Blk is quiesced for a moment, since chains change then.
  *
- *     live_*_start() -> RUNNING -> [READY -> live_complete()] -> CONCLUDED
+ *     live_*_start() -> RUNNING -> [READY -> live_complete()]
+ *         -> [PENDING -> live_finalize()] -> CONCLUDED
  *
  * At every moment the images are valid: the disk that the guest uses is
  * complete, and a target is an image that holds part of the data; after the
@@ -33,6 +34,7 @@ typedef enum LiveStatus {
     LIVE_PAUSED,
     LIVE_READY,   /* mirror, active commit: in step, waits for complete */
     LIVE_STANDBY, /* ready and paused */
+    LIVE_PENDING, /* all is copied; chains change when somebody says so */
     LIVE_CONCLUDED,
 } LiveStatus;
 
@@ -53,6 +55,7 @@ typedef struct LiveFault {
 typedef enum LiveEvent {
     LIVE_EV_STATUS,    /* JOB_STATUS_CHANGE */
     LIVE_EV_READY,     /* BLOCK_JOB_READY */
+    LIVE_EV_PENDING,   /* BLOCK_JOB_PENDING: waits for live_finalize() */
     LIVE_EV_ERROR,     /* BLOCK_JOB_ERROR: see LiveInfo.fault */
     LIVE_EV_CONCLUDED, /* BLOCK_JOB_COMPLETED or _CANCELLED: see LiveInfo. The
                           last event; the job is freed after it, unless it was
@@ -68,6 +71,7 @@ typedef struct LiveInfo {
     bool cancelled;       /* asked for */
     const char *error;    /* CONCLUDED without success: why; else NULL */
     LiveFault fault;      /* the last one */
+    bool manual, keep;    /* of LiveOpts */
     bool stopped;         /* by it, with LIVE_STOP, and not resumed yet */
 } LiveInfo;
 
@@ -79,7 +83,8 @@ typedef struct LiveOpts {
     uint64_t speed;
     LiveEventFn *event; /* may be NULL */
     void *opaque;
-    bool keep; /* auto-dismiss=off: live_dismiss() frees it */
+    bool manual; /* auto-finalize=off: ends by live_finalize() */
+    bool keep;   /* auto-dismiss=off: live_dismiss() frees it */
     LiveOnError on_source,
         on_target; /* errors; one policy for stream, commit */
 } LiveOpts;
@@ -145,6 +150,8 @@ bool live_complete(LiveJob *job, GError **errp);
 bool live_pause(LiveJob *job, GError **errp);
 bool live_resume(LiveJob *job, GError **errp);
 void live_set_speed(LiveJob *job, uint64_t speed);
+/* False: not PENDING. */
+bool live_finalize(LiveJob *job, GError **errp);
 /* Frees a concluded job that was kept. */
 bool live_dismiss(LiveJob *job, GError **errp);
 /* Runs the main loop until @job has concluded; it must be kept. */

@@ -25,9 +25,9 @@ struct Jobs {
 };
 
 static const char *const status_names[] = {
-    [LIVE_RUNNING] = "running",     [LIVE_PAUSED] = "paused",
-    [LIVE_READY] = "ready",         [LIVE_STANDBY] = "standby",
-    [LIVE_CONCLUDED] = "concluded",
+    [LIVE_RUNNING] = "running", [LIVE_PAUSED] = "paused",
+    [LIVE_READY] = "ready",     [LIVE_STANDBY] = "standby",
+    [LIVE_PENDING] = "pending", [LIVE_CONCLUDED] = "concluded",
 };
 
 static void vm_job_free(void *p)
@@ -156,11 +156,13 @@ static void emit_block_job(Machine *m, const char *event, const LiveInfo *i,
 }
 
 /* QEMU's order: how it ended comes before "concluded". */
-static void emit_concluded(Machine *m, const LiveInfo *i)
+static void emit_concluded(Machine *m, const LiveInfo *i, bool was_pending)
 {
     bool cancelled = i->error && i->cancelled;
 
-    emit_end(m, i->id, !i->error);
+    if (!was_pending || i->error) {
+        emit_end(m, i->id, !i->error);
+    }
     emit_block_job(m, cancelled ? "BLOCK_JOB_CANCELLED" : "BLOCK_JOB_COMPLETED",
                    i, cancelled ? NULL : i->error);
     emit_status(m, i->id, "concluded");
@@ -182,7 +184,7 @@ static void emit_error(Machine *m, const LiveInfo *i)
 /* Of one job on a disk, from its start to its last event. */
 typedef struct Client {
     Machine *m;
-    bool keep, created;
+    bool keep, created, pending;
 } Client;
 
 static void on_event(void *opaque, LiveJob *job, LiveEvent ev)
@@ -196,9 +198,16 @@ static void on_event(void *opaque, LiveJob *job, LiveEvent ev)
     }
     switch (ev) {
     case LIVE_EV_STATUS:
-        if (i->status != LIVE_CONCLUDED) {
+        if (i->status == LIVE_PENDING) {
+            emit_end(c->m, i->id, true);
+        } else if (i->status != LIVE_CONCLUDED) {
             emit_status(c->m, i->id, status_names[i->status]);
         }
+        break;
+    case LIVE_EV_PENDING:
+        c->pending = true;
+        machine_emit(c->m, "BLOCK_JOB_PENDING", EVENT_STR("type", i->type),
+                     EVENT_STR("id", i->id));
         break;
     case LIVE_EV_READY:
         emit_block_job(c->m, "BLOCK_JOB_READY", i, NULL);
@@ -207,7 +216,7 @@ static void on_event(void *opaque, LiveJob *job, LiveEvent ev)
         emit_error(c->m, i);
         break;
     case LIVE_EV_CONCLUDED:
-        emit_concluded(c->m, i);
+        emit_concluded(c->m, i, c->pending);
         if (!c->keep) {
             emit_status(c->m, i->id, "null");
         }
@@ -249,10 +258,6 @@ bool jobs_options(Machine *m, const Args *args, LiveOpts *o, GError **errp)
     int64_t speed = args_int(args, "speed", 0);
     Client *c;
 
-    if (!args_bool(args, "auto-finalize", true)) {
-        error_setg(errp, "auto-finalize=false is not supported");
-        return false;
-    }
     if (id && !jobs_id_free(m, id, errp)) {
         return false;
     }
@@ -268,6 +273,7 @@ bool jobs_options(Machine *m, const Args *args, LiveOpts *o, GError **errp)
                       .event = on_event,
                       .opaque = c,
                       .keep = c->keep,
+                      .manual = !args_bool(args, "auto-finalize", true),
                       .on_source = on_error(args, "on-source-error"),
                       .on_target = on_error(args, "on-target-error") };
     return true;
@@ -326,8 +332,8 @@ json_object *qmp_query_block_jobs(Machine *m, const Args *args, GError **errp)
         bool ready = i->status == LIVE_READY || i->status == LIVE_STANDBY;
         bool paused = i->status == LIVE_PAUSED || i->status == LIVE_STANDBY;
 
-        js_bool(o, "auto-finalize", true);
-        js_bool(o, "auto-dismiss", i->status != LIVE_CONCLUDED);
+        js_bool(o, "auto-finalize", !i->manual);
+        js_bool(o, "auto-dismiss", !i->keep);
         js_str(o, "io-status",
                !i->stopped        ? "ok"
                : i->fault.nospace ? "nospace"
@@ -358,6 +364,14 @@ static void refuse_verb(const char *id, const char *state, const char *verb,
                id, state, verb);
 }
 
+static bool takes_verb(LiveStatus status, const char *verb)
+{
+    bool finalize = !strcmp(verb, "finalize");
+
+    return status == LIVE_PENDING ? finalize || !strcmp(verb, "cancel")
+                                  : !finalize && status != LIVE_CONCLUDED;
+}
+
 /* job-* say "id", block-job-* "device" and know only those on disks. */
 static LiveJob *find_job(Machine *m, const Args *args, const char *verb,
                          GError **errp)
@@ -374,8 +388,8 @@ static LiveJob *find_job(Machine *m, const Args *args, const char *verb,
                         "Block job '%s' not found", id);
     } else if (!job) {
         error_setg(errp, "Job not found");
-    } else if (live_info(job)->status == LIVE_CONCLUDED) {
-        refuse_verb(id, "concluded", verb, errp);
+    } else if (job && !takes_verb(live_info(job)->status, verb)) {
+        refuse_verb(id, status_names[live_info(job)->status], verb, errp);
         job = NULL;
     }
     return job;
@@ -428,15 +442,12 @@ json_object *qmp_job_resume(Machine *m, const Args *args, GError **errp)
     return NULL;
 }
 
-/* Jobs finalize themselves: no job is ever pending for long. */
 json_object *qmp_job_finalize(Machine *m, const Args *args, GError **errp)
 {
     LiveJob *job = find_job(m, args, "finalize", errp);
 
     if (job) {
-        const LiveInfo *i = live_info(job);
-
-        refuse_verb(i->id, status_names[i->status], "finalize", errp);
+        live_finalize(job, errp);
     }
     return NULL;
 }

@@ -122,6 +122,7 @@ const QmpEvent qmp_events[] = {
     { "BLOCK_JOB_COMPLETED", "type:JobType device:s len:i offset:i speed:i error?:s", "a job on a disk is over", 0, NULL },
     { "BLOCK_JOB_CANCELLED", "type:JobType device:s len:i offset:i speed:i", "a job on a disk was broken off", 0, NULL },
     { "BLOCK_JOB_READY", "type:JobType device:s len:i offset:i speed:i", "a job on a disk waits for block-job-complete", 0, NULL },
+    { "BLOCK_JOB_PENDING", "type:JobType id:s", "a job on a disk with auto-finalize=false waits for job-finalize", 0, NULL },
     { "BLOCK_JOB_ERROR", "device:s operation:e(read|write) action:e(ignore|report|stop)", "a job met an error, and what became of it", 0, NULL },
     { "MIGRATION", "status:MigrationStatus", "a migration has got further", 0, NULL },
     { "DEVICE_DELETED", "device?:s path:s", "a device has been taken out", 0, NULL },

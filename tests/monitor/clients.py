@@ -651,6 +651,92 @@ def disk_jobs():
     img('check', base)
 
 
+def jobs_by_hand():
+    """auto-finalize=false: chains change when somebody says so, or never."""
+    raw, base, over = path('h.raw'), path('h.qcow2'), path('hover.qcow2')
+    fill(raw, 1)
+    img('convert', '-O', 'qcow2', raw, base)
+    p = start(*QUIET, '-M', 'pc', '-m', '16', '-S', '-qmp', 'stdio', '-drive',
+              'if=none,id=d0,file=' + base)
+    q = Qmp(stdio(p))
+    hand = {'auto_finalize': False, 'auto_dismiss': False}
+    q.ask('blockdev-snapshot-sync', device='d0', snapshot_file=over)
+    for verb, left in (('job-cancel', over), ('job-finalize', over),
+                       ('block-job-finalize', over)):
+        q.ask('block-stream', job_id='s', device='d0', **hand)
+        e = q.event('BLOCK_JOB_PENDING')
+        assert e['data'] == {'type': 'stream', 'id': 's'}, e
+        j = q.ask('query-block-jobs')[0]
+        assert j['status'] == 'pending' and not j['auto-finalize'] and \
+            not j['auto-dismiss'], j
+        o = q.raw('job-pause', id='s')
+        assert o['error']['desc'] == \
+            "Job 's' in state 'pending' cannot accept command verb 'pause'", o
+        assert 'error' in q.raw('job-dismiss', id='s')
+        depth = inserted(q)['backing_file_depth']
+        assert depth == (0 if verb == 'block-job-finalize' else 1), depth
+        q.ask(verb, id='s')
+        if verb == 'job-cancel':
+            assert q.event('BLOCK_JOB_CANCELLED')['data']['type'] == 'stream'
+        else:
+            e = q.event('BLOCK_JOB_COMPLETED')
+            assert 'error' not in e['data'], e
+        o = q.raw(verb, id='s')
+        assert "in state 'concluded' cannot accept" in o['error']['desc'], o
+        q.ask('job-dismiss', id='s')
+        assert inserted(q)['file'] == left
+    assert inserted(q)['backing_file_depth'] == 0
+    q.events.clear()
+    q.ask('drive-mirror', job_id='m', device='d0', target=path('hm.qcow2'),
+          sync='full', auto_finalize=False)
+    q.event('BLOCK_JOB_READY')
+    q.ask('block-job-complete', device='m')
+    q.event('BLOCK_JOB_PENDING')
+    assert inserted(q)['file'] == over
+    q.ask('job-finalize', id='m')
+    assert 'error' not in q.event('BLOCK_JOB_COMPLETED')['data']
+    assert inserted(q)['file'] == path('hm.qcow2')
+    states = [e['data']['status'] for e in q.events
+              if e['event'] == 'JOB_STATUS_CHANGE']
+    assert states[:5] == ['created', 'running', 'ready', 'waiting',
+                          'pending'], states
+    q.ask('blockdev-snapshot-sync', device='d0',
+          snapshot_file=path('hover2.qcow2'))
+    q.ask('block-stream', job_id='left', device='d0', **hand)
+    q.event('BLOCK_JOB_PENDING')
+    q.ask('quit') # with one that waits
+    finish(p)
+    assert 'identical' in img('compare', raw, path('hover2.qcow2'))
+    img('check', path('hover2.qcow2'))
+
+
+def unplug_with_job():
+    """A disk that is being copied is pulled: the job goes on without it."""
+    fill(path('uj.raw'), 4)
+    p = start(*QUIET, '-M', 'pc', '-m', '16', '-S', '-qmp', 'stdio',
+              '-device', 'virtio-scsi-pci,id=sc', '-blockdev',
+              'raw,node-name=n,file.driver=file,file.filename=' +
+              path('uj.raw'))
+    q = Qmp(stdio(p))
+    for end in ('job-cancel', 'finish', 'quit'):
+        q.ask('device_add', driver='scsi-hd', drive='n', id='d')
+        q.ask('drive-backup', job_id='b', device='n', target=path('uj.out'),
+              format='raw', sync='full', speed=1 if end != 'finish' else 65536)
+        q.ask('device_del', id='d')
+        q.event('DEVICE_DELETED')
+        assert q.ask('query-block-jobs')[0]['device'] == 'b'
+        if end == 'job-cancel':
+            q.ask(end, id='b')
+            q.event('BLOCK_JOB_CANCELLED')
+        elif end == 'finish':
+            q.ask('block-job-set-speed', device='b', speed=0)
+            assert 'error' not in q.event('BLOCK_JOB_COMPLETED')['data']
+            assert 'identical' in img('compare', '-f', 'raw', '-F', 'raw',
+                                      '-U', path('uj.raw'), path('uj.out'))
+    q.ask('quit')
+    finish(p)
+
+
 def job_errors():
     """A target that is full for a moment: the job waits for who resumes it."""
     raw, copy = path('e.raw'), path('e-copy.raw')
@@ -828,7 +914,7 @@ def no_keyboard():
 CASES = [probe, no_keyboard, probe_without_waiting, last_words, unix_client,
          tcp_and_telnet, on_a_pty,
          many_at_once, hmp_person, expect_script, hmp_by_pipe, libvirt, socat,
-         trays, disks, disk_jobs, job_errors, snapshot_jobs,
+         trays, disks, disk_jobs, jobs_by_hand, unplug_with_job, job_errors, snapshot_jobs,
          snapshot_in_background, migrate_in_background, migrate_to_passed_fd,
          nothing_unexplained]
 
