@@ -17,8 +17,8 @@
 
 #if defined(__x86_64__)
 
-/* xmm registers: XMM0 where the instruction implies it, its destination, its
- * source where that must be a register. */
+/* xmm registers: what the instruction implies (XMM0) or has as a third operand,
+ * its destination, its source where that must be a register. */
 enum { XI, XD, XS };
 
 /* What a template does with the instruction. */
@@ -26,6 +26,7 @@ typedef enum SimdKind {
     SIMD_NONE,
     SIMD_OP,    /* the same one: no flags, no floating point */
     SIMD_FP,    /* the same one, floating point */
+    SIMD_FMA,   /* likewise; the destination is a source */
     SIMD_FLAGS, /* compares: writes all flags */
     SIMD_FP_FLAGS,
     SIMD_MOVE,  /* all of a register */
@@ -104,7 +105,7 @@ static unsigned simd_kind(const OpInfo *in, const Insn *op)
         }
     }
     if (in->arg == SIMD_BY_ROW) {
-        return SIMD_NONE;
+        return row->feature == FEAT_FMA ? SIMD_FMA : SIMD_NONE;
     }
     if (!interp_simd[in->arg].pure) {
         return SIMD_FP;
@@ -187,7 +188,8 @@ bool gen_decide_simd(Gen *g, OpInfo *in, const Insn *op)
         }
         in->mem = simd_rm(row);
     }
-    in->pure = in->mem < 0 && kind != SIMD_FP && kind != SIMD_FP_FLAGS;
+    in->pure = in->mem < 0 &&
+               (kind == SIMD_OP || kind == SIMD_FLAGS || kind > SIMD_FP_FLAGS);
     return true;
 }
 
@@ -280,6 +282,12 @@ static void simd_store(Gen *g, const Insn *op, unsigned r, unsigned reg)
     }
 }
 
+/* VEX.W; outside 64-bit mode it is no size, but may be part of the opcode. */
+static bool simd_w(const Insn *op)
+{
+    return op->rex_w || (insn_rows[op->id].attr & IA_W1);
+}
+
 /* The guest's instruction. */
 static void simd_same(Gen *g, const Insn *op, unsigned reg, unsigned vvvv,
                       const SimdSrc *src)
@@ -292,7 +300,7 @@ static void simd_same(Gen *g, const Insn *op, unsigned reg, unsigned vvvv,
     unsigned pfx = __builtin_ctz(row->prefixes);
 
     if (op->vex) {
-        simd_vex(&g->a, pfx, maps[row->map], row->opcode, op->rex_w, op->vex_l,
+        simd_vex(&g->a, pfx, maps[row->map], row->opcode, simd_w(op), op->vex_l,
                  reg, vvvv, src);
     } else {
         simd_legacy(&g->a, pfx, maps[row->map], row->opcode, op->rex_w, reg,
@@ -363,7 +371,8 @@ static void simd_op(Gen *g, const Insn *op)
 {
     const InsnRow *row = &insn_rows[op->id];
     bool to_gpr = row->op[0].kind == OPK_G, has_h = simd_has(row, OPK_H);
-    bool fp = g->info[g->i].arg == SIMD_FP;
+    bool fma = g->info[g->i].arg == SIMD_FMA;
+    bool fp = g->info[g->i].arg == SIMD_FP || fma;
     unsigned d = XD;
     SimdSrc src;
 
@@ -376,6 +385,9 @@ static void simd_op(Gen *g, const Insn *op)
     src = simd_src(g, op, false);
     if (to_gpr) {
         d = gen_def(op->reg & 15, T2);
+    } else if (fma) {
+        simd_mov(&g->a, false, op->vex_l, XD, simd_slot(op->reg));
+        simd_mov(&g->a, false, op->vex_l, XI, simd_slot(op->vvvv));
     } else if (has_h) {
         simd_mov(&g->a, false, op->vex_l, XD,
                  simd_slot(op->vex ? op->vvvv : op->reg));
@@ -383,7 +395,7 @@ static void simd_op(Gen *g, const Insn *op)
     if (simd_has(row, OPK_XMM0)) {
         simd_mov(&g->a, false, false, XI, simd_slot(0));
     }
-    simd_same(g, op, d, has_h ? XD : 0, &src);
+    simd_same(g, op, d, has_h && !fma ? XD : XI, &src);
     if (fp) {
         simd_fp_end(g);
     }
@@ -487,6 +499,7 @@ void gen_simd(Gen *g, const Insn *op)
     switch (g->info[g->i].arg) {
     case SIMD_OP:
     case SIMD_FP:
+    case SIMD_FMA:
         simd_op(g, op);
         break;
     case SIMD_FLAGS:

@@ -471,6 +471,8 @@ void jit_stats(TcgCpu *tc, CpuStatFn *fn, void *opaque)
     fn("instructions in them", j->n_insns, opaque);
     fn("of these by templates", j->n_templates, opaque);
     fn("bytes of host code", j->n_bytes, opaque);
+    fn("memory for code", j->size, opaque);
+    fn("of that in use", j->used + j->cold - j->size / 2, opaque);
     fn("translated blocks dropped", j->n_dropped, opaque);
     fn("times memory for code was full", j->n_full, opaque);
 }

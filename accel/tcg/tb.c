@@ -26,9 +26,6 @@ enum {
     /* Conditional jumps up to here do not end a block. */
     PASS_MAX = 48,
 };
-/* The key of a dead block that no lookup is to find again. */
-#define TB_LOST UINT32_MAX
-
 /* A page of this vCPU's blocks. */
 struct TbPage {
     const uint8_t *host;
@@ -135,6 +132,35 @@ static void tb_list(TcgCpu *tc, Tb *tb, const uint8_t *host, int which)
     }
     tb->page_next[which] = p->first;
     p->first = tb;
+}
+
+static void tb_unlist(TcgCpu *tc, const Tb *tb, const uint8_t *host)
+{
+    const uint8_t *page = tb_page_of(host);
+    Tb **at = &tb_page(tc, page)->first;
+
+    while (*at && *at != tb) {
+        at = &(*at)->page_next[tb_page_of((*at)->host) == page ? 0 : 1];
+    }
+    if (*at) {
+        *at = tb->page_next[tb_page_of(tb->host) == page ? 0 : 1];
+    }
+}
+
+/* A dead block that no lookup is to find again leaves the tables: code that is
+ * written anew all the time would fill them. Chains may still lead to it. */
+static void tb_lose(TcgCpu *tc, Tb *tb)
+{
+    Tb **at = &tc->hash[tb_hash(tb->host, tb->key)];
+
+    while (*at != tb) {
+        at = &(*at)->hash_next;
+    }
+    *at = tb->hash_next;
+    tb_unlist(tc, tb, tb->host);
+    if (tb->host2) {
+        tb_unlist(tc, tb, tb->host2);
+    }
 }
 
 /* The scratch block stands where there is none: it never matches. */
@@ -490,13 +516,13 @@ static Tb *tb_revive(TcgCpu *tc, Tb *tb, uint64_t lin)
         return tb;
     }
     if (tb->host2) {
-        tb->key = TB_LOST;
+        tb_lose(tc, tb);
         return NULL;
     }
     tb_mark(tc, tb->host, 1);
     if (!tb_draft(tc, &d, lin, tb->host, tb->key) || d.host2 ||
         d.n >= tb->cap || d.size > tb->cap_bytes) {
-        tb->key = TB_LOST;
+        tb_lose(tc, tb);
         return NULL;
     }
     tb_settle(tc, tb, &d);
@@ -521,7 +547,7 @@ static Tb *tb_make(TcgCpu *tc, uint64_t lin, const uint8_t *host, uint32_t key)
         tb = tb_new(tc, &d, host, key);
         if (!tb_arm(tc, tb)) {
             tb_kill_one(tc, tb);
-            tb->key = TB_LOST;
+            tb_lose(tc, tb);
             tb = NULL;
         }
     } while (!tb);
