@@ -487,6 +487,7 @@ bool block_reopen(BlockNode *bn, bool rdwr, GError **errp)
     const BlockDriver *drv = bn->drv;
     unsigned flags = rdwr ? bn->flags | BLOCK_RDWR : bn->flags & ~BLOCK_RDWR;
     g_autoptr(KeyVal) opts = keyval_new();
+    bool below = true; /* the file went along */
     int ret = 0;
 
     if (rdwr == !bn->read_only) {
@@ -503,7 +504,8 @@ bool block_reopen(BlockNode *bn, bool rdwr, GError **errp)
         /* A format learns from its own open() whether it may be written. */
         drv->close(bn);
         memset(bn->s, 0, drv->size);
-        if (!block_reopen(bn->file, rdwr, errp)) {
+        below = block_reopen(bn->file, rdwr, errp);
+        if (!below) {
             rdwr = !rdwr;
             flags = bn->flags;
         }
@@ -515,10 +517,9 @@ bool block_reopen(BlockNode *bn, bool rdwr, GError **errp)
     bn->read_only = !rdwr;
     g_clear_pointer(&bn->backing_name, g_free);
     g_clear_pointer(&bn->backing_fmt, g_free);
-    if (!drv->open(bn, opts, errp && *errp ? NULL : errp)) {
+    if (!drv->open(bn, opts, below ? errp : NULL)) {
         /* as it was, so that it can be closed and read */
         bn->read_only = rdwr;
-        flags = bn->flags;
         memset(bn->s, 0, drv->size);
         if (!drv->open(bn, opts, NULL)) {
             bn->drv = block_find_driver("null-co");
@@ -528,7 +529,11 @@ bool block_reopen(BlockNode *bn, bool rdwr, GError **errp)
         return false;
     }
     bn->flags = flags;
-    return bn->read_only == !(flags & BLOCK_RDWR) && !(errp && *errp);
+    if (below && bn->read_only != !(flags & BLOCK_RDWR)) {
+        error_setg(errp, "'%s' can only be opened read-only", bn->filename);
+        return false;
+    }
+    return below;
 }
 
 const BlockDriver *block_probe(BlockNode *file)

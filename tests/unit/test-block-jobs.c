@@ -44,6 +44,52 @@ static void expect_clean(BlockNode *bn)
     g_assert_cmpuint(res.corruptions + res.leaks + res.check_errors, ==, 0);
 }
 
+/* ---- reading and writing ----------------------------------------------------------- */
+
+/* A file that may not be written, as with BLOCK_AUTO_RDONLY. */
+static bool stubborn_open(BlockNode *bn, KeyVal *options, GError **errp)
+{
+    bn->read_only = true;
+    return true;
+}
+
+static bool willing_open(BlockNode *bn, KeyVal *options, GError **errp)
+{
+    return true;
+}
+
+static void nothing_close(BlockNode *bn)
+{
+}
+
+static void test_reopen(void)
+{
+    static const BlockDriver stubborn = { .name = "stubborn",
+                                          .open = stubborn_open,
+                                          .close = nothing_close };
+    static const BlockDriver willing = { .name = "willing",
+                                         .open = willing_open,
+                                         .close = nothing_close };
+    BlockNode *file = block_node_new(&stubborn, 0);
+    BlockNode *bn = block_node_new(&willing, 0);
+    BlockNode *nodes[] = { file, bn };
+
+    file->filename = g_strdup("stone");
+    bn->filename = g_strdup("paper");
+    bn->file = file;
+    for (unsigned i = 0; i < G_N_ELEMENTS(nodes); i++) {
+        g_autoptr(GError) err = NULL;
+
+        g_assert_false(block_reopen(nodes[i], true, &err));
+        g_assert_cmpstr(err->message, ==,
+                        "'stone' can only be opened read-only");
+        g_assert_false(block_reopen(nodes[i], true, NULL));
+        g_assert_true(nodes[i]->read_only);
+        g_assert_true(block_reopen(nodes[i], false, NULL));
+    }
+    g_assert_true(block_close(bn, NULL));
+}
+
 /* ---- names and options ------------------------------------------------------------- */
 
 static void test_paths(void)
@@ -674,6 +720,7 @@ int main(int argc, char **argv)
 
     g_test_init(&argc, &argv, NULL);
     image_dir_make();
+    g_test_add_func("/block/reopen", test_reopen);
     g_test_add_func("/block/paths", test_paths);
     g_test_add_func("/block/options", test_options);
     g_test_add_func("/block/graph", test_graph);
