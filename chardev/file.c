@@ -78,8 +78,7 @@ static bool pipe_open(Chardev *c, KeyVal *options, GError **errp)
 {
     FdChar *f = container_of(c, FdChar, c);
     const char *path = keyval_get(options, "path");
-    g_autofree char *in_path = g_strdup_printf("%s.in", path);
-    g_autofree char *out_path = g_strdup_printf("%s.out", path);
+    g_autofree char *in_path = NULL, *out_path = NULL;
     int in, out;
 
     f->in_fd = f->out_fd = -1;
@@ -87,6 +86,8 @@ static bool pipe_open(Chardev *c, KeyVal *options, GError **errp)
         error_setg(errp, "chardev: pipe: no device path given");
         return false;
     }
+    in_path = g_strdup_printf("%s.in", path);
+    out_path = g_strdup_printf("%s.out", path);
     in = fdset_open(in_path, O_RDWR, 0);
     out = fdset_open(out_path, O_RDWR, 0);
     if (in < 0 || out < 0) {
