@@ -413,7 +413,7 @@ void cpu_run_on(X86Cpu *cpu, void (*fn)(X86Cpu *cpu, void *opaque),
 
 static void cpu_pull(X86Cpu *cpu, void *opaque)
 {
-    if (cpu->state_in_accel) {
+    if (cpu->state_in_accel && cpu_ops(cpu)->pull) {
         cpu_ops(cpu)->pull(cpu);
         cpu->state_in_accel = false;
     }

@@ -98,8 +98,11 @@ static int stream_run(LiveJob *job)
 {
     BlockNode *bn = job->source;
     g_autofree uint8_t *buf = g_try_malloc(LIVE_CHUNK);
-    int ret = buf ? 0 : live_fail(job, -ENOMEM, "starting"), ignored = 0;
+    int ret = 0, ignored = 0;
 
+    if (!buf) {
+        return live_fail(job, -ENOMEM, "starting");
+    }
     live_set_len(job, bn->size);
     for (uint64_t off = 0; off < bn->size && ret == 0;) {
         uint64_t len = MIN(LIVE_CHUNK, bn->size - off);

@@ -186,8 +186,7 @@ static int find_free(BlockNode *bn, uint64_t n, bool nowait, uint64_t *out)
             return -EFBIG;
         }
         if (i >> s->refblock_bits >= s->reftable_len) {
-            i = first + n; /* nothing is used from here on */
-            break;
+            break; /* nothing is used from here on */
         }
         ret = qcow2_refcount(bn, i, nowait, &count);
         if (ret == 0 && !count && s->shadow) {
@@ -317,7 +316,6 @@ static int new_refblock(BlockNode *bn, uint64_t b)
         if (holder != b) {
             p = b << s->refblock_bits; /* all of its clusters are free */
         }
-        holder = b;
     }
     zero = g_try_malloc0(s->cluster_size);
     block_event(bn->file, BLKDBG_REFBLOCK_ALLOC);
@@ -332,9 +330,9 @@ static int new_refblock(BlockNode *bn, uint64_t b)
     qcow2_cache_drop(s->ref_cache, p << s->cluster_bits, s->cluster_size);
     reftable_set(s, b, p << s->cluster_bits);
     ret = refcount_slice(bn, p, false, &slice, &idx);
-    if (ret < 0) {
+    if (ret < 0 || !slice) {
         s->reftable[b] = 0;
-        return ret;
+        return ret < 0 ? ret : -EIO;
     }
     qcow2_refcount_put(s, slice, idx, 1);
     qcow2_cache_dirty(s->ref_cache, slice);
@@ -377,7 +375,7 @@ static int refcount_change(BlockNode *bn, uint64_t cluster, int delta,
         return ret;
     }
     v = slice ? qcow2_refcount_at(s, slice, idx) : 0;
-    if (delta < 0 && v == 0) {
+    if (!slice || (delta < 0 && v == 0)) {
         return qcow2_corrupt(
             bn, "Refcount of cluster %#" PRIx64 " would fall below zero",
             cluster << s->cluster_bits);
@@ -421,7 +419,7 @@ int qcow2_refcount_set(BlockNode *bn, uint64_t cluster, uint64_t value)
 int qcow2_refcount_add(BlockNode *bn, uint64_t off, uint64_t len, int delta)
 {
     Qcow2State *s = bn->s;
-    uint64_t first = off >> s->cluster_bits, last, now;
+    uint64_t first = off >> s->cluster_bits, last, now = 0;
     int ret;
 
     if (!len) {

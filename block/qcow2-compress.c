@@ -427,7 +427,7 @@ static int store_packed(BlockNode *bn, uint64_t off, const uint8_t *data,
                         size_t len)
 {
     Qcow2State *s = bn->s;
-    uint64_t host;
+    uint64_t host = 0;
     int ret;
 
     g_mutex_lock(&s->lock);

@@ -254,7 +254,7 @@ bool qcow2_preallocate(BlockNode *bn, uint64_t off, uint64_t len,
 int qcow2_grow_l1(BlockNode *bn, uint64_t entries)
 {
     Qcow2State *s = bn->s;
-    uint64_t old_off = s->h.l1_offset, old_n = s->h.l1_size, off;
+    uint64_t old_off = s->h.l1_offset, old_n = s->h.l1_size, off = 0;
     uint64_t bytes = entries * 8;
     g_autofree uint8_t *buf = NULL;
     uint64_t *l1;

@@ -101,7 +101,7 @@ int qcow2_shadow_begin(BlockNode *bn)
 {
     Qcow2State *s = bn->s;
     Qcow2Shadow *sh;
-    uint64_t n = 0, first;
+    uint64_t n = 0, first = 0;
     int ret = s->broken ? -EIO : qcow2_flush_locked(bn);
 
     if (ret == 0 && s->lazy) {

@@ -180,7 +180,7 @@ static bool resolve_unix(SocketChar *s, const char *path, GError **errp)
         return false;
     }
     un->sun_family = AF_UNIX;
-    strcpy(un->sun_path, path);
+    g_strlcpy(un->sun_path, path, sizeof(un->sun_path));
     s->addr_len = sizeof(*un);
     return true;
 }

@@ -162,7 +162,8 @@ static bool user_receive(NetPort *port, const NetFrame *f)
         buf = f->iov[0].iov_base; /* libslirp copies it at once */
     } else {
         if (len > sizeof(small)) {
-            buf = copy = g_malloc(len);
+            copy = g_malloc(len);
+            buf = copy;
         }
         len = iov_to_buf(f->iov, f->n, 0, buf, len);
     }

@@ -8,6 +8,7 @@
 #define SYSTEM_WATCHDOG_H
 
 #include <glib.h>
+#include <stdbool.h>
 
 typedef struct Machine Machine;
 

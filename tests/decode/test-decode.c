@@ -589,7 +589,7 @@ int main(int argc, char **argv)
     g_test_add_func("/decode/row-sanity", test_row_sanity);
     g_test_add_func("/decode/cases", test_cases);
     g_test_add_func("/decode/short", test_short);
-    for (uintptr_t bits = 16; bits <= 64; bits *= 2) {
+    for (size_t bits = 16; bits <= 64; bits *= 2) {
         g_autofree char *rows = g_strdup_printf("/decode/rows-%zu", bits);
         g_autofree char *random = g_strdup_printf("/decode/random-%zu", bits);
 

@@ -316,7 +316,7 @@ static void op_request(Fuzz *f)
 /* A frame from the cable, with whatever it says is left to do. */
 static void op_frame(Fuzz *f)
 {
-    uint8_t bytes[256];
+    uint8_t bytes[256] = { 0 };
     size_t repeat = 1 + take(&f->in), n = take(&f->in), len = repeat * n;
     g_autofree uint8_t *buf = g_malloc(len + 1);
     struct iovec iov = { buf, len };

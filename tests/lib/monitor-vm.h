@@ -20,7 +20,7 @@ void mvm_free(Machine *m);
 void mvm_enter_dir(void);
 void mvm_leave_dir(void);
 /* Any of the states, in all of which commands must survive. */
-enum { MVM_LAST_STATE = RUN_WATCHDOG };
+#define MVM_LAST_STATE RUN_WATCHDOG
 void mvm_enter(Machine *m, RunState state);
 
 #if CONFIG_JSON_C

@@ -220,6 +220,7 @@ static inline void vd_ring(VDriver *d, VRing *r, unsigned queue, unsigned size)
     if (d->kind == VD_PCI_LEGACY) {
         size = vd_read(d, VD_QUEUE_NUM_MAX);
     }
+    g_assert_cmpuint(size, >, 0);
     at = vd_alloc(d, 16 * size + 6 + 2 * size, 4096);
     memset(r, 0, sizeof(*r));
     r->queue = queue;

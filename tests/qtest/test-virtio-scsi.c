@@ -404,6 +404,7 @@ static void test_erase(void)
 
 static void test_mode(void)
 {
+    uint8_t *mode;
     Rig g;
 
     start(&g, "");
@@ -414,8 +415,9 @@ static void test_mode(void)
     g_assert_cmphex(ld_be32(data(&g) + 8), ==, 512);
     g_assert_cmphex(command(&g, "1a 8 8 0 18 0", 24, 0), ==, GOOD);
     g_assert_cmpmem(data(&g), 7, "\x17\0\x10\0\x8\x12\4", 7);
-    data(&g)[0] = 0;
-    data(&g)[6] = 0; /* the write cache is turned off */
+    mode = data(&g);
+    mode[0] = 0;
+    mode[6] = 0; /* the write cache is turned off */
     g_assert_cmphex(command(&g, "15 10 0 0 18 0", 0, 24), ==, GOOD);
     g_assert_cmphex(command(&g, "5a 8 8 0 0 0 0 0 40 0", 64, 0), ==, GOOD);
     g_assert_cmphex(data(&g)[10], ==, 0);
@@ -426,7 +428,7 @@ static void test_mode(void)
     g_assert_cmphex(command(&g, "5a 8 c8 0 0 0 0 0 40 0", 64, 0), ==, CHECK);
     g_assert_cmphex(sense(&g), ==, 0x053900);
     g_assert_cmphex(command(&g, "1a 8 8 0 18 0", 24, 0), ==, GOOD);
-    data(&g)[7] = 1; /* must not change */
+    mode[7] = 1; /* must not change */
     g_assert_cmphex(command(&g, "15 10 0 0 18 0", 0, 24), ==, CHECK);
     g_assert_cmphex(sense(&g), ==, 0x052600);
     g_assert_cmphex(command(&g, "15 10 0 0 3 0", 0, 3), ==, CHECK);

@@ -155,6 +155,7 @@ static void check_flushed(const Session *s, BlockNode *bn, guint at, guint upto,
 
         m = k->at <= at ? k : m;
     }
+    g_assert_nonnull(m);
     for (guint i = 0; i < s->touched->len; i++) {
         const Touch *t = &g_array_index(s->touched, Touch, i);
 
