@@ -208,6 +208,25 @@ int qcow2_find_free(BlockNode *bn, uint64_t n, uint64_t *out)
     return find_free(bn, n, false, out);
 }
 
+/* The bytes of a new area: @blocks refcount blocks, which count the area
+ * alone, and then @table in @tclusters clusters. NULL: no memory. */
+static uint8_t *reftable_area(const Qcow2State *s, const uint64_t *table,
+                              uint64_t blocks, uint64_t tclusters)
+{
+    uint64_t n = blocks + tclusters;
+    uint8_t *area = g_try_malloc0(n << s->cluster_bits);
+
+    for (uint64_t i = 0; area && i < n; i++) {
+        qcow2_refcount_put(s,
+                           area + ((i >> s->refblock_bits) << s->cluster_bits),
+                           i & bits_mask(s->refblock_bits), 1);
+    }
+    for (uint64_t i = 0; area && i < tclusters * s->cluster_size / 8; i++) {
+        st_be64(area + (blocks << s->cluster_bits) + i * 8, table[i]);
+    }
+    return area;
+}
+
 /* A larger refcount table that has room for block @need, with the refcount
  * block for itself, in an area that no block covered before. */
 static int grow_reftable(BlockNode *bn, uint64_t need)
@@ -233,26 +252,17 @@ static int grow_reftable(BlockNode *bn, uint64_t need)
     while (blocks + tclusters > blocks << s->refblock_bits) {
         blocks++;
     }
-    area = g_try_malloc0((blocks + tclusters) << s->cluster_bits);
     table = g_try_new0(uint64_t, len);
-    if (!area || !table) {
-        g_free(table);
+    if (!table) {
         return -ENOMEM;
     }
     memcpy(table, s->reftable, old_len * 8);
     for (uint64_t i = 0; i < blocks; i++) {
         table[old_len + i] = start + (i << s->cluster_bits);
     }
-    for (uint64_t i = 0; i < blocks + tclusters; i++) {
-        qcow2_refcount_put(s,
-                           area + ((i >> s->refblock_bits) << s->cluster_bits),
-                           i & bits_mask(s->refblock_bits), 1);
-    }
-    for (uint64_t i = 0; i < len; i++) {
-        st_be64(area + (blocks << s->cluster_bits) + i * 8, table[i]);
-    }
+    area = reftable_area(s, table, blocks, tclusters);
     /* Blocks that the old table does not name yet come with the new one. */
-    ret = qcow2_cache_write(bn, s->ref_cache);
+    ret = area ? qcow2_cache_write(bn, s->ref_cache) : -ENOMEM;
     if (ret == 0) {
         block_event(bn->file, BLKDBG_REFTABLE_GROW);
         ret = block_pwrite(bn->file, start, area,

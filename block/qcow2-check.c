@@ -442,6 +442,23 @@ static void check_copied(Check *c)
 
 /* ---- refcounts all anew -------------------------------------------------------------------- */
 
+/* The counts of the clusters from @first on: those of @refs, then 1 for each of
+ * the @area clusters behind them. */
+static void fill_refblock(const Qcow2State *s, uint8_t *block, uint64_t first,
+                          const uint32_t *refs, uint64_t n, uint64_t area)
+{
+    uint64_t per = (UINT64_C(8) << s->cluster_bits) >> s->h.refcount_order;
+
+    memset(block, 0, s->cluster_size);
+    for (uint64_t i = 0; i < per; i++) {
+        uint64_t c = first + i, v = c < n ? refs[c] : c < n + area;
+
+        if (v) {
+            qcow2_refcount_put(s, block, i, v);
+        }
+    }
+}
+
 /*
  * Writes refcount blocks of width 1 << @order and their table behind the last
  * used cluster, and switches the header over. @refs are the counts without the
@@ -477,15 +494,7 @@ static int write_new_refcounts(BlockNode *bn, const uint32_t *refs, uint64_t n,
     }
     s->h.refcount_order = order;
     for (uint64_t b = 0; b < blocks && ret == 0; b++) {
-        memset(block, 0, s->cluster_size);
-        for (uint64_t i = 0; i < UINT64_C(1) << rb_bits; i++) {
-            uint64_t c = (b << rb_bits) + i;
-            uint64_t v = c < n ? refs[c] : c < n + area;
-
-            if (v) {
-                qcow2_refcount_put(s, block, i, v);
-            }
-        }
+        fill_refblock(s, block, b << rb_bits, refs, n, area);
         st_be64(table + b * 8, (n + b) << s->cluster_bits);
         ret = block_pwrite(bn->file, (n + b) << s->cluster_bits, block,
                            s->cluster_size);

@@ -102,6 +102,33 @@ static bool check_v3_only(const CreateParams *p, GError **errp)
     return what == NULL;
 }
 
+static bool check_encryption(const CreateParams *p, GError **errp)
+{
+    if (strcmp(p->encrypt, "luks") != 0 && strcmp(p->encrypt, "aes") != 0) {
+        error_setg(errp, "encrypt.format must be luks or aes, not '%s'",
+                   p->encrypt);
+        return false;
+    }
+    if (!CONFIG_NETTLE) {
+        error_setg(errp, "this build lacks nettle (nettle-dev)");
+        return false;
+    }
+    if (!p->crypto.secret) {
+        error_setg(errp, "Parameter 'encrypt.key-secret' is required for "
+                         "cipher");
+        return false;
+    }
+    if (is_luks(p) && !qcow2_crypto_header_size(&p->crypto, errp)) {
+        return false;
+    }
+    if (p->data_file_raw) {
+        error_setg(errp, "Encryption and data-file-raw cannot be used at the "
+                         "same time");
+        return false;
+    }
+    return true;
+}
+
 static bool check_params(const CreateParams *p, GError **errp)
 {
     static const char *const modes[] = { "off", "metadata", "falloc", "full" };
@@ -155,29 +182,7 @@ static bool check_params(const CreateParams *p, GError **errp)
         error_setg(errp, "this build lacks zstd (libzstd-dev)");
         return false;
     }
-    if (p->encrypt && strcmp(p->encrypt, "luks") && strcmp(p->encrypt, "aes")) {
-        error_setg(errp, "encrypt.format must be luks or aes, not '%s'",
-                   p->encrypt);
-        return false;
-    }
-    if (p->encrypt && !CONFIG_NETTLE) {
-        error_setg(errp, "this build lacks nettle (nettle-dev)");
-        return false;
-    }
-    if (p->encrypt && !p->crypto.secret) {
-        error_setg(errp, "Parameter 'encrypt.key-secret' is required for "
-                         "cipher");
-        return false;
-    }
-    if (is_luks(p) && !qcow2_crypto_header_size(&p->crypto, errp)) {
-        return false;
-    }
-    if (p->encrypt && p->data_file_raw) {
-        error_setg(errp, "Encryption and data-file-raw cannot be used at the "
-                         "same time");
-        return false;
-    }
-    return check_v3_only(p, errp);
+    return (!p->encrypt || check_encryption(p, errp)) && check_v3_only(p, errp);
 }
 
 /* ---- layout -------------------------------------------------------------------------- */

@@ -223,6 +223,25 @@ static int begin_kept(BlockNode *bn, Qcow2Write *w, const Qcow2Map *m)
     return 0;
 }
 
+/* An overwrite of clusters that are this image's alone. */
+static int begin_in_place(BlockNode *bn, Qcow2Write *w, const Qcow2Map *m)
+{
+    Qcow2State *s = bn->s;
+    int ret = s->data_file ? 0 : qcow2_check_write(bn, m->host, m->len, 0);
+
+    if (ret < 0) {
+        return ret;
+    }
+    w->len = m->len;
+    w->host = m->host;
+    w->cow_from = s->crypto ? w->off & ~UINT64_C(511) : w->off;
+    w->cow_to = w->off + w->len;
+    if (s->crypto) { /* whole sectors */
+        w->cow_to = (w->cow_to + 511) & ~UINT64_C(511);
+    }
+    return 0;
+}
+
 int qcow2_write_begin(BlockNode *bn, uint64_t off, uint64_t len, bool nowait,
                       Qcow2Write *w)
 {
@@ -264,18 +283,8 @@ int qcow2_write_begin(BlockNode *bn, uint64_t off, uint64_t len, bool nowait,
     }
     qcow2_bitmaps_mark(s, off, cut);
     if (m.kind == CLUSTER_NORMAL && m.copied) {
-        ret = s->data_file ? 0 : qcow2_check_write(bn, m.host, m.len, 0);
-        if (ret < 0) {
-            return ret;
-        }
-        w->len = m.len;
-        w->host = m.host;
-        w->cow_from = s->crypto ? off & ~UINT64_C(511) : off;
-        w->cow_to = off + w->len;
-        if (s->crypto) { /* whole sectors */
-            w->cow_to = (w->cow_to + 511) & ~UINT64_C(511);
-        }
-        return nowait && m.len < len ? -EAGAIN : 0;
+        ret = begin_in_place(bn, w, &m);
+        return ret == 0 && nowait && m.len < len ? -EAGAIN : ret;
     }
     if (!nowait) {
         ret = s->pending->len > PENDING_MAX ? qcow2_sync(bn) : 0;

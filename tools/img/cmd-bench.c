@@ -153,9 +153,27 @@ static bool bench_size(const ImgArgs *a, int ch, const char *what, int64_t min,
     return !t || img_size(t, what, min, max, out);
 }
 
+/* -i, and -n, which asks for the kernel's own queue. */
+static bool bench_aio(const ImgArgs *a, BlkAio *kind)
+{
+    const char *aio = img_opt(a, 'i');
+
+    if (!aio) {
+        *kind = img_has(a, 'n') ? BLK_AIO_IO_URING : BLK_AIO_DEFAULT;
+    } else if (strcmp(aio, "threads") == 0) {
+        *kind = BLK_AIO_THREADS;
+    } else if (strcmp(aio, "io_uring") == 0) {
+        *kind = BLK_AIO_IO_URING;
+    } else if (strcmp(aio, "native") != 0) {
+        error_report("Invalid aio option: %s", aio);
+        return false;
+    }
+    return true;
+}
+
 int cmd_bench(ImgArgs *a)
 {
-    const char *aio = img_opt(a, 'i'), *cache = img_opt(a, 't');
+    const char *cache = img_opt(a, 't');
     Bench b = { .write = img_has(a, 'w'),
                 .size = 4096,
                 .drain = !img_has(a, IMG_NO_DRAIN) };
@@ -179,16 +197,8 @@ int cmd_bench(ImgArgs *a)
         error_report("Invalid cache mode");
         return 1;
     }
-    if (aio && strcmp(aio, "threads") == 0) {
-        kind = BLK_AIO_THREADS;
-    } else if (aio && strcmp(aio, "io_uring") == 0) {
-        kind = BLK_AIO_IO_URING;
-    } else if (aio && strcmp(aio, "native") != 0) {
-        error_report("Invalid aio option: %s", aio);
+    if (!bench_aio(a, &kind)) {
         return 1;
-    }
-    if (img_has(a, 'n') && !aio) {
-        kind = BLK_AIO_IO_URING;
     }
     if (a->nfiles != 1) {
         img_usage("Expecting one image file name");
