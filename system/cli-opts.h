@@ -47,8 +47,10 @@ char **cli_find_option(Cli *cli, const char *group, const char *id);
 /* For it: that of the -drive with @id. */
 char **cli_find_drive(Cli *cli, const char *id);
 
-/* cli-object.c, cli-drive.c, cli-net.c: what the options asked for, in their
- * order. */
+/* cli-chardev.c, cli-object.c, cli-drive.c, cli-net.c: what the options asked
+ * for, in their order. */
+bool cli_build_chardevs(Machine *m, Cli *cli, GError **errp);
+bool cli_build_monitors(Machine *m, Cli *cli, GError **errp);
 bool cli_build_objects(Machine *m, Cli *cli, bool late, GError **errp);
 bool cli_build_drives(Machine *m, Cli *cli, GError **errp);
 bool cli_build_netdevs(Machine *m, Cli *cli, GError **errp);
