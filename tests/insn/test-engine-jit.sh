@@ -5,7 +5,7 @@ B=${BUILD:-build}
 bad=0
 
 for t in test-engine test-engine-diff test-engine-smp test-host-block \
-    test-tlb test-prot test-system test-stack test-string \
+    test-tlb test-prot test-excp test-system test-stack test-string \
     test-simd-engine; do
     log=$B/tests/insn/$t.jit.log
     EVM_JIT=0 SIMD_ROUNDS=4 timeout 300 "$B/tests/insn/$t" >"$log" 2>&1

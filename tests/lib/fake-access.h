@@ -72,4 +72,10 @@ FakeExit fake_exec(FakeCpu *f, InsnFn *fn, const Insn *in);
  * engine does. @out (may be NULL) gets what was decoded. */
 FakeExit fake_bytes(FakeCpu *f, const void *bytes, size_t len, Insn *out);
 
+/* The vector that @call raised, or -1. @b has the X86Cpu *c. */
+#define ATTEMPT(b, call) \
+    (sigsetjmp((b)->c->unwind, 0) == 0 \
+         ? ((b)->c->fault = (X86Fault) { .vector = -1 }, (call), -1) \
+         : (b)->c->fault.vector)
+
 #endif

@@ -1,5 +1,5 @@
 # Tests that include tests/lib/fake-access.h get it linked.
-FAKE_ACCESS_TESTS := $(shell grep -l '"tests/lib/fake-access.h"' \
+FAKE_ACCESS_TESTS := $(shell grep -lE '"tests/lib/(fake-access|(prot|model)-bench).h"' \
 	tests/*/test-*.c 2>/dev/null)
 $(patsubst %.c,$(B)/%,$(FAKE_ACCESS_TESTS)): $(B)/obj/tests/lib/fake-access.o
 HOST_RUN_TESTS := $(shell grep -l '"tests/lib/host-run.h"' \
