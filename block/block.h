@@ -421,6 +421,8 @@ void block_get_info(BlockNode *bn, BlockInfo *out);
 InfoItem *block_specific(BlockNode *bn); /* NULL: nothing */
 /* QMP's ImageInfo without backing-image: a dict, the caller's. */
 InfoItem *block_describe(BlockNode *bn);
+/* Of SnapshotInfo, the caller's; NULL: none, or they cannot be read. */
+GArray *block_snapshots(BlockNode *bn);
 bool block_change_backing(BlockNode *bn, const char *name, const char *fmt,
                           GError **errp);
 bool block_make_empty(BlockNode *bn, GError **errp);

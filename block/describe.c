@@ -23,8 +23,7 @@ static void add_snapshots(InfoItem *to, const GArray *list)
     }
 }
 
-/* NULL: none. */
-static GArray *snapshots_of(BlockNode *bn)
+GArray *block_snapshots(BlockNode *bn)
 {
     GArray *list =
         bn->drv->snapshots ? bn->drv->snapshots->list(bn, NULL) : NULL;
@@ -38,7 +37,7 @@ static GArray *snapshots_of(BlockNode *bn)
 InfoItem *block_describe(BlockNode *bn)
 {
     InfoItem *d = info_new(INFO_DICT);
-    g_autoptr(GArray) list = snapshots_of(bn);
+    g_autoptr(GArray) list = block_snapshots(bn);
     InfoItem *specific = block_specific(bn);
     BlockInfo bi;
 

@@ -71,6 +71,32 @@ engines()
         sed -n 's/^\(kvm\) .*usable: yes.*/\1/p'
 }
 
+# gdb_play SECONDS: gdb plays $TMP/commands once the emulator listens at
+# $TMP/gdb; what it says is in $TMP/gdb.out.
+gdb_play()
+{
+    i=0
+    while [ ! -S "$TMP/gdb" ] && [ $i -lt 100 ]; do
+        i=$((i + 1))
+        sleep 0.1
+    done
+    timeout "$1" gdb -nx -batch -x "$TMP/commands" >"$TMP/gdb.out" 2>&1
+}
+
+# gdb_saw NAME TEXT [-E]: gdb said TEXT, or something that the pattern fits.
+gdb_saw()
+{
+    test_no=$((test_no + 1))
+    if grep -q ${3:--F} -- "$2" "$TMP/gdb.out"; then
+        echo "ok $test_no $1"
+    else
+        echo "not ok $test_no $1"
+        echo "# no '$2' in what gdb said:"
+        sed 's/^/#   /' "$TMP/gdb.out" "$TMP/log"
+        failed=$((failed + 1))
+    fi
+}
+
 finish()
 {
     echo "1..$test_no"

@@ -14,9 +14,7 @@ done
     exit 77
 }
 names='_text|start_kernel|setup_arch|rest_init|jiffies_64|x86_64_start_kernel|x86_64_start_reservations|secondary_startup_64'
-engines=${ENGINES:-tcg}
-[ -z "${ENGINES:-}" ] && "$RHEA" -accel help | grep -q 'kvm.*usable: yes' &&
-    engines="tcg kvm"
+engines=${ENGINES:-$(engines | paste -sd ' ')}
 
 linux() # arguments
 {
@@ -82,12 +80,7 @@ session() # engine
 {
     linux -accel "$1" -S -serial none -append "nokaslr quiet panic=-1" \
         -gdb unix:"$TMP/gdb" >"$TMP/log" 2>&1 &
-    i=0
-    while [ ! -S "$TMP/gdb" ] && [ $i -lt 100 ]; do
-        i=$((i + 1))
-        sleep 0.1
-    done
-    timeout 240 gdb -nx -batch -x "$TMP/commands" >"$TMP/gdb.out" 2>&1
+    gdb_play 240
     kill $! 2>/dev/null
     wait $! 2>/dev/null
     rm -f "$TMP/gdb"
@@ -95,15 +88,7 @@ session() # engine
 
 saw() # name pattern
 {
-    test_no=$((test_no + 1))
-    if grep -qE -- "$2" "$TMP/gdb.out"; then
-        echo "ok $test_no $1"
-    else
-        echo "not ok $test_no $1"
-        echo "# no '$2' in what gdb said:"
-        sed 's/^/#   /' "$TMP/gdb.out" "$TMP/log"
-        failed=$((failed + 1))
-    fi
+    gdb_saw "$1" "$2" -E
 }
 
 for engine in $engines; do

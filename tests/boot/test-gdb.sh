@@ -62,52 +62,31 @@ session() # engine
     timeout 60 "$RHEA" -accel $1 -display none -S \
         -flat file=$G/modes.bin,addr=0x7c00,mode=real \
         -gdb unix:"$TMP/gdb" >"$TMP/log" 2>&1 &
-    i=0
-    while [ ! -S "$TMP/gdb" ] && [ $i -lt 100 ]; do
-        i=$((i + 1))
-        sleep 0.1
-    done
-    timeout 50 gdb -nx -batch -x "$TMP/commands" >"$TMP/gdb.out" 2>&1
+    gdb_play 50
     wait $! || true
     rm -f "$TMP/gdb"
 }
 
-saw() # name text
-{
-    test_no=$((test_no + 1))
-    if grep -qF -- "$2" "$TMP/gdb.out"; then
-        echo "ok $test_no $1"
-    else
-        echo "not ok $test_no $1"
-        echo "# no '$2' in what gdb said:"
-        sed 's/^/#   /' "$TMP/gdb.out" "$TMP/log"
-        failed=$((failed + 1))
-    fi
-}
-
-for engine in tcg kvm; do
-    if [ $engine = kvm ] && ! "$RHEA" -accel help | grep -q 'kvm.*usable: yes'; then
-        continue
-    fi
+for engine in $(engines); do
     session $engine
-    saw "$engine: stops at the start" "0x0000000000007c00 in _start ()"
-    saw "$engine: a breakpoint in real mode" "in to32 ()"
-    saw "$engine: a step into protected mode" "in in32 ()"
-    saw "$engine: code there" "<in32>:	mov    \$0x10,%ax"
-    saw "$engine: a breakpoint in protected mode" "in to64 ()"
-    saw "$engine: a step into long mode" "in in64 ()"
-    saw "$engine: EFER" "efer           0x500 "
-    saw "$engine: a watchpoint" "Old value = 64"
-    saw "$engine: ... and its new value" "New value = 65"
-    saw "$engine: a backtrace" "#0  0x0000000000007ca5 in counted ()"
-    saw "$engine: the monitor" "VM status: paused (debug)"
-    saw "$engine: memory" "0x43"
-    saw "$engine: a register" "0x1122334455667788"
-    saw "$engine: a register that was set" " = 0x5"
-    saw "$engine: memory that was set" " = 0x12345678"
-    saw "$engine: a mapping made by gdb" " = 0x1111"
-    saw "$engine: ... and changed by it" " = 0x2222"
-    saw "$engine: threads" "CPU#0 [running]"
-    saw "$engine: detaches" "detached]"
+    gdb_saw "$engine: stops at the start" "0x0000000000007c00 in _start ()"
+    gdb_saw "$engine: a breakpoint in real mode" "in to32 ()"
+    gdb_saw "$engine: a step into protected mode" "in in32 ()"
+    gdb_saw "$engine: code there" "<in32>:	mov    \$0x10,%ax"
+    gdb_saw "$engine: a breakpoint in protected mode" "in to64 ()"
+    gdb_saw "$engine: a step into long mode" "in in64 ()"
+    gdb_saw "$engine: EFER" "efer           0x500 "
+    gdb_saw "$engine: a watchpoint" "Old value = 64"
+    gdb_saw "$engine: ... and its new value" "New value = 65"
+    gdb_saw "$engine: a backtrace" "#0  0x0000000000007ca5 in counted ()"
+    gdb_saw "$engine: the monitor" "VM status: paused (debug)"
+    gdb_saw "$engine: memory" "0x43"
+    gdb_saw "$engine: a register" "0x1122334455667788"
+    gdb_saw "$engine: a register that was set" " = 0x5"
+    gdb_saw "$engine: memory that was set" " = 0x12345678"
+    gdb_saw "$engine: a mapping made by gdb" " = 0x1111"
+    gdb_saw "$engine: ... and changed by it" " = 0x2222"
+    gdb_saw "$engine: threads" "CPU#0 [running]"
+    gdb_saw "$engine: detaches" "detached]"
 done
 finish

@@ -42,6 +42,12 @@ enum {
 
 enum { VD_NEXT = 1, VD_WRITE = 2, VD_INDIRECT = 4 };
 
+/* A driver of today, and one that takes all that the device offers. */
+#define VD_MODERN \
+    (VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC))
+#define VD_EVENTS (VD_MODERN | VIRTIO_BIT(VIRTIO_F_EVENT_IDX))
+#define VD_ALL    (VD_EVENTS | 0xffffff)
+
 typedef struct VRing {
     unsigned queue, size;
     hwaddr desc, avail, used;

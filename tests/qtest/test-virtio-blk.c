@@ -21,9 +21,6 @@ enum {
     IOERR = 1,
     UNSUPP = 2,
 };
-#define BLK_COMMON \
-    (VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | \
-     VIRTIO_BIT(VIRTIO_F_EVENT_IDX) | 0xffffff)
 
 typedef struct Rig {
     QTest q;
@@ -123,7 +120,7 @@ static void start(Rig *g, const char *props)
 
     rig_device(g, props, &err);
     g_assert_no_error(err);
-    rig_ready(g, BLK_COMMON);
+    rig_ready(g, VD_ALL);
 }
 
 /* ---- requests ------------------------------------------------------------------------- */
@@ -370,7 +367,7 @@ static void test_queues(void)
 
     rig_file(&g, "");
     g_assert_true(rig_device(&g, "num-queues=2", NULL));
-    g_assert_true(vd_negotiate(&g.d, BLK_COMMON));
+    g_assert_true(vd_negotiate(&g.d, VD_ALL));
     vd_ring(&g.d, &g.r, 0, 64);
     vd_ring(&g.d, &other, 1, 8);
     vd_driver_ok(&g.d);
@@ -441,7 +438,7 @@ static void test_headless(void)
         vd_kick(&g.d, &g.r);
         vd_settle();
         g_assert_true(vd_read(&g.d, VD_STATUS) & VIRTIO_S_NEEDS_RESET);
-        rig_ready(&g, BLK_COMMON);
+        rig_ready(&g, VD_ALL);
     }
     g_assert_cmpuint(request(&g, IN, 0, 0x400000, 512), ==, OK);
     rig_end(&g);
@@ -655,7 +652,7 @@ static void test_reset_in_flight(void)
         vd_settle();
         g_assert_cmpuint(as_load(g.q.m->mem, used + 2, 2), ==, 0);
         g.d.next = 0x10000;
-        rig_ready(&g, BLK_COMMON);
+        rig_ready(&g, VD_ALL);
         g_assert_cmpuint(request(&g, IN, 0, 0x400000, 512), ==, OK);
     }
     rig_end(&g);

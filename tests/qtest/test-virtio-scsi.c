@@ -28,9 +28,6 @@ enum {
     S_BAD_LUN = 12,
     NOTHING = 0xee,
 };
-#define COMMON \
-    (VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | \
-     VIRTIO_BIT(VIRTIO_F_EVENT_IDX) | 0xffffff)
 
 typedef struct Rig {
     QTest q;
@@ -83,7 +80,7 @@ static bool plug(Rig *g, unsigned i, const DeviceClass *cls, const char *props,
 
 static void rig_ready(Rig *g)
 {
-    g_assert_true(vd_negotiate(&g->d, COMMON));
+    g_assert_true(vd_negotiate(&g->d, VD_ALL));
     vd_ring(&g->d, &g->control, 0, 16);
     vd_ring(&g->d, &g->events, 1, 16);
     vd_ring(&g->d, &g->r, 2, 64);

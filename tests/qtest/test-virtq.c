@@ -12,9 +12,6 @@ enum {
     F_HATE = 4, /* offered, but FEATURES_OK is refused with it */
     QSIZE = 16,
 };
-#define COMMON \
-    (VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC))
-#define EVENTS (COMMON | VIRTIO_BIT(VIRTIO_F_EVENT_IDX))
 
 typedef struct Echo {
     VirtioDevice v;
@@ -207,7 +204,7 @@ static void test_echo(gconstpointer data)
     g_assert_cmphex(vd_read(&g.d, 0), ==, 0x74726976);
     g_assert_cmpuint(vd_read(&g.d, 4), ==, legacy ? 1 : 2);
     g_assert_cmpuint(vd_read(&g.d, VD_DEVICE_ID), ==, 4242);
-    rig_ready(&g, events ? EVENTS : COMMON);
+    rig_ready(&g, events ? VD_EVENTS : VD_MODERN);
     for (int i = 0; i < 100; i++) { /* round the ring */
         echo_once(&g, "hello", "olleh");
     }
@@ -225,7 +222,7 @@ static void test_indirect(void)
     unsigned head;
 
     rig_start(&g, false);
-    rig_ready(&g, COMMON);
+    rig_ready(&g, VD_MODERN);
     table = vd_alloc(&g.d, 16 * 40, 16);
     buf = vd_alloc(&g.d, 4096, 16);
     for (unsigned i = 0; i < 20; i++) { /* more than the ring has */
@@ -250,7 +247,7 @@ static void test_suppression(void)
     uint16_t before;
 
     rig_start(&g, false);
-    rig_ready(&g, EVENTS);
+    rig_ready(&g, VD_EVENTS);
     buf = vd_alloc(&g.d, 64, 16);
     vd_settle();
     g.echo->handled = 0;
@@ -286,7 +283,7 @@ static void test_no_interrupt_flag(void)
     Rig g;
 
     rig_start(&g, false);
-    rig_ready(&g, COMMON);
+    rig_ready(&g, VD_MODERN);
     as_store(g.q.m->mem, g.r.avail, 1, 2);
     echo_once(&g, "abc", "cba");
     g_assert_cmpint(g.q.level[16], ==, 0);
@@ -302,7 +299,7 @@ static void test_early_notify(void)
     hwaddr buf;
 
     rig_start(&g, false);
-    g_assert_true(vd_negotiate(&g.d, COMMON));
+    g_assert_true(vd_negotiate(&g.d, VD_MODERN));
     vd_ring(&g.d, &g.r, 0, QSIZE);
     buf = vd_alloc(&g.d, 64, 16);
     vd_offer(&g.d, &g.r, vd_add(&g.d, &g.r, buf, 4, 0, false));
@@ -321,7 +318,7 @@ static void test_stopped_machine(void)
     hwaddr buf;
 
     rig_start(&g, false);
-    rig_ready(&g, COMMON);
+    rig_ready(&g, VD_MODERN);
     g_assert_true(machine_start(g.q.m, NULL));
     machine_stop(g.q.m, RUN_PAUSED);
     buf = vd_alloc(&g.d, 64, 16);
@@ -341,7 +338,7 @@ static void test_map_change(void)
     Rig g;
 
     rig_start(&g, false);
-    rig_ready(&g, COMMON);
+    rig_ready(&g, VD_MODERN);
     echo_once(&g, "one", "eno");
     g_assert_true(region_init_ram(&over, "over", RAM, NULL));
     memcpy(over.ram, g.ram.ram, RAM);
@@ -358,14 +355,15 @@ static void test_features(void)
     Rig g;
 
     rig_start(&g, false);
-    g_assert_cmphex(vd_offered(&g.d), ==, EVENTS | 1 << F_FINE | 1 << F_HATE);
-    g_assert_false(vd_negotiate(&g.d, COMMON | 1 << F_HATE));
-    g_assert_true(vd_negotiate(&g.d, COMMON | 1 << F_FINE));
+    g_assert_cmphex(vd_offered(&g.d), ==,
+                    VD_EVENTS | 1 << F_FINE | 1 << F_HATE);
+    g_assert_false(vd_negotiate(&g.d, VD_MODERN | 1 << F_HATE));
+    g_assert_true(vd_negotiate(&g.d, VD_MODERN | 1 << F_FINE));
     vd_want(&g.d, 0); /* too late */
     g_assert_true(virtio_has(&g.echo->v, F_FINE));
     vd_write(&g.d, VD_STATUS, 0);
     vd_write(&g.d, VD_STATUS, 3);
-    vd_want(&g.d, COMMON | 1 << 7); /* not offered */
+    vd_want(&g.d, VD_MODERN | 1 << 7); /* not offered */
     vd_write(&g.d, VD_STATUS, 11);
     g_assert_cmpuint(vd_read(&g.d, VD_STATUS), ==, 3);
     rig_end(&g);
@@ -377,7 +375,7 @@ static void test_reset(void)
     unsigned before;
 
     rig_start(&g, false);
-    rig_ready(&g, COMMON);
+    rig_ready(&g, VD_MODERN);
     echo_once(&g, "abc", "cba");
     before = g.echo->resets;
     vd_write(&g.d, VD_STATUS, 0);
@@ -386,7 +384,7 @@ static void test_reset(void)
     g_assert_cmpuint(vd_read(&g.d, VD_QUEUE_READY), ==, 0);
     g_assert_cmpuint(vd_read(&g.d, VD_ISR), ==, 0);
     g_assert_cmpint(g.q.level[16], ==, 0);
-    rig_ready(&g, EVENTS);
+    rig_ready(&g, VD_EVENTS);
     echo_once(&g, "abc", "cba");
     rig_end(&g);
 }
@@ -399,14 +397,14 @@ static void test_reset_in_flight(void)
     VirtQueue *vq;
 
     rig_start(&g, false);
-    rig_ready(&g, COMMON);
+    rig_ready(&g, VD_MODERN);
     buf = vd_alloc(&g.d, 64, 16);
     g.echo->hold = 1;
     vd_offer(&g.d, &g.r, vd_add(&g.d, &g.r, buf, 4, VD_WRITE, false));
     vd_kick(&g.d, &g.r);
     vd_settle();
     g_assert_nonnull(g.echo->held[0]);
-    rig_ready(&g, COMMON);
+    rig_ready(&g, VD_MODERN);
     vq = g.echo->v.queue[0];
     virtq_push(vq, g.echo->held[0], 4);
     g_assert_cmpuint(vd_used_idx(&g.d, &g.r), ==, 0);
@@ -419,7 +417,7 @@ static void test_config(void)
     uint32_t generation;
 
     rig_start(&g, false);
-    rig_ready(&g, COMMON);
+    rig_ready(&g, VD_MODERN);
     g_assert_cmphex(vd_read(&g.d, VD_CONFIG), ==, 0x12345678);
     g_assert_cmphex(as_load(g.q.m->mem, BASE + VD_CONFIG + 1, 1), ==, 0x56);
     g_assert_cmphex(as_load(g.q.m->mem, BASE + VD_CONFIG + 2, 2), ==, 0x1234);
@@ -479,7 +477,7 @@ static void test_hostile(gconstpointer data)
     Rig g;
 
     rig_start(&g, false);
-    rig_ready(&g, COMMON);
+    rig_ready(&g, VD_MODERN);
     g_assert_cmphex(g.r.desc, ==, 0x10000);
     if (h->moves == 2) {
         g.echo->hold = 1; /* keep the first */
@@ -499,7 +497,7 @@ static void test_hostile(gconstpointer data)
     vd_kick(&g.d, &g.r); /* nothing more happens */
     vd_settle();
     g_free(g.echo->held[0]);
-    rig_ready(&g, COMMON); /* and a reset mends it */
+    rig_ready(&g, VD_MODERN); /* and a reset mends it */
     echo_once(&g, "abc", "cba");
     rig_end(&g);
 }
@@ -512,7 +510,7 @@ static void test_bad_rings(void)
 
     rig_start(&g, false);
     for (unsigned i = 0; i < 3 * G_N_ELEMENTS(bad); i++) {
-        g_assert_true(vd_negotiate(&g.d, COMMON));
+        g_assert_true(vd_negotiate(&g.d, VD_MODERN));
         vd_write(&g.d, VD_QUEUE_SEL, 0);
         vd_write(&g.d, VD_QUEUE_NUM, QSIZE);
         vd_write_address(&g.d, VD_DESC, i % 3 == 0 ? bad[i / 3] : 0x20000);
@@ -534,7 +532,7 @@ static void test_bad_sizes(void)
 
     rig_start(&g, false);
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
-        g_assert_true(vd_negotiate(&g.d, COMMON));
+        g_assert_true(vd_negotiate(&g.d, VD_MODERN));
         vd_write(&g.d, VD_QUEUE_SEL, 0);
         vd_write(&g.d, VD_QUEUE_NUM, bad[i]);
         g_assert_cmpuint(virtq_setup(&g.echo->v, 0)->size, ==, QSIZE);
@@ -590,7 +588,7 @@ static void test_state_in_flight(void)
 
     rig_start(&a, false);
     rig_start(&b, false);
-    rig_ready(&a, EVENTS);
+    rig_ready(&a, VD_EVENTS);
     buf = vd_alloc(&a.d, 64, 16);
     a.echo->hold = 2;
     for (unsigned i = 0; i < 3; i++) {
@@ -630,7 +628,7 @@ static void test_state_hostile(void)
 
     rig_start(&a, false);
     rig_start(&b, false);
-    rig_ready(&a, EVENTS);
+    rig_ready(&a, VD_EVENTS);
     echo_once(&a, "abc", "cba");
     for (int i = 0; i < 2000; i++) {
         g_autoptr(GByteArray) s = g_byte_array_new();
@@ -668,7 +666,7 @@ static void test_slots(void)
     device_free(&g.echo->v.pci.dev); /* unplug: the slot is empty */
     g_assert_cmpuint(vd_read(&g.d, VD_DEVICE_ID), ==, 0);
     g.echo = (Echo *)qtest_device(&g.q, &echo_class);
-    rig_ready(&g, COMMON);
+    rig_ready(&g, VD_MODERN);
     echo_once(&g, "abc", "cba");
     rig_end(&g);
 }

@@ -1,20 +1,8 @@
 /* info: what an image is. */
 #include "util/osdep.h"
 #include "tools/img/img.h"
-
 #include "util/error.h"
 #include "util/log.h"
-
-static GArray *snapshots_of(BlockNode *bn)
-{
-    GArray *list =
-        bn->drv->snapshots ? bn->drv->snapshots->list(bn, NULL) : NULL;
-
-    if (list && !list->len) {
-        g_clear_pointer(&list, g_array_unref);
-    }
-    return list;
-}
 
 /* ---- for people -------------------------------------------------------------------- */
 
@@ -59,7 +47,7 @@ static void print_info(BlockNode *bn, const InfoItem *d)
     g_autofree char *dsize = info_get(d, "actual-size")
                                  ? block_size_text(int_of(d, "actual-size"))
                                  : g_strdup("unavailable");
-    g_autoptr(GArray) list = snapshots_of(bn);
+    g_autoptr(GArray) list = block_snapshots(bn);
     const InfoItem *specific = info_get(d, "format-specific");
     const InfoItem *data = specific ? info_get(specific, "data") : NULL;
 
