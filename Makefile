@@ -169,13 +169,14 @@ C_FILES = $(filter-out tests/boot/%.h,$(shell git ls-files --cached --others --e
 # shellcheck and pyflakes where they are installed. A file is looked at again
 # when what the compiler sees of it changed. L="system/ accel/cpus.c": only some.
 # NODES=225000 looks as deep as the analyzer can, ten times as long.
-lint: check-format
+lint: all check-format
 	$(Q)tools/check-includes.py
 	$(Q)tools/check-sizes.py
 	$(Q)tools/check-links.py
 	$(Q)$(call where,shellcheck,$(call scripts,sh) $(filter-out $(call scripts,sh),$(shell git ls-files '*.sh')))
 	$(Q)$(call where,pyflakes3,$(call scripts,python3))
 	$(Q)$(MAKE) --no-print-directory -k lint-files
+	$(Q)$(if $(L),,tools/check-symbols.py $(B))
 	@echo "lint: nothing to say"
 
 # $(call where,TOOL,FILES): the tool over the files if it is installed.

@@ -21,12 +21,9 @@ void cpus_destroy(Machine *m);
  * is let go of meanwhile, however often the caller holds it. */
 void cpus_pause(Machine *m);
 void cpus_resume(Machine *m);
-void cpus_reset(Machine *m); /* x86_reset() of all, CPU_FLUSH; paused */
 
 /* The host's id of its thread. Any thread. */
 int cpu_thread_id(X86Cpu *cpu);
-/* Any thread: makes run() return soon. */
-void cpu_kick(X86Cpu *cpu);
 /* Runs @fn in the vCPU's thread between instructions, paused or not, machine
  * lock not held; waits for it as cpus_pause() does. */
 void cpu_run_on(X86Cpu *cpu, void (*fn)(X86Cpu *cpu, void *opaque),

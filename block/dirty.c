@@ -120,7 +120,7 @@ uint64_t dirty_count(DirtyMap *d)
     return n;
 }
 
-uint32_t dirty_granularity(const DirtyMap *d)
+static uint32_t dirty_granularity(const DirtyMap *d)
 {
     return 1u << d->shift;
 }

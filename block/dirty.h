@@ -22,7 +22,6 @@ bool dirty_next(DirtyMap *d, uint64_t from, uint64_t max, uint64_t *off,
                 uint64_t *len);
 bool dirty_test(DirtyMap *d, uint64_t off);
 uint64_t dirty_count(DirtyMap *d); /* bytes */
-uint32_t dirty_granularity(const DirtyMap *d);
 
 /* A bitmap as block_bitmap_list() shows it. */
 typedef struct NodeBitmap {

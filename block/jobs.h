@@ -43,11 +43,6 @@ bool block_commit(BlockNode *top, BlockNode *base, bool empty,
 bool block_rebase(BlockNode *bn, const char *name, const char *fmt, bool unsafe,
                   bool compress, const BlockJob *job, GError **errp);
 
-/* "block-stream": copies into @bn what it gets from the layers above @base
- * (NULL: all), and makes @base its backing file. */
-bool block_stream(BlockNode *bn, BlockNode *base, const BlockJob *job,
-                  GError **errp);
-
 /* The length of the zeroes at the front of @buf, rounded down to @unit. */
 size_t block_zero_prefix(const void *buf, size_t len, size_t unit);
 bool buffer_is_zero(const void *buf, size_t len);

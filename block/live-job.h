@@ -92,15 +92,14 @@ int live_fault(LiveJob *job, int ret, bool write);
 int live_copy_on(LiveJob *job, BlockNode *src, BlockNode *dst, uint64_t off,
                  uint64_t len, uint8_t *buf);
 
-/* Ranges of job->busy; these two with the lock held. */
+/* Of job->busy; with the lock held. */
 bool live_range_busy(const LiveJob *job, uint64_t off, uint64_t len);
-void live_range_done(LiveJob *job, uint64_t off, uint64_t len);
 bool live_ranges_meet(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen);
 /* Waits until nobody else is in the range, and takes it; gives it back. */
 void live_claim(LiveJob *job, uint64_t off, uint64_t len);
 void live_release(LiveJob *job, uint64_t off, uint64_t len);
 
-extern const LiveOps live_mirror_ops, live_active_commit_ops;
+extern const LiveOps live_active_commit_ops;
 /* Has a source, target and sync; the rest of a mirror's start. */
 bool live_mirror_prepare(LiveJob *job, uint32_t granularity, GError **errp);
 

@@ -256,7 +256,7 @@ static void mirror_clean(LiveJob *job, bool ok)
     }
 }
 
-const LiveOps live_mirror_ops = {
+static const LiveOps live_mirror_ops = {
     .type = "mirror",
     .waits = true,
     .run = mirror_run,

@@ -319,7 +319,7 @@ bool live_range_busy(const LiveJob *job, uint64_t off, uint64_t len)
     return false;
 }
 
-void live_range_done(LiveJob *job, uint64_t off, uint64_t len)
+static void live_range_done(LiveJob *job, uint64_t off, uint64_t len)
 {
     for (guint i = 0; i < job->busy->len; i++) {
         const LiveRange *r = &g_array_index(job->busy, LiveRange, i);
@@ -574,7 +574,8 @@ bool live_dismiss(LiveJob *job, GError **errp)
     return true;
 }
 
-void live_wait(LiveJob *job)
+/* Runs the main loop until @job has concluded; it must be kept. */
+static void live_wait(LiveJob *job)
 {
     while (!job->concluded) {
         mainloop_iterate(true);

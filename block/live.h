@@ -154,7 +154,5 @@ void live_set_speed(LiveJob *job, uint64_t speed);
 bool live_finalize(LiveJob *job, GError **errp);
 /* Frees a concluded job that was kept. */
 bool live_dismiss(LiveJob *job, GError **errp);
-/* Runs the main loop until @job has concluded; it must be kept. */
-void live_wait(LiveJob *job);
 
 #endif

@@ -40,8 +40,8 @@
 
 /* ---- reading refcounts ---------------------------------------------------------- */
 
-uint64_t qcow2_refcount_at(const Qcow2State *s, const uint8_t *block,
-                           uint64_t idx)
+static uint64_t qcow2_refcount_at(const Qcow2State *s, const uint8_t *block,
+                                  uint64_t idx)
 {
     switch (s->h.refcount_order) {
     case 0:

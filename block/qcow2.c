@@ -81,7 +81,8 @@ static size_t l2_cache_bytes(const BlockNode *bn, uint64_t asked)
     return (size_t)MIN(MAX(whole, 64 * s->slice), asked ? asked : L2_CACHE_MAX);
 }
 
-bool qcow2_load(BlockNode *bn, GError **errp)
+/* The tables, after the header. */
+static bool qcow2_load(BlockNode *bn, GError **errp)
 {
     Qcow2State *s = bn->s;
 
@@ -101,7 +102,7 @@ bool qcow2_load(BlockNode *bn, GError **errp)
     return true;
 }
 
-void qcow2_unload(BlockNode *bn)
+static void qcow2_unload(BlockNode *bn)
 {
     Qcow2State *s = bn->s;
 

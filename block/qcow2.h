@@ -223,8 +223,6 @@ int qcow2_corrupt(BlockNode *bn, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 /* The guest's data without the gate; takes the lock. */
 int qcow2_read_guest(BlockNode *bn, uint64_t off, void *buf, size_t len);
 int qcow2_write_guest(BlockNode *bn, uint64_t off, const void *buf, size_t len);
-bool qcow2_load(BlockNode *bn, GError **errp); /* tables, after the header */
-void qcow2_unload(BlockNode *bn);
 int qcow2_flush_locked(BlockNode *bn);
 
 /* ---- qcow2-header.c ---------------------------------------------------------------- */
@@ -270,8 +268,6 @@ int qcow2_refcount_in(BlockNode *bn, const uint64_t *reftable, uint32_t len,
                       uint64_t cluster, uint64_t *out);
 /* The first of @n free clusters in a row; they stay free. */
 int qcow2_find_free(BlockNode *bn, uint64_t n, uint64_t *out);
-uint64_t qcow2_refcount_at(const Qcow2State *s, const uint8_t *block,
-                           uint64_t idx);
 void qcow2_refcount_put(const Qcow2State *s, uint8_t *block, uint64_t idx,
                         uint64_t value);
 /* For repair. */

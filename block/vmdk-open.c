@@ -32,7 +32,8 @@ static const char *find_line(const char *desc, const char *key)
     return NULL;
 }
 
-char *vmdk_desc_value(const char *desc, const char *key)
+/* "KEY=value" at the beginning of a line; quotes are taken off. NULL: none. */
+static char *vmdk_desc_value(const char *desc, const char *key)
 {
     const char *p = find_line(desc, key);
 
@@ -73,7 +74,8 @@ static char *read_text(BlockNode *file, uint64_t off, uint64_t room,
     return text;
 }
 
-char *vmdk_read_desc(BlockNode *bn, GError **errp)
+/* The descriptor of @bn: a new string, NULL: unreadable. */
+static char *vmdk_read_desc(BlockNode *bn, GError **errp)
 {
     const VmdkState *s = bn->s;
 

@@ -95,10 +95,6 @@ typedef struct VmdkState {
 /* vmdk-open.c */
 bool vmdk_open(BlockNode *bn, KeyVal *options, GError **errp);
 void vmdk_close(BlockNode *bn);
-/* The descriptor of @bn: a new string, NULL: unreadable. */
-char *vmdk_read_desc(BlockNode *bn, GError **errp);
-/* "KEY=value" at the beginning of a line; quotes are taken off. NULL: none. */
-char *vmdk_desc_value(const char *desc, const char *key);
 /* Gives the image a new CID, before the first write after opening. */
 int vmdk_touch_cid(BlockNode *bn);
 

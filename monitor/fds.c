@@ -4,7 +4,8 @@
 #include "monitor/fds.h"
 #include "monitor/qmp.h"
 
-void fds_put(Machine *m, const char *name, int fd)
+/* Takes @fd; one of the same name is closed. */
+static void fds_put(Machine *m, const char *name, int fd)
 {
     GHashTable *fds = monitors_fds(m);
     int *slot = g_hash_table_lookup(fds, name);

@@ -7,8 +7,6 @@
 
 #include "monitor/monitor.h"
 
-/* Takes @fd; one of the same name is closed. */
-void fds_put(Machine *m, const char *name, int fd);
 /* Names the descriptor that came with a line of @mon; @errp: none came, or the
  * name begins with a digit. */
 bool fds_take_passed(Monitor *mon, const char *name, GError **errp);

@@ -25,8 +25,6 @@ void jobs_started(const LiveOpts *o, const LiveJob *job);
 LiveJobs *jobs_live(Machine *m);
 /* False and @errp: a job uses a disk, and what changes all of them must wait. */
 bool jobs_disks_idle(Machine *m, GError **errp);
-/* Nobody has @id yet. */
-bool jobs_id_free(Machine *m, const char *id, GError **errp);
 
 /* The disk that a guest uses, by id or node name. */
 Blk *qmp_find_blk(Machine *m, const char *device, GError **errp);

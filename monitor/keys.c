@@ -5,7 +5,7 @@
 #include "monitor/keys.h"
 
 /* clang-format off */
-const KeyName key_names[] = {
+static const KeyName key_names[] = {
     { "shift", 0x2a }, { "shift_r", 0x36 }, { "alt", 0x38 }, { "alt_r", 0xe038 },
     { "ctrl", 0x1d }, { "ctrl_r", 0xe01d }, { "menu", 0xe05d },
     { "esc", 0x01 }, { "1", 0x02 }, { "2", 0x03 }, { "3", 0x04 }, { "4", 0x05 },

@@ -11,8 +11,6 @@ typedef struct KeyName {
     uint16_t code;    /* as i8042_key() takes it */
 } KeyName;
 
-extern const KeyName key_names[]; /* ends with a NULL name */
-
 enum { KEYS_MAX = 16, KEYS_HOLD_MS = 100 };
 
 /* 0: no such key. */

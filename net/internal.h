@@ -25,12 +25,9 @@ typedef struct NetAddr {
     socklen_t len;
 } NetAddr;
 
-bool net_resolve(const char *host, const char *port, int type, bool passive,
-                 NetAddr *out, GError **errp);
 /* "host:port", "[::1]:port", ":port" */
 bool net_resolve_pair(const char *text, int type, bool passive, NetAddr *out,
                       GError **errp);
-bool net_addr_unix(const char *path, NetAddr *out, GError **errp);
 /* "127.0.0.1:1234"; g_free() it. */
 char *net_addr_text(const NetAddr *addr);
 /* Options addr.type=inet|unix|fd and what belongs to it, under @prefix. *@fd is

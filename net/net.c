@@ -378,7 +378,7 @@ bool net_set_link(GPtrArray *ports, const char *id, bool up, GError **errp)
 
 /* ---- back ends -------------------------------------------------------------------- */
 
-const NetBackend *net_backend_find(const char *name, GError **errp)
+static const NetBackend *net_backend_find(const char *name, GError **errp)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     g_autofree char *hint = NULL;

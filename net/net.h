@@ -157,7 +157,6 @@ NetPort *net_add(const NetEnv *env, KeyVal *options, GError **errp);
 /* netdev_del: a back end by its id. */
 bool net_del(GPtrArray *ports, const char *id, GError **errp);
 void net_free_all(GPtrArray *ports);
-const NetBackend *net_backend_find(const char *name, GError **errp);
 
 /* Refuses by name a port that has a cable. */
 bool net_connect(NetPort *a, NetPort *b, GError **errp);

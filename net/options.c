@@ -49,8 +49,8 @@ bool net_option_fd(KeyVal *kv, const char *key, int *fd, GError **errp)
 
 /* ---- addresses ----------------------------------------------------------------- */
 
-bool net_resolve(const char *host, const char *port, int type, bool passive,
-                 NetAddr *out, GError **errp)
+static bool net_resolve(const char *host, const char *port, int type,
+                        bool passive, NetAddr *out, GError **errp)
 {
     struct addrinfo hints = { .ai_socktype = type,
                               .ai_flags = passive ? AI_PASSIVE : 0 };
@@ -98,7 +98,7 @@ bool net_resolve_pair(const char *text, int type, bool passive, NetAddr *out,
     return net_resolve(start, colon + 1, type, passive, out, errp);
 }
 
-bool net_addr_unix(const char *path, NetAddr *out, GError **errp)
+static bool net_addr_unix(const char *path, NetAddr *out, GError **errp)
 {
     struct sockaddr_un *un = (struct sockaddr_un *)&out->ss;
 

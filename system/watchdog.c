@@ -5,7 +5,7 @@
 #include "system/machine.h"
 #include "system/watchdog.h"
 
-const char *const watchdog_action_names[] = {
+static const char *const watchdog_action_names[] = {
     [WATCHDOG_RESET] = "reset",       [WATCHDOG_SHUTDOWN] = "shutdown",
     [WATCHDOG_POWEROFF] = "poweroff", [WATCHDOG_INJECT_NMI] = "inject-nmi",
     [WATCHDOG_PAUSE] = "pause",       [WATCHDOG_DEBUG] = "debug",

@@ -23,8 +23,6 @@ typedef enum WatchdogAction {
     WATCHDOG_ACTIONS,
 } WatchdogAction;
 
-extern const char *const watchdog_action_names[WATCHDOG_ACTIONS + 1];
-
 /* @errp lists the names. */
 bool watchdog_action_parse(const char *text, WatchdogAction *out,
                            GError **errp);

@@ -451,7 +451,9 @@ void far_ret(X86Cpu *c, unsigned osz, unsigned pop)
     x86_update_mode(c);
 }
 
-uint32_t x86_flags_writable(const X86Cpu *c, unsigned osz)
+/* Bits of RFLAGS that IRET and POPF may change at this CPL and IOPL with
+ * @osz bytes, VM excluded. */
+static uint32_t x86_flags_writable(const X86Cpu *c, unsigned osz)
 {
     uint32_t mask = FL_ARITH | FL_TF | FL_DF | FL_NT;
     unsigned iopl = (c->s.rflags & FL_IOPL) >> 12;

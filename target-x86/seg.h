@@ -116,10 +116,6 @@ bool x86_canonical(const X86Cpu *c, uint64_t lin);
 /* ... for the processor, whatever CR4 says: bases in MSRs and GDTR. */
 bool x86_canonical_max(const X86Cpu *c, uint64_t lin);
 
-/* Bits of RFLAGS that IRET and POPF may change at this CPL and IOPL with
- * @osz bytes, VM excluded. */
-uint32_t x86_flags_writable(const X86Cpu *c, unsigned osz);
-
 /* The last triple fault in words, a line for each exception, oldest first:
  * vector, error code, CR2, where; and those delivered before. triple.c */
 void x86_triple_report(const X86Cpu *c, GString *out);

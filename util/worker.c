@@ -94,7 +94,8 @@ void work_group_push(WorkGroup *g, void *item, unsigned max)
     g_thread_pool_push(g->pool, item, NULL);
 }
 
-void work_group_wait(WorkGroup *g)
+/* Until all pushed items are done. */
+static void work_group_wait(WorkGroup *g)
 {
     g_mutex_lock(&g->lock);
     while (g->busy) {

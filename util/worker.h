@@ -21,7 +21,6 @@ typedef void GroupFn(void *item, void *opaque);
 WorkGroup *work_group_new(unsigned threads, GroupFn *fn, void *opaque);
 /* Waits while @max items are unfinished (0: never). */
 void work_group_push(WorkGroup *g, void *item, unsigned max);
-void work_group_wait(WorkGroup *g); /* until all pushed items are done */
 void work_group_free(WorkGroup *g); /* waits as well */
 unsigned worker_cpus(void);
 

@@ -231,9 +231,6 @@ void tcg_sync(TcgCpu *tc);
 void tcg_sync_changed(TcgCpu *tc);
 /* The record of the page that holds @host; NULL: not guest memory. */
 TcgPage *tcg_page(TcgAccel *a, const void *host);
-/* Makes one for region memory that is new. */
-TcgPage *tcg_page_add(TcgAccel *a, uint8_t *ram, uint64_t size,
-                      const void *host);
 
 /* Any thread: blocks over these bytes are stale, in all vCPUs but @but. */
 void tcg_request_inval(TcgAccel *a, const uint8_t *host, uint64_t len,

@@ -74,8 +74,9 @@ TcgPage *tcg_page(TcgAccel *a, const void *host)
     return NULL;
 }
 
-TcgPage *tcg_page_add(TcgAccel *a, uint8_t *ram, uint64_t size,
-                      const void *host)
+/* Makes the record of region memory that is new. */
+static TcgPage *tcg_page_add(TcgAccel *a, uint8_t *ram, uint64_t size,
+                             const void *host)
 {
     TcgPage *page = tcg_page(a, host);
 
@@ -109,7 +110,8 @@ static const FlatRange *tlb_phys_range(TcgCpu *tc, hwaddr phys)
     return fr;
 }
 
-void *tlb_phys_ram(TcgCpu *tc, hwaddr addr)
+/* Guest-physical RAM at @addr (of up to the end of its page), or NULL. */
+static void *tlb_phys_ram(TcgCpu *tc, hwaddr addr)
 {
     const FlatRange *fr;
 

@@ -74,7 +74,4 @@ void tlb_sync_watch(TcgCpu *tc);
 /* The memory map changed. */
 void tlb_map_changed(TcgCpu *tc);
 
-/* Guest-physical RAM at @addr (of up to the end of its page), or NULL. */
-void *tlb_phys_ram(TcgCpu *tc, hwaddr addr);
-
 #endif

@@ -278,7 +278,7 @@ bool drive_del(Machine *m, const char *id, GError **errp)
 
 /* ---- nodes ----------------------------------------------------------------- */
 
-bool blockdev_add_options(Machine *m, KeyVal *options, GError **errp)
+static bool blockdev_add_options(Machine *m, KeyVal *options, GError **errp)
 {
     BlockNode *bn = blockdev_open(machine_block_graph(m), options, errp);
 

@@ -28,7 +28,8 @@ static uint64_t boot_descriptor(uint32_t attr, uint64_t base, uint32_t limit)
 #define ATTR_CODE64 (ATTR_CODE | SEG_L | SEG_G)
 #define ATTR_TSS    (SEG_P | 0xb00) /* busy, 32- or 64-bit */
 
-void boot_write_mode_tables(AddressSpace *mem, BootMode mode)
+/* GDT, TSS and, for BOOT_LONG, page tables, which boot_cpu_enter() refers to. */
+static void boot_write_mode_tables(AddressSpace *mem, BootMode mode)
 {
     uint8_t gdt[BOOT_GDT_SIZE] = { 0 };
     uint8_t tss[0x68] = { 0 };

@@ -148,7 +148,7 @@ bool boot_find_high(BootPlan *plan, const BootEnv *env, uint64_t len,
 
 /* ---- which kind of kernel ---------------------------------------------------- */
 
-BootKind boot_detect(GBytes *image)
+static BootKind boot_detect(GBytes *image)
 {
     size_t len;
     const uint8_t *p = g_bytes_get_data(image, &len);

@@ -129,8 +129,7 @@ hwaddr boot_plan_place(BootPlan *plan, const void *data, size_t len,
 hwaddr boot_plan_place_table(BootPlan *plan, const void *data, size_t len,
                              unsigned align, GError **errp);
 
-BootKind boot_detect(GBytes *image);
-/* Any kernel, by boot_detect(). @errp says what was looked for. */
+/* Any kernel. @errp says what was looked for. */
 bool boot_load_kernel(BootPlan *plan, const BootEnv *env, GBytes *image,
                       GError **errp);
 bool boot_linux_load(BootPlan *plan, const BootEnv *env, GBytes *image,
@@ -166,8 +165,6 @@ void boot_plan_start(const BootPlan *plan, X86Cpu *cpu);
 void boot_memory_types_init(Machine *m);
 /* The state of a processor about to run @entry; general registers zero. */
 void boot_cpu_enter(X86Cpu *cpu, BootMode mode, uint64_t entry);
-/* GDT, TSS and, for BOOT_LONG, page tables, which boot_cpu_enter() refers to. */
-void boot_write_mode_tables(AddressSpace *mem, BootMode mode);
 
 /* Reads -kernel, -initrd, -append, -dtb of @m and plans the start. @env has
  * the rest filled in. */

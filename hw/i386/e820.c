@@ -8,7 +8,8 @@
 #include "util/osdep.h"
 #include "hw/i386/e820.h"
 
-void e820_add(E820 *map, uint64_t addr, uint64_t size, uint32_t type)
+/* Appends; entries come in address order. Empty ranges are left out. */
+static void e820_add(E820 *map, uint64_t addr, uint64_t size, uint32_t type)
 {
     if (size == 0) {
         return;

@@ -23,8 +23,6 @@ typedef struct E820 {
     E820Entry entry[E820_MAX];
 } E820;
 
-/* Appends; entries come in address order. Empty ranges are left out. */
-void e820_add(E820 *map, uint64_t addr, uint64_t size, uint32_t type);
 /* The map of a PC with @below bytes of RAM from 0 (the legacy hole inside) and
  * @above from 4 GiB. */
 void e820_init_pc(E820 *map, uint64_t below, uint64_t above);

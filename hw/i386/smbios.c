@@ -85,7 +85,8 @@ static bool smbios_type_known(unsigned type)
     return type == 11;
 }
 
-bool uuid_parse_text(const char *text, uint8_t out[16])
+/* "550e8400-e29b-41d4-a716-446655440000". */
+static bool uuid_parse_text(const char *text, uint8_t out[16])
 {
     unsigned n = 0;
 

@@ -43,7 +43,5 @@ void smbios_entry_v2(const SmbiosTables *t, uint32_t addr,
                      uint8_t out[SMBIOS_V2_LEN]);
 void smbios_entry_v3(const SmbiosTables *t, uint64_t addr,
                      uint8_t out[SMBIOS_V3_LEN]);
-/* "550e8400-e29b-41d4-a716-446655440000". */
-bool uuid_parse_text(const char *text, uint8_t out[16]);
 
 #endif

@@ -226,17 +226,13 @@ static const RegionOps fw_cfg_dma_ops = {
 
 /* ---- items --------------------------------------------------------------- */
 
-void fw_cfg_add_bytes(Device *dev, uint16_t key, const void *data, size_t len)
+static void fw_cfg_add_bytes(Device *dev, uint16_t key, const void *data,
+                             size_t len)
 {
     FwCfg *s = container_of(dev, FwCfg, dev);
 
     g_hash_table_replace(s->items, GUINT_TO_POINTER(fw_cfg_key(key)),
                          g_bytes_new(data, len));
-}
-
-void fw_cfg_add_string(Device *dev, uint16_t key, const char *text)
-{
-    fw_cfg_add_bytes(dev, key, text, strlen(text) + 1);
 }
 
 void fw_cfg_add_u16(Device *dev, uint16_t key, uint16_t value)

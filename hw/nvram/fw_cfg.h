@@ -46,10 +46,7 @@ enum { /* selectors */
 /* Realizing it adds signature, id, and the files of cfg.fw_cfg. */
 extern const DeviceClass fw_cfg_class;
 
-/* The bytes are copied. Adding a key again replaces what it held. @dev is
- * realized. */
-void fw_cfg_add_bytes(Device *dev, uint16_t key, const void *data, size_t len);
-void fw_cfg_add_string(Device *dev, uint16_t key, const char *text);
+/* Adding a key again replaces what it held. @dev is realized. */
 void fw_cfg_add_u16(Device *dev, uint16_t key, uint16_t value);
 void fw_cfg_add_u32(Device *dev, uint16_t key, uint32_t value);
 void fw_cfg_add_u64(Device *dev, uint16_t key, uint64_t value);

@@ -209,13 +209,6 @@ void msix_notify(PciDevice *pd, unsigned vector)
     }
 }
 
-void msix_clear(PciDevice *pd, unsigned vector)
-{
-    if (vector < msix_vectors(pd)) {
-        *pending_byte(pd, vector) &= ~(1 << vector % 8);
-    }
-}
-
 /* Sends @vector if it waited and may go now. */
 static void msix_release(PciDevice *pd, unsigned vector)
 {

@@ -175,6 +175,25 @@ static bool touches(unsigned off, unsigned size, unsigned first, unsigned len)
     return off < first + len && first < off + size;
 }
 
+/* INTx again, after something that gates it changed. */
+static void pci_update_irq(PciDevice *pd)
+{
+    int pin = pd->config[PCI_INTERRUPT_PIN];
+    bool out = pd->irq_level && pin &&
+               !(command(pd) & PCI_COMMAND_INTX_DISABLE) && !msi_enabled(pd) &&
+               !msix_enabled(pd);
+
+    if (pd->irq_level) {
+        pd->config[PCI_STATUS] |= PCI_STATUS_INTERRUPT;
+    } else {
+        pd->config[PCI_STATUS] &= ~PCI_STATUS_INTERRUPT;
+    }
+    if (out != pd->irq_out) {
+        pd->irq_out = out;
+        pci_bus_set_irq(pd, pin - 1, out);
+    }
+}
+
 /* What a new value of some bytes of config[] leads to. */
 static void config_changed(PciDevice *pd, unsigned off, unsigned size)
 {
@@ -249,24 +268,6 @@ unsigned pci_add_cap(PciDevice *pd, uint8_t id, unsigned size, GError **errp)
 }
 
 /* ---- interrupts and DMA ------------------------------------------------------------ */
-
-void pci_update_irq(PciDevice *pd)
-{
-    int pin = pd->config[PCI_INTERRUPT_PIN];
-    bool out = pd->irq_level && pin &&
-               !(command(pd) & PCI_COMMAND_INTX_DISABLE) && !msi_enabled(pd) &&
-               !msix_enabled(pd);
-
-    if (pd->irq_level) {
-        pd->config[PCI_STATUS] |= PCI_STATUS_INTERRUPT;
-    } else {
-        pd->config[PCI_STATUS] &= ~PCI_STATUS_INTERRUPT;
-    }
-    if (out != pd->irq_out) {
-        pd->irq_out = out;
-        pci_bus_set_irq(pd, pin - 1, out);
-    }
-}
 
 void pci_set_irq(PciDevice *pd, int level)
 {

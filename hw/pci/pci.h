@@ -132,8 +132,6 @@ bool pci_dma_read(PciDevice *pd, hwaddr addr, void *buf, size_t len);
 bool pci_dma_write(PciDevice *pd, hwaddr addr, const void *buf, size_t len);
 /* The write of a message interrupt, if the function may do DMA. */
 void pci_send_msi(PciDevice *pd, uint64_t addr, uint32_t data);
-/* INTx again, after something that gates it changed. For pci/ only. */
-void pci_update_irq(PciDevice *pd);
 
 /* ---- MSI-X: table and pending bits in BAR @bar, vectors 0..@n-1 --------------- */
 
@@ -145,8 +143,6 @@ bool msix_enabled(const PciDevice *pd);
 unsigned msix_vectors(const PciDevice *pd); /* 0: none */
 /* Sends, or sets the pending bit of a masked vector. */
 void msix_notify(PciDevice *pd, unsigned vector);
-/* Takes the pending bit back: the cause is gone. */
-void msix_clear(PciDevice *pd, unsigned vector);
 /* Address and data of @vector; false: MSI-X is off, or the vector masked. */
 bool msix_message(const PciDevice *pd, unsigned vector, uint64_t *addr,
                   uint32_t *data);

@@ -302,7 +302,7 @@ static void disk_prevent_allow(ScsiRequest *r)
     scsi_end(r, SCSI_GOOD);
 }
 
-void disk_set_tray(ScsiDisk *s, bool open)
+static void disk_set_tray(ScsiDisk *s, bool open)
 {
     const Device *dev = &s->scsi.dev;
 

@@ -53,7 +53,6 @@ static inline ScsiDisk *disk_of(const ScsiRequest *r)
 bool disk_ready(const ScsiDisk *s); /* there is a medium, the tray is closed */
 uint64_t disk_blocks(const ScsiDisk *s);
 void disk_set_writeback(ScsiDisk *s, bool on);
-void disk_set_tray(ScsiDisk *s, bool open);
 /* Host I/O of the request: then @next, or, NULL, it ends well. r->iov and r->n
  * are the data of reads and writes. */
 void disk_submit(ScsiRequest *r, BlkOp op, uint64_t off, uint64_t len,

@@ -68,15 +68,12 @@ static void test_items(void)
     fw_cfg_add_u16(t.dev, FW_CFG_NB_CPUS, 0x1234);
     fw_cfg_add_u32(t.dev, FW_CFG_ARCH_LOCAL + 7, 0x12345678);
     fw_cfg_add_u64(t.dev, FW_CFG_RAM_SIZE, UINT64_C(0x1122334455667788));
-    fw_cfg_add_string(t.dev, FW_CFG_CMDLINE_DATA, "quiet");
     get(&t, FW_CFG_NB_CPUS, buf, 2);
     g_assert_cmphex(ld_le16(buf), ==, 0x1234);
     get(&t, FW_CFG_ARCH_LOCAL + 7, buf, 4);
     g_assert_cmphex(ld_le32(buf), ==, 0x12345678);
     get(&t, FW_CFG_RAM_SIZE, buf, 8);
     g_assert_cmphex(ld_le64(buf), ==, UINT64_C(0x1122334455667788));
-    get(&t, FW_CFG_CMDLINE_DATA, buf, 6);
-    g_assert_cmpstr((char *)buf, ==, "quiet");
     fw_cfg_add_u16(t.dev, FW_CFG_NB_CPUS, 2); /* replaced */
     get(&t, FW_CFG_NB_CPUS, buf, 2);
     g_assert_cmphex(ld_le16(buf), ==, 2);

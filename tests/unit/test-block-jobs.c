@@ -538,37 +538,6 @@ static void test_rebase(void)
     g_rand_free(r);
 }
 
-static void test_stream(void)
-{
-    g_autofree uint8_t *model = g_malloc0(SIZE);
-    GRand *r = g_rand_new_with_seed(g_test_rand_int());
-    g_autoptr(GError) err = NULL;
-    int cancel = 1;
-    BlockJob job = { .cancel = &cancel };
-    BlockNode *bn;
-
-    make_chain(r, model);
-    bn = open_as("top", "qcow2", BLOCK_RDWR);
-    g_assert_false(block_stream(bn, NULL, &job, &err));
-    g_clear_error(&err);
-    expect_data(bn, model);
-    block_stream(bn, bn->backing->backing, NULL, &err);
-    g_assert_no_error(err);
-    expect_data(bn, model);
-    block_stream(bn, NULL, NULL, &err);
-    g_assert_no_error(err);
-    expect_data(bn, model);
-    expect_clean(bn);
-    close_bn(bn);
-    remove_file("base");
-    remove_file("mid");
-    bn = open_as("top", "qcow2", 0);
-    expect_data(bn, model);
-    close_bn(bn);
-    remove_chain();
-    g_rand_free(r);
-}
-
 static void test_bitmaps(void)
 {
     g_autoptr(GError) err = NULL;
@@ -732,7 +701,6 @@ int main(int argc, char **argv)
     g_test_add_func("/block/convert", test_convert);
     g_test_add_func("/block/commit", test_commit);
     g_test_add_func("/block/rebase", test_rebase);
-    g_test_add_func("/block/stream", test_stream);
     g_test_add_func("/block/bitmaps", test_bitmaps);
     g_test_add_func("/block/amend", test_amend);
     ret = g_test_run();

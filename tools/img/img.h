@@ -136,7 +136,5 @@ void img_finish(void);
 char *img_json_text(const InfoItem *item);
 /* As lines for people, "lazy refcounts: false", from @indent on. */
 void img_print_items(const InfoItem *items, int indent);
-/* Of a dict, in that order: InfoItem pointers, not owned. */
-GPtrArray *img_json_order(const InfoItem *dict);
 
 #endif

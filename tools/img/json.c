@@ -27,7 +27,8 @@ static gint by_bucket(gconstpointer a, gconstpointer b)
     return bx < by ? -1 : bx > by;
 }
 
-GPtrArray *img_json_order(const InfoItem *dict)
+/* Of a dict, in that order: InfoItem pointers, not owned. */
+static GPtrArray *img_json_order(const InfoItem *dict)
 {
     GPtrArray *out = g_ptr_array_new();
 
