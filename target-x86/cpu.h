@@ -308,6 +308,7 @@ struct X86Cpu { /* first member of the accelerator's own struct */
      * system/host-kernel.h): */
     bool sleeps_in_engine; /* run() also while halted or waiting for SIPI */
     bool apic_changed;     /* apic_ops->get_page() is newer than the engine's */
+    bool apic_replaced;    /* ... and has nothing to do with that */
     /* NULL, or what ends a burst of the software CPU before the instruction
      * that is executing, because the engine around it must do that one; comes
      * back if it cannot. */

@@ -9,7 +9,8 @@
  * them; with several processors a burst stays short, because code that
  * another one changes meanwhile would not be noticed before its end. So it
  * does where the local APICs are the kernel's: it delivers their interrupts
- * when KVM runs.
+ * when KVM runs. One that we send there ends the burst, so that a guest whose
+ * UART wants the next byte does not wait.
  *
  * Where the kernel only interprets, slower than the software CPU, the work is
  * shared without any failure: in turn KVM for a while, then a burst. With several
@@ -19,6 +20,7 @@
  * everything.
  */
 #include "util/osdep.h"
+#include "accel/cpus.h"
 #include "accel/kvm/kvm.h"
 #include "target-x86/cpuid.h"
 #include "target-x86/insn.h"
@@ -164,8 +166,11 @@ static CpuExit run_soft(KvmCpu *kc, uint64_t n, bool refused)
     X86Cpu *c = kvm_x86(kc);
     int64_t start = kvm_host_ns();
     uint64_t before = tcg_insn_count(c);
-    CpuExit exit = tcg_run_burst(c, n, refused);
+    CpuExit exit;
 
+    __atomic_store_n(&kc->in_burst, true, __ATOMIC_SEQ_CST);
+    exit = tcg_run_burst(c, n, refused);
+    __atomic_store_n(&kc->in_burst, false, __ATOMIC_SEQ_CST);
     g_mutex_lock(&kc->stats.lock);
     kc->stats.bursts++;
     kc->stats.burst_insns += tcg_insn_count(c) - before;
@@ -173,6 +178,17 @@ static CpuExit run_soft(KvmCpu *kc, uint64_t n, bool refused)
     g_mutex_unlock(&kc->stats.lock);
     kc->now = 0;
     return exit;
+}
+
+void kvm_end_bursts(Machine *m)
+{
+    for (unsigned i = 0; m->cpu && i < m->ncpus; i++) {
+        X86Cpu *c = m->cpu[i];
+
+        if (c && __atomic_load_n(&kvm_cpu(c)->in_burst, __ATOMIC_SEQ_CST)) {
+            cpu_kick(c);
+        }
+    }
 }
 
 CpuExit kvm_run_soft(KvmCpu *kc, uint64_t n)

@@ -156,6 +156,9 @@ static void irq_set_gsi(Machine *m, unsigned gsi, int level)
     if (KVM_CALL(irq_accel(m)->vm, KVM_IRQ_LINE, &l) < 0) {
         error_report("kvm: KVM_IRQ_LINE %u: %s", gsi, strerror(errno));
     }
+    if (level) {
+        kvm_end_bursts(m);
+    }
 }
 
 /* What nobody accepts is lost, as on the bus. */
@@ -168,6 +171,7 @@ static void irq_send_msi(Machine *m, uint64_t addr, uint32_t data)
     };
 
     KVM_CALL(irq_accel(m)->vm, KVM_SIGNAL_MSI, &msi);
+    kvm_end_bursts(m);
 }
 
 static int irq_irqfd_set(Machine *m, int fd, int resample_fd, int gsi, bool on)

@@ -130,6 +130,7 @@ struct KvmCpu {
     bool tsc_dirty;      /* push the TSC even if its offset did not change */
     uint64_t tsc_hz;     /* of the host */
     uint64_t tsc_offset; /* as last pulled or pushed */
+    uint32_t irr[8];     /* of the kernel's APIC, when it was pulled */
     bool failed;         /* an ioctl that must not fail did; told once */
     void *xsave;         /* xsave_size bytes */
     uint8_t msr[KVM_MSRS_MAX]; /* rows of msr.c that the host takes */
@@ -140,6 +141,7 @@ struct KvmCpu {
     uint64_t burst;    /* instructions next time */
     int64_t burst_end; /* host ns; when KVM went on */
     bool turns;        /* bursts also come without a failure */
+    bool in_burst;     /* atomic: the software CPU executes */
     bool soft_debug;   /* more breakpoints than debug registers */
     struct kvm_guest_debug debug;   /* as KVM has it */
     uint64_t catch_at[KVM_CATCHES]; /* handlers' entries; 0: none. user.c */
@@ -297,6 +299,9 @@ CpuExit kvm_complete(KvmCpu *kc);
 bool kvm_insn_at_rip(KvmCpu *kc, uint8_t bytes[15], Insn *in);
 /* ... about @n instructions, because KVM cannot for another reason. */
 CpuExit kvm_run_soft(KvmCpu *kc, uint64_t n);
+/* Any thread: the kernel's controllers have got an interrupt, which only KVM
+ * delivers. Bursts end for it. */
+void kvm_end_bursts(Machine *m);
 /* On an interpreter: has KVM had its turn? Then a burst, by the next. */
 bool kvm_takes_turns(const KvmAccel *a);
 bool kvm_turn_over(KvmCpu *kc);

@@ -337,52 +337,7 @@ static void push_debugregs(KvmCpu *kc, const X86State *s)
     }
 }
 
-/* ---- the local APIC, HLT and SIPI in the kernel --------------------------------- */
-
-#define MSR_DEADLINE 0x6e0u
-
-G_STATIC_ASSERT(sizeof(struct kvm_lapic_state) == 1024);
-
-static bool has_deadline(const KvmCpu *kc)
-{
-    return cpu_has(&kc->tcg.cpu, FEAT_TSC_DEADLINE);
-}
-
-static void pull_lapic(KvmCpu *kc)
-{
-    X86Cpu *c = kvm_x86(kc);
-    struct kvm_lapic_state page;
-    MsrList list = { .head.nmsrs = 1, .entry[0].index = MSR_DEADLINE };
-
-    if (!kc->kvm->host.lapic || !c->apic_ops || c->apic_changed ||
-        !STATE_CALL(kc, KVM_GET_LAPIC, &page)) {
-        return;
-    }
-    if (has_deadline(kc)) {
-        KVM_CALL(kc->fd, KVM_GET_MSRS, &list);
-    }
-    c->apic_ops->put_page(c, (const uint8_t *)page.regs, list.entry[0].data);
-}
-
-/* After the mode of the APIC (sregs) and the TSC. */
-static void push_lapic(KvmCpu *kc)
-{
-    X86Cpu *c = kvm_x86(kc);
-    struct kvm_lapic_state page;
-    MsrList list = { .head.nmsrs = 1, .entry[0].index = MSR_DEADLINE };
-    uint64_t deadline;
-
-    if (!kc->kvm->host.lapic || !c->apic_ops || !c->apic_changed) {
-        return;
-    }
-    c->apic_ops->get_page(c, (uint8_t *)page.regs, &deadline);
-    list.entry[0].data = deadline;
-    c->apic_changed = false;
-    STATE_CALL(kc, KVM_SET_LAPIC, &page);
-    if (has_deadline(kc)) {
-        KVM_CALL(kc->fd, KVM_SET_MSRS, &list);
-    }
-}
+/* ---- HLT and SIPI in the kernel ------------------------------------------ */
 
 /* First of a pull: the kernel acts on INIT and SIPI here. */
 static void pull_mp_state(KvmCpu *kc, X86State *s)
@@ -424,7 +379,7 @@ void kvm_pull(X86Cpu *c)
     pull_mp_state(kc, s);
     pull_regs(kc, s);
     pull_sregs(kc, s);
-    pull_lapic(kc);
+    kvm_pull_lapic(kc);
     kvm_pull_fpu(kc, s);
     kvm_pull_xcrs(kc, s);
     kvm_pull_msrs(kc, s);
@@ -456,7 +411,7 @@ void kvm_push(X86Cpu *c)
     kvm_push_msrs(kc, s);
     kvm_push_tsc(kc);
     kvm_push_kvmclock(kc, s);
-    push_lapic(kc);
+    kvm_push_lapic(kc);
     push_debugregs(kc, s);
     push_events(kc, s);
     push_regs(kc, s);

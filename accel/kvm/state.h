@@ -39,4 +39,9 @@ void kvm_push_tsc(KvmCpu *kc); /* kvm_pull_tsc() is in kvm.h */
 void kvm_pull_kvmclock(KvmCpu *kc, X86State *s);
 void kvm_push_kvmclock(KvmCpu *kc, const X86State *s);
 
+/* ---- lapic.c: a local APIC in the kernel; nothing where it is ours ---------- */
+
+void kvm_pull_lapic(KvmCpu *kc);
+void kvm_push_lapic(KvmCpu *kc); /* after its mode (sregs) and the TSC */
+
 #endif

@@ -621,7 +621,7 @@ static void apic_reset(Device *dev)
     a->cpu->s.apic_base = a->base;
     a->xapic_id = a->cpu->apic_id;
     apic_reset_regs(a);
-    a->cpu->apic_changed = true;
+    a->cpu->apic_changed = a->cpu->apic_replaced = true;
 }
 
 /* What the processor's model has not got, the APIC has not got. */
@@ -697,7 +697,7 @@ static bool apic_post_load(void *obj, int version, GError **errp)
         a->started = apic_clock(a); /* no overflow in the arithmetic */
     }
     a->cpu->s.apic_base = a->base;
-    a->cpu->apic_changed = true;
+    a->cpu->apic_changed = a->cpu->apic_replaced = true;
     if (apic_in_kernel(a)) {
         timer_cancel(&a->timer);
     }

@@ -512,6 +512,72 @@ static void test_burst_at_apic(void)
     board_free(&b);
 }
 
+/* One that the software CPU must complete there: what arrives meanwhile stays. */
+static void test_completed_at_apic(void)
+{
+    static const uint8_t code[] = {
+        0xa3, 0x80, 0x00, 0xe0, 0xfe, 0, 0, 0, 0, 0x90
+    }; /* mov %eax, TPR */
+    X86Cpu *c;
+    Board b;
+
+    if (no_kvm()) {
+        return;
+    }
+    board_make(&b, "kvm", "kvm,turns=off,kernel-irqchip=split");
+    board_setup(&b);
+    c = b.vm->c;
+    c->s.apic_base = 0xfee00900;
+    board_settle(&b);
+    apic_deliver_msi(b.vm->m, 0xfee00000, 0x51);
+    g_assert_true(has_irr(&b, 0x51));
+    evm_write(b.vm, EVM_CODE, code, sizeof(code));
+    c->s.rip = EVM_CODE;
+    c->s.gpr[R_RAX] = 0x20;
+    g_assert_cmpint(tcg_run_burst(c, 1, true), ==, CPU_EXIT_KICKED);
+    g_assert_true(c->apic_changed);
+    apic_deliver_msi(b.vm->m, 0xfee00000, 0x52);
+    g_assert_true(has_irr(&b, 0x52));
+    g_assert_true(has_irr(&b, 0x51));
+    g_assert_false(c->apic_changed);
+    g_assert_cmphex(c->apic_ops->get_tpr(c), ==, 2);
+    /* A reset does not keep them. */
+    b.dev[APIC]->cls->reset(b.dev[APIC]);
+    apic_deliver_msi(b.vm->m, 0xfee00000, 0x53);
+    g_assert_false(has_irr(&b, 0x51));
+    g_assert_false(has_irr(&b, 0x53));
+    board_free(&b);
+}
+
+/* In a burst, an interrupt that the kernel's APIC gets from a device of ours
+ * makes the burst end: it is KVM that delivers it. */
+static void msi_write(void *opaque, hwaddr offset, uint64_t v, unsigned size)
+{
+    apic_deliver_msi(opaque, 0xfee00000, 0x51);
+}
+
+static void test_burst_ends(void)
+{
+    static const RegionOps ops = { .write = msi_write };
+    static const uint8_t code[] = { 0xe6, 0xe0, 0xeb, 0xfe }; /* OUT; JMP . */
+    Region r;
+    Board b;
+
+    if (no_kvm()) {
+        return;
+    }
+    board_make(&b, "kvm", "kvm,turns=off,kernel-irqchip=split");
+    region_init_io(&r, "msi", 1, &ops, b.vm->m);
+    as_map(b.vm->m->io, 0xe0, &r, 0);
+    evm_write(b.vm, EVM_CODE, code, sizeof(code));
+    b.vm->c->s.rip = EVM_CODE;
+    g_assert_cmpint(kvm_run_soft(kvm_cpu(b.vm->c), 1 << 26), ==,
+                    CPU_EXIT_KICKED);
+    g_assert_cmpuint(tcg_insn_count(b.vm->c), <, 1 << 20);
+    as_unmap(&r);
+    board_free(&b);
+}
+
 static void test_dirty(void)
 {
     unsigned long bitmap[EVM_RAM / PAGE_SIZE / 64] = { 0 };
@@ -555,6 +621,8 @@ int main(int argc, char **argv)
     g_test_add_data_func("/kvm/messages/on", "kvm,kernel-irqchip=on",
                          test_messages);
     g_test_add_func("/kvm/burst-at-apic", test_burst_at_apic);
+    g_test_add_func("/kvm/completed-at-apic", test_completed_at_apic);
+    g_test_add_func("/kvm/burst-ends", test_burst_ends);
     g_test_add_func("/kvm/dirty", test_dirty);
     return g_test_run();
 }
