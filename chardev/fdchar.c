@@ -12,6 +12,7 @@ void fdchar_init(FdChar *f, int in_fd, int out_fd)
 {
     f->in_fd = in_fd;
     f->out_fd = out_fd;
+    f->alone = false;
 }
 
 static void fdchar_unwatch(unsigned *watch)
@@ -45,6 +46,7 @@ void fdchar_close(FdChar *f)
     fdchar_drop_fds(f);
     fdchar_unwatch(&f->in_watch);
     fdchar_unwatch(&f->out_watch);
+    fdchar_unwatch(&f->hup_watch);
     if (f->out_fd > STDERR_FILENO && f->out_fd != f->in_fd) {
         close(f->out_fd);
     }
@@ -90,6 +92,25 @@ static ssize_t fdchar_read(FdChar *f, int fd, void *buf, size_t len)
     return n;
 }
 
+static bool fdchar_deserted(int fd, GIOCondition cond, void *opaque)
+{
+    FdChar *f = opaque;
+
+    f->hup_watch = 0;
+    f->alone = true;
+    f->deserted(f);
+    return false;
+}
+
+/* No room: nothing is read until fdchar_resume(), not even that nobody is there
+ * any more. */
+static void fdchar_watch_hup(FdChar *f)
+{
+    if (f->deserted && !f->alone && !f->hup_watch) {
+        f->hup_watch = mainloop_add_fd(f->in_fd, G_IO_HUP, fdchar_deserted, f);
+    }
+}
+
 static bool fdchar_readable(int fd, GIOCondition cond, void *opaque)
 {
     FdChar *f = opaque;
@@ -97,8 +118,9 @@ static bool fdchar_readable(int fd, GIOCondition cond, void *opaque)
     size_t room = chardev_room(&f->c);
     ssize_t n;
 
-    if (!room) { /* until fdchar_resume() */
+    if (!room) {
         f->in_watch = 0;
+        fdchar_watch_hup(f);
         return false;
     }
     n = fdchar_read(f, fd, buf, MIN(room, sizeof(buf)));
@@ -125,7 +147,13 @@ void fdchar_resume(Chardev *c)
 {
     FdChar *f = container_of(c, FdChar, c);
 
-    if (f->in_fd >= 0 && !f->in_watch && chardev_room(c)) {
+    if (f->in_fd < 0 || f->in_watch) {
+        return;
+    }
+    if (!chardev_room(c)) {
+        fdchar_watch_hup(f);
+    } else {
+        fdchar_unwatch(&f->hup_watch);
         f->in_watch = mainloop_add_fd(f->in_fd, G_IO_IN | G_IO_HUP | G_IO_ERR,
                                       fdchar_readable, f);
     }

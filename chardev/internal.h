@@ -14,9 +14,14 @@ typedef struct FdChar {
     Chardev c;
     int in_fd, out_fd;            /* -1: none */
     unsigned in_watch, out_watch; /* of util/mainloop.h; 0: none */
+    unsigned hup_watch;           /* instead of in_watch without room */
+    bool alone;                   /* deserted() was called */
     /* Instead of chardev_deliver(): telnet takes its own bytes out. */
     void (*filter)(struct FdChar *f, uint8_t *buf, size_t len);
     void (*hangup)(struct FdChar *f); /* end of file or an error */
+    /* The peer is gone, but what it sent waits for room; then comes hangup().
+     * May be NULL. */
+    void (*deserted)(struct FdChar *f);
     /* Descriptors that came with the last bytes: SCM_RIGHTS on a UNIX socket
      * (takes_fds). */
     bool takes_fds;

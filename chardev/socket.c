@@ -2,7 +2,8 @@
  * unix and TCP sockets, listening or connecting, plain or telnet (RFC 854).
  *
  * One peer at a time. A listening chardev without a peer drops what the guest
- * writes and goes back to listening when the peer leaves.
+ * writes and goes back to listening when the peer leaves. What a peer sent before
+ * it left waits for a guest that reads slowly, but only until the next one comes.
  */
 #include "util/osdep.h"
 #include <fcntl.h>
@@ -128,7 +129,11 @@ static bool socket_accept(int listen_fd, GIOCondition cond, void *opaque)
     if (fd < 0) {
         return true;
     }
-    s->listen_watch = 0; /* one at a time; the next waits in the backlog */
+    s->listen_watch = 0;   /* one at a time; the next waits in the backlog */
+    if (s->f.in_fd >= 0) { /* deserted */
+        fdchar_close(&s->f);
+        chardev_event(&s->f.c, CHAR_CLOSED);
+    }
     socket_connected(s, fd);
     return false;
 }
@@ -165,6 +170,17 @@ static void socket_hangup(FdChar *f)
     if (s->reconnect_s && !s->reconnect_timer) {
         s->reconnect_timer =
             g_timeout_add_seconds(s->reconnect_s, socket_reconnect, s);
+    }
+}
+
+static void socket_deserted(FdChar *f)
+{
+    SocketChar *s = container_of(f, SocketChar, f);
+
+    if (s->reconnect_s) {
+        socket_hangup(f);
+    } else {
+        socket_listen_on(s);
     }
 }
 
@@ -286,6 +302,7 @@ static bool socket_open(Chardev *c, KeyVal *kv, GError **errp)
 
     fdchar_init(&s->f, -1, -1);
     s->f.hangup = socket_hangup;
+    s->f.deserted = socket_deserted;
     s->listen_fd = -1;
     if (!socket_options(s, kv, &server, &wait, errp) ||
         !socket_inherit(s, kv, &fd, errp)) {
