@@ -92,7 +92,9 @@ static void mon_flush(Monitor *mon)
         return;
     }
     n = chardev_write(mon->c, mon->out->str, mon->out->len);
-    g_string_erase(mon->out, 0, n);
+    if (n) { /* or megabytes move to where they are */
+        g_string_erase(mon->out, 0, n);
+    }
 }
 
 static void mon_write(Monitor *mon, const char *text, size_t len)
@@ -167,9 +169,16 @@ static const ReadlineOps mon_rl_ops = {
 
 /* ---- the chardev's side: people ---------------------------------------------------- */
 
+static bool is_clogged(const Monitor *mon)
+{
+    return mon->out->len >= MON_CLOGGED;
+}
+
+/* Who does not read is not listened to: else commands whose answers are lost
+ * would keep the main loop from everybody. */
 static size_t mon_can_receive(void *opaque)
 {
-    return MON_ROOM;
+    return is_clogged(opaque) ? 0 : MON_ROOM;
 }
 
 static void mon_receive(void *opaque, const uint8_t *buf, size_t len)
@@ -183,7 +192,10 @@ static void mon_receive(void *opaque, const uint8_t *buf, size_t len)
 
 static void mon_writable(void *opaque)
 {
-    mon_flush(opaque);
+    Monitor *mon = opaque;
+
+    mon_flush(mon);
+    chardev_resume(mon->c);
 }
 
 static void mon_greet(Monitor *mon)
@@ -235,7 +247,7 @@ static const CharClient mon_client = {
 
 bool mon_is_clogged(Monitor *mon)
 {
-    return mon->out->len >= MON_CLOGGED;
+    return is_clogged(mon);
 }
 
 void mon_input_resume(Monitor *mon)
