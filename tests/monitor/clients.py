@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-RHEA = sys.argv[1]
+RHEA = sys.argv[1] if len(sys.argv) > 1 else 'build/rhea'
 DIR = tempfile.mkdtemp(prefix='rhea-monitor.')
 QUIET = ['-display', 'none', '-nodefaults']
 
@@ -938,4 +938,5 @@ def main():
     return bad
 
 
-sys.exit(main())
+if __name__ == '__main__':
+    sys.exit(main())
