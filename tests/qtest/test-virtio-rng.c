@@ -39,8 +39,10 @@ static void driver(Rig *t)
     vd_driver_ok(&t->g.d);
 }
 
+/* As at the program's end: who uses objects goes before them. */
 static void end(Rig *t)
 {
+    rig_drop_devices(&t->g);
     objects_free(t->g.t.q.m);
     rig_end(&t->g);
 }
