@@ -38,6 +38,27 @@ def there(path):
                 (glob.glob(path + '*') or glob.glob('tests/' + path + '*')))
 
 
+def tree(text):
+    """The paths that the indented tree under "## The tree" names.
+
+    A folder in the first column; below it files or folders of its, two spaces
+    in, and two spaces before what is said of them. "cli" stands for cli.h.
+    """
+    top = sub = ''
+    for line in re.findall(r'^    (\S.*|  .*)$', text, re.M):
+        indent = len(line) - len(line.lstrip())
+        first = re.split(r'  +', line.strip())[0].split()
+        if not indent:
+            top, sub = first[0], ['']
+        elif indent == 2:
+            sub = [d for d in first if d.endswith('/')] or ['']
+            for name in first:
+                if '.' not in name and not name.endswith('/'):
+                    yield [top + name + '.h']
+        for name in re.findall(r'[\w/-]+\.(?:c|h|def|py)\b', line):
+            yield [name] + [top + d + name for d in sub]
+
+
 def check(page):
     with open(page, encoding='utf-8') as f:
         text = f.read()
@@ -51,6 +72,11 @@ def check(page):
             yield 'link to %s, which is not there' % target
         elif part and part not in anchors(path):
             yield 'link to %s: there is no such heading' % target
+    if '## The tree' in text:
+        part = text.split('## The tree')[1].split('\n## ')[0]
+        for places in tree(part):
+            if not any(os.path.exists(p) for p in places):
+                yield 'the tree has %s, which is not there' % places[0]
     made = set(re.findall(r'^```c (\S+)', text, re.M))  # by a worked example
     for path in sorted(set(PATH.findall(text)) - made):
         if not there(path.rstrip('.')):
