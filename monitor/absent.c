@@ -40,7 +40,6 @@ const AbsentCommand absent_commands[] = {
       "there is no Xen" },
     { "set-numa-node", "there is no NUMA" },
     { "query-stats|query-stats-schemas", "these are KVM's own numbers; x-query-stats and x-query-kvm-exits have ours" },
-    { "blockdev-create", "rhea-img create makes images" },
     { "blockdev-reopen", "a node keeps its options: blockdev-add makes another" },
     { "change-backing-file", "rhea-img rebase -u does that, on images that no machine uses" },
     { "block-set-write-threshold", "nobody is told how far a disk is written: query-blockstats has wr_highest_offset" },

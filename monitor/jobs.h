@@ -26,6 +26,12 @@ LiveJobs *jobs_live(Machine *m);
 /* False and @errp: a job uses a disk, and what changes all of them must wait. */
 bool jobs_disks_idle(Machine *m, GError **errp);
 
+/* A job that is not on a disk in use: it is in the list, running, until it is
+ * over (@err NULL: well) and dismissed. */
+typedef struct VmJob VmJob;
+VmJob *jobs_vm_new(Machine *m, const char *id, const char *type);
+void jobs_vm_over(VmJob *j, const GError *err);
+
 /* The disk that a guest uses, by id or node name. */
 Blk *qmp_find_blk(Machine *m, const char *device, GError **errp);
 

@@ -49,6 +49,8 @@ QmpFn qmp_transaction, qmp_snapshot_sync, qmp_snapshot_node,
     qmp_snapshot_internal, qmp_snapshot_delete_internal, qmp_bitmap_add,
     qmp_bitmap_remove, qmp_bitmap_clear, qmp_bitmap_enable, qmp_bitmap_disable,
     qmp_bitmap_merge;
+/* qmp-create.c */
+QmpFn qmp_blockdev_create;
 /* qmp-net.c */
 QmpFn qmp_query_rx_filter, qmp_netdev_add, qmp_netdev_del, qmp_set_link;
 /* qmp-pci.c, qmp-migrate.c */

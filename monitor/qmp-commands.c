@@ -196,6 +196,7 @@ const QmpCommand qmp_commands[] = {
     { "job-complete", "id:s", "", "ends a job that is ready", qmp_job_complete, 0 },
     { "job-dismiss", "id:s", "", "forgets a concluded job", qmp_job_dismiss, 0 },
     { "job-finalize", "id:s", "", "ends a job that was started with auto-finalize=false and is pending", qmp_job_finalize, 0 },
+    { "blockdev-create", "job-id:s options:BlockdevCreateOptions", "", "makes a file, or an image of a format in a file that is a node", qmp_blockdev_create, CMD_FREE },
     { "snapshot-save", "job-id:s tag:s vmstate:s devices:[s", "", "saves the machine, which stands meanwhile, and disks as a snapshot", qmp_snapshot_save, 0 },
     { "snapshot-load", "job-id:s tag:s vmstate:s devices:[s", "", "goes back to a snapshot", qmp_snapshot_load, 0 },
     { "snapshot-delete", "job-id:s tag:s devices:[s", "", "deletes a snapshot", qmp_snapshot_delete, 0 },

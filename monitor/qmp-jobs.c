@@ -8,15 +8,15 @@
 
 #if CONFIG_JSON_C
 
-/* An operation on the whole machine, until it is dismissed. */
-typedef struct VmJob {
+/* An operation on the whole machine, or a new image, until it is dismissed. */
+struct VmJob {
     Machine *m;
     char *id, *error; /* error NULL: it went well */
     const char *type;
     SnapshotTask *task; /* NULL: starting, or over */
     bool over;
     uint64_t current, total;
-} VmJob;
+};
 
 struct Jobs {
     Machine *m;
@@ -491,7 +491,21 @@ json_object *qmp_block_job_set_speed(Machine *m, const Args *args,
 
 /* ---- snapshots of the machine, as jobs ------------------------------------------------ */
 
-static void vm_job_over(VmJob *j, const GError *err)
+VmJob *jobs_vm_new(Machine *m, const char *id, const char *type)
+{
+    VmJob *j = g_new0(VmJob, 1);
+
+    j->m = m;
+    j->id = g_strdup(id);
+    j->type = type;
+    j->total = 1;
+    g_queue_push_tail(&monitors_jobs(m)->vm, j);
+    emit_status(m, id, "created");
+    emit_status(m, id, "running");
+    return j;
+}
+
+void jobs_vm_over(VmJob *j, const GError *err)
 {
     j->error = err ? g_strdup(err->message) : NULL;
     j->task = NULL;
@@ -506,7 +520,7 @@ static void on_snapshot_done(void *opaque, const GError *err)
     VmJob *j = opaque;
 
     snapshot_progress(j->task, &j->current, &j->total);
-    vm_job_over(j, err);
+    jobs_vm_over(j, err);
 }
 
 /* Nothing but a bad job id fails the command itself: the job says the rest. */
@@ -529,20 +543,13 @@ static void snapshot_job(Machine *m, const Args *args, const char *type,
     }
     g_ptr_array_add(devices, NULL);
     where.devices = (const char *const *)devices->pdata;
-    j = g_new0(VmJob, 1);
-    j->m = m;
-    j->id = g_strdup(id);
-    j->type = type;
-    j->total = 1;
-    g_queue_push_tail(&monitors_jobs(m)->vm, j);
-    emit_status(m, id, "created");
-    emit_status(m, id, "running");
+    j = jobs_vm_new(m, id, type);
     j->task = jobs_disks_idle(m, &err)
                   ? snapshot_start(m, kind, args_str(args, "tag"), &where,
                                    on_snapshot_done, j, &err)
                   : NULL;
     if (!j->task) {
-        vm_job_over(j, err);
+        jobs_vm_over(j, err);
     }
 }
 

@@ -91,6 +91,7 @@ const QmpType qmp_types[] = {
     { "BlockdevOptionsCache", "direct?:b no-flush?:b" },
     { "JobType", "=e(commit|stream|mirror|backup|create|amend|snapshot-load|snapshot-save|snapshot-delete)" },
     { "JobStatus", "=e(undefined|created|running|paused|ready|standby|waiting|pending|aborting|concluded|null)" },
+    { "BlockdevCreateOptions", "driver:s *" },
     { "JobInfo", "id:s type:JobType status:JobStatus current-progress:i total-progress:i error?:s" },
     { "BlockJobInfo", "type:s device:s len:i offset:i busy:b paused:b speed:i io-status:e(ok|failed|nospace) ready:b status:JobStatus auto-finalize:b auto-dismiss:b error?:s" },
     { "OnError", "=e(report|ignore|enospc|stop|auto)" },

@@ -6,7 +6,5 @@
 
 /* Takes it out of its machine. NULL is fine. */
 void drive_free(Drive *d);
-/* The node that -blockdev describes, open in @g; one reference. */
-BlockNode *blockdev_open(BlockGraph *g, KeyVal *options, GError **errp);
 
 #endif

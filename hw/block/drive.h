@@ -66,6 +66,8 @@ bool drive_del(Machine *m, const char *id, GError **errp);
 /* -blockdev, and its options already parsed (blockdev-add). The machine holds
  * one reference to the node until blockdev_del(). */
 bool blockdev_add(Machine *m, const char *text, GError **errp);
+/* The node that -blockdev describes, open in @g; one reference. */
+BlockNode *blockdev_open(BlockGraph *g, KeyVal *options, GError **errp);
 /* Refused while a device or another node has it. */
 bool blockdev_del(Machine *m, const char *node, GError **errp);
 

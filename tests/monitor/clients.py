@@ -710,6 +710,67 @@ def jobs_by_hand():
     img('check', path('hover2.qcow2'))
 
 
+def created(q, job, **options):
+    q.ask('blockdev-create', job_id=job,
+          options={k.replace('_', '-'): v for k, v in options.items()})
+    while True:
+        e = q.event('JOB_STATUS_CHANGE')
+        if e['data'] == {'status': 'concluded', 'id': job}:
+            break
+    j = q.ask('query-jobs')[0]
+    assert j['type'] == 'create' and j['status'] == 'concluded', j
+    q.ask('job-dismiss', id=job)
+    return j.get('error')
+
+
+def new_images():
+    """blockdev-create, as libvirt uses it: a file, then a format in it."""
+    fill(path('ni.raw'), 4)
+    p = start(*QUIET, '-M', 'pc', '-m', '16', '-S', '-qmp', 'stdio')
+    q = Qmp(stdio(p))
+    cases = [
+        ('qcow2', {'version': 'v3', 'cluster_size': 65536,
+                   'lazy_refcounts': True}),
+        ('qcow2', {'version': 'v2', 'backing_file': path('ni.raw'),
+                   'backing_fmt': 'raw'}),
+        ('qcow2', {'preallocation': 'metadata', 'extended_l2': True}),
+        ('vmdk', {}), ('vdi', {'preallocation': 'metadata'}), ('vpc', {}),
+        ('vhdx', {'log_size': 1 << 20}), ('parallels', {})]
+    for i, (fmt, options) in enumerate(cases):
+        name = path('ni%d' % i)
+        assert created(q, 'f', driver='file', filename=name, size=0) is None
+        q.ask('blockdev-add', driver='file', node_name='p', filename=name)
+        err = created(q, 'c', driver=fmt, file='p', size=4 << 20, **options)
+        assert err is None, (fmt, options, err)
+        q.ask('blockdev-add', driver=fmt, node_name='n', file='p')
+        o = q.raw('blockdev-create', job_id='x', options={
+            'driver': fmt, 'file': 'p', 'size': 1 << 20})
+        assert o['error']['desc'] == "Node 'p' is in use", o
+        q.ask('blockdev-del', node_name='n')
+        q.ask('blockdev-del', node_name='p')
+        info = json.loads(img('info', '--output=json', '-f', fmt, name))
+        assert info['virtual-size'] == 4 << 20 or fmt == 'vpc', info
+        if fmt not in ('vpc', ):
+            img('check', '-f', fmt, name)
+    info = json.loads(img('info', '--output=json', path('ni1')))
+    assert info['backing-filename'] == path('ni.raw') and \
+        info['format-specific']['data']['compat'] == '0.10', info
+    assert 'identical' in img('compare', '-F', 'raw', path('ni1'),
+                              path('ni.raw'))
+    err = created(q, 'f', driver='file', filename='/nosuch/x', size=1)
+    assert 'No such file' in err, err
+    for options, why in (
+            ({'driver': 'raw', 'size': 1}, 'does not support'),
+            ({'driver': 'qcow2', 'size': 1}, "'options.file' is missing"),
+            ({'driver': 'file', 'size': 1}, "'options.filename' is missing"),
+            ({'driver': 'file', 'filename': 'x'}, "'options.size' is missing"),
+            ({'driver': 'qcow2', 'size': 1, 'file': 'zz'}, "node-name='zz'")):
+        o = q.raw('blockdev-create', job_id='x', options=options)
+        assert why in o['error']['desc'], o
+    q.ask('quit')
+    finish(p)
+
+
 def unplug_with_job():
     """A disk that is being copied is pulled: the job goes on without it."""
     fill(path('uj.raw'), 4)
@@ -914,7 +975,7 @@ def no_keyboard():
 CASES = [probe, no_keyboard, probe_without_waiting, last_words, unix_client,
          tcp_and_telnet, on_a_pty,
          many_at_once, hmp_person, expect_script, hmp_by_pipe, libvirt, socat,
-         trays, disks, disk_jobs, jobs_by_hand, unplug_with_job, job_errors, snapshot_jobs,
+         trays, disks, disk_jobs, jobs_by_hand, new_images, unplug_with_job, job_errors, snapshot_jobs,
          snapshot_in_background, migrate_in_background, migrate_to_passed_fd,
          nothing_unexplained]
 
