@@ -529,12 +529,12 @@ static void fuzz_end(Fuzz *f, const FuzzDevice *fd)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     Fuzz f = { .in = { data, data + len } };
-    const FuzzDevice *fd = &devices[take(&f) % G_N_ELEMENTS(devices)];
+    const FuzzDevice *fd = &devices[take(&f.in) % G_N_ELEMENTS(devices)];
     unsigned n = 0;
 
-    fuzz_start(&f, fd, take(&f) % RIG_KINDS);
+    fuzz_start(&f, fd, take(&f.in) % RIG_KINDS);
     while (more(&f.in) && n++ < 200) {
-        ops[take(&f) % G_N_ELEMENTS(ops)](&f);
+        ops[take(&f.in) % G_N_ELEMENTS(ops)](&f);
     }
     fuzz_end(&f, fd);
     return 0;
