@@ -57,7 +57,8 @@ typedef struct AccelOps {
                  * CPU_SOON */
     void (*kick)(X86Cpu *cpu); /* any thread: run() returns soon */
     void (*pull)(X86Cpu *cpu); /* accelerator -> cpu->s */
-    void (*push)(X86Cpu *cpu); /* cpu->s -> accelerator */
+    /* cpu->s -> accelerator, before run(). NULL: run() itself does it. */
+    void (*push)(X86Cpu *cpu);
 
     /* Optional, NULL if there is nothing to do. */
     void (*map_changed)(Accel *accel, const FlatMap *map);

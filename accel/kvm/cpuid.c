@@ -393,6 +393,8 @@ void kvm_limit_model(Accel *accel, CpuModel *cm)
     bool named = strcmp(cm->name, "max") && strcmp(cm->name, "host");
     bool avx;
 
+    g_free(a->whole);
+    a->whole = g_memdup2(cm, sizeof(*cm)); /* its name is @cm's */
     cm->kvm_leaf = true;
     if (!named) {
         g_strlcpy(cm->brand, "Rhea KVM processor", sizeof(cm->brand));

@@ -310,14 +310,16 @@ static bool kvm_handle_exit(KvmCpu *kc, CpuExit *exit)
 
 /* ---- before KVM_RUN --------------------------------------------------------------------- */
 
-static void kvm_sync_in(KvmCpu *kc)
+/* false: the kernel does not take the state. */
+static bool kvm_sync_in(KvmCpu *kc)
 {
     X86Cpu *c = kvm_x86(kc);
 
     if (!c->state_in_accel) {
         kvm_push(c);
-        c->state_in_accel = true;
+        c->state_in_accel = !kc->unfit && !kc->failed;
     }
+    return c->state_in_accel;
 }
 
 /* INIT and SIPI act on the state itself. */
@@ -447,6 +449,20 @@ static bool kvm_must_be_soft(KvmCpu *kc)
            (kc->tcg.single_step && kvm_user_step_is_soft(kc));
 }
 
+/* A guest saved elsewhere uses features that this host's KVM has not: they are
+ * the software CPU's, as they were asked for with -cpu. */
+static CpuExit kvm_run_unfit(KvmCpu *kc)
+{
+    X86Cpu *c = kvm_x86(kc);
+    const CpuModel *limited = c->model;
+    CpuExit exit;
+
+    c->model = kc->kvm->whole ? kc->kvm->whole : limited;
+    exit = kvm_run_soft(kc, 1 << 22);
+    c->model = limited;
+    return exit;
+}
+
 static bool kvm_step(KvmCpu *kc, CpuExit *exit)
 {
     X86Cpu *c = kvm_x86(kc);
@@ -488,7 +504,10 @@ static bool kvm_step(KvmCpu *kc, CpuExit *exit)
         *exit = kvm_soft_turn(kc, false);
         return *exit == CPU_EXIT_KICKED;
     }
-    kvm_sync_in(kc);
+    if (!kvm_sync_in(kc)) {
+        *exit = kc->failed ? CPU_EXIT_FAILED : kvm_run_unfit(kc);
+        return *exit == CPU_EXIT_KICKED;
+    }
     kvm_inject(kc, pending);
     return kvm_enter(kc, exit);
 }
@@ -686,6 +705,7 @@ static void kvm_close(Accel *accel)
     close(a->vm);
     close(a->fd);
     g_free(a->supported);
+    g_free(a->whole);
     g_free(a);
 }
 
@@ -817,7 +837,6 @@ const AccelOps kvm_accel = {
     .run = kvm_run,
     .kick = kvm_kick,
     .pull = kvm_pull,
-    .push = kvm_push,
     .map_changed = kvm_memory_map_changed,
     .io_changed = kvm_io_changed,
     .ram_written = kvm_ram_written,

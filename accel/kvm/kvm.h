@@ -90,7 +90,9 @@ struct KvmAccel {
     KvmSlot *slot; /* caps.slots, of which n_slots were ever used */
     unsigned n_slots;
     struct kvm_cpuid2 *supported; /* KVM_GET_SUPPORTED_CPUID */
-    Timer turn;                /* calls KVM off for a burst; see complete.c */
+    CpuModel
+        *whole; /* as it was asked for, for guests that KVM does not take */
+    Timer turn; /* calls KVM off for a burst; see complete.c */
     HostKernel host;           /* machine->host */
     GArray *io_events, *zones; /* of KvmIoEvent, KvmZone: as the kernel has */
     GArray *routes;            /* of struct kvm_irq_routing_entry: irq.c */
@@ -132,7 +134,9 @@ struct KvmCpu {
     uint64_t tsc_offset; /* as last pulled or pushed */
     uint32_t irr[8];     /* of the kernel's APIC, when it was pulled */
     bool failed;         /* an ioctl that must not fail did; told once */
-    void *xsave;         /* xsave_size bytes */
+    bool unfit; /* KVM does not take the state: the software CPU executes */
+    bool unfit_told;
+    void *xsave;               /* xsave_size bytes */
     uint8_t msr[KVM_MSRS_MAX]; /* rows of msr.c that the host takes */
     unsigned n_msrs;
 

@@ -38,6 +38,51 @@ bool kvm_state_call(KvmCpu *kc, unsigned long request, const char *name,
     return true;
 }
 
+/* What the guest has switched on and KVM has not for it. */
+static char *unfit_features(const X86Cpu *c)
+{
+    static const struct {
+        uint64_t bit;
+        CpuFeature feature;
+    } rows[] = {
+        { CR4_PCIDE, FEAT_PCID },    { CR4_FSGSBASE, FEAT_FSGSBASE },
+        { CR4_SMEP, FEAT_SMEP },     { CR4_SMAP, FEAT_SMAP },
+        { CR4_UMIP, FEAT_UMIP },     { CR4_PKE, FEAT_PKU },
+        { CR4_OSXSAVE, FEAT_XSAVE },
+    };
+    GString *out = g_string_new(NULL);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        if ((c->s.cr4 & rows[i].bit) && !cpu_has(c, rows[i].feature)) {
+            g_string_append_printf(out, "%s%s", out->len ? ",-" : "-",
+                                   feature_rows[rows[i].feature].name);
+        }
+    }
+    return g_string_free(out, false);
+}
+
+void kvm_state_unfit(KvmCpu *kc, const char *what)
+{
+    X86Cpu *c = kvm_x86(kc);
+    g_autofree char *without = NULL;
+
+    if (errno != EINVAL || !kc->kvm->completion || kc->kvm->host.lapic) {
+        kvm_state_failed(kc, what);
+        return;
+    }
+    kc->unfit = true;
+    if (kc->unfit_told || c->index) {
+        return;
+    }
+    kc->unfit_told = true;
+    without = unfit_features(c);
+    warn_report("kvm: this host's KVM does not take the guest's control "
+                "registers (%s): the software CPU executes it%s%s",
+                what,
+                *without ? "; one for this host is started with -cpu ...," : "",
+                without);
+}
+
 /* ---- general registers ------------------------------------------------------------ */
 
 static void pull_regs(KvmCpu *kc, X86State *s)
@@ -136,9 +181,11 @@ static bool get_sregs(KvmCpu *kc, Sregs *r)
 static void set_sregs(KvmCpu *kc, Sregs *r)
 {
     if (kc->kvm->caps.sregs2) {
-        STATE_CALL(kc, KVM_SET_SREGS2, &r->two);
-    } else {
-        STATE_CALL(kc, KVM_SET_SREGS, &r->one);
+        if (KVM_CALL(kc->fd, KVM_SET_SREGS2, &r->two) < 0) {
+            kvm_state_unfit(kc, "KVM_SET_SREGS2");
+        }
+    } else if (KVM_CALL(kc->fd, KVM_SET_SREGS, &r->one) < 0) {
+        kvm_state_unfit(kc, "KVM_SET_SREGS");
     }
 }
 
@@ -405,8 +452,12 @@ void kvm_push(X86Cpu *c)
     if (c->apic_ops) {
         s->cr8 = c->apic_ops->get_tpr(c);
     }
+    kc->unfit = false;
     push_sregs(kc, s);
     kvm_push_xcrs(kc, s);
+    if (kc->unfit) {
+        return;
+    }
     kvm_push_fpu(kc, s);
     kvm_push_msrs(kc, s);
     kvm_push_tsc(kc);

@@ -24,6 +24,13 @@ typedef struct MsrList { /* struct kvm_msrs, with room */
     struct kvm_msr_entry entry[KVM_MSRS_MAX];
 } MsrList;
 
+/*
+ * KVM refused the control registers (@what) that a guest saved elsewhere has:
+ * the software CPU goes on with it, until KVM takes them. Where the local APICs
+ * are the kernel's that cannot be, and is a failure.
+ */
+void kvm_state_unfit(KvmCpu *kc, const char *what);
+
 /* ---- xsave.c ---------------------------------------------------------------------- */
 
 void kvm_pull_fpu(KvmCpu *kc, X86State *s);

@@ -255,7 +255,7 @@ void kvm_push_xcrs(KvmCpu *kc, const X86State *s)
 {
     struct kvm_xcrs x = { .nr_xcrs = 1, .xcrs[0].value = s->xcr0 };
 
-    if (has_xcrs(kc)) {
-        STATE_CALL(kc, KVM_SET_XCRS, &x);
+    if (has_xcrs(kc) && KVM_CALL(kc->fd, KVM_SET_XCRS, &x) < 0) {
+        kvm_state_unfit(kc, "KVM_SET_XCRS");
     }
 }

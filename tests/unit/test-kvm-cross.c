@@ -190,6 +190,41 @@ static void test_xsave_layout(void)
     evm_free(vm);
 }
 
+/* A state that KVM does not take (features it has not) is the software CPU's,
+ * until KVM takes it again. */
+static void test_unfit(void)
+{
+    uint64_t insns;
+    KvmCpu *kc;
+    Evm *vm;
+
+    if (no_kvm()) {
+        return;
+    }
+    vm = evm_new_with(EVM_LONG64, "kvm", "kvm,turns=off", NULL);
+    kc = kvm_cpu(vm->c);
+    if (cpu_has(vm->c, FEAT_FSGSBASE)) {
+        g_test_skip("this KVM has what the guest is to use");
+        evm_free(vm);
+        return;
+    }
+    EVM_LOAD(vm, EVM_CODE, sums);
+    vm->c->s.cr4 |= CR4_FSGSBASE;
+    g_assert_cmpint(evm_run(vm, 0), ==, EVM_HALT);
+    g_assert_true(kc->unfit);
+    g_assert_false(kc->failed);
+    insns = kc->stats.burst_insns;
+    g_assert_cmpuint(insns, >, 300);
+    g_assert_cmpuint(kc->stats.exits[KVM_EXIT_HLT], ==, 0);
+    g_assert_cmphex(vm->c->s.rip, ==, EVM_CODE + (evm_sums_end - evm_sums));
+
+    evm_mode(vm, EVM_LONG64); /* a reset */
+    g_assert_cmpint(evm_run(vm, 0), ==, EVM_HALT);
+    g_assert_false(kc->unfit);
+    g_assert_cmpuint(kc->stats.exits[KVM_EXIT_HLT], ==, 1);
+    evm_free(vm);
+}
+
 /* A guest that has measured its TSC finds it at the same rate. */
 static void test_tsc(void)
 {
@@ -606,6 +641,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/kvm/cross/processor", test_processor);
+    g_test_add_func("/kvm/cross/unfit", test_unfit);
     g_test_add_func("/kvm/cross/ext", test_ext);
     g_test_add_func("/kvm/cross/xsave-layout", test_xsave_layout);
     g_test_add_func("/kvm/cross/tsc", test_tsc);
