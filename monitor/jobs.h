@@ -25,6 +25,8 @@ void jobs_started(const LiveOpts *o, const LiveJob *job);
 LiveJobs *jobs_live(Machine *m);
 /* False and @errp: a job uses a disk, and what changes all of them must wait. */
 bool jobs_disks_idle(Machine *m, GError **errp);
+/* Nobody has @id yet. */
+bool jobs_id_free(Machine *m, const char *id, GError **errp);
 
 /* A job that is not on a disk in use: it is in the list, running, until it is
  * over (@err NULL: well) and dismissed. */

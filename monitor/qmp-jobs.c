@@ -95,8 +95,7 @@ static VmJob *find_vm_job(Machine *m, const char *id)
     return NULL;
 }
 
-/* Nobody has @id yet. */
-static bool jobs_id_free(Machine *m, const char *id, GError **errp)
+bool jobs_id_free(Machine *m, const char *id, GError **errp)
 {
     if (!g_ascii_isalpha(id[0]) ||
         id[strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
