@@ -208,21 +208,29 @@ $(B)/lint/%.h.ok: %.h build/config.h
 	$(Q)$(CC) $(CFLAGS_ALL) -Werror -fmax-errors=5 -x c -fsyntax-only $<
 	@touch $@
 
-# The object file depends on the headers, so it tells when to look again.
-$(B)/lint/%.c.tidy: $(B)/obj/%.o .clang-tidy
+# What the compiler sees of a file, and with -MMD when to look again.
+SEEN = $(CC) $(CFLAGS_ALL) -E -CC -MMD -MP -MF $@.d -MT $@ $*.c
+
+$(B)/lint/%.c.tidy: %.c .clang-tidy build/config.h
 	@echo "  TIDY $*.c"
-	$(Q)$(CC) $(CFLAGS_ALL) -E -CC $*.c | cat - .clang-tidy | tools/lint-once $@ \
+	@mkdir -p $(@D)
+	$(Q)$(SEEN) | cat - .clang-tidy | tools/lint-once $@ \
 	    clang-tidy --quiet --warnings-as-errors='*' $*.c -- $(CFLAGS_ALL) \
 	    -Wno-unknown-warning-option \
 	    -Xclang -analyzer-config -Xclang max-nodes=$(NODES)
 
-$(B)/lint/%.c.cppcheck: $(B)/obj/%.o .cppcheck
+$(B)/lint/%.c.cppcheck: %.c .cppcheck build/config.h
 	@echo "  CPPCHECK $*.c"
-	$(Q)$(CC) $(CFLAGS_ALL) -E -CC $*.c | cat - .cppcheck | tools/lint-once $@ \
+	@mkdir -p $(@D)
+	$(Q)$(SEEN) | cat - .cppcheck | tools/lint-once $@ \
 	    cppcheck --quiet --error-exitcode=1 --inline-suppr --library=gtk \
 	    --enable=warning,portability --std=c11 -I. -Ibuild \
 	    -D'G_NORETURN=__attribute__((noreturn))' \
 	    --suppressions-list=.cppcheck $*.c
+
+ifneq ($(filter lint-files,$(MAKECMDGOALS)),)
+-include $(shell find $(B)/lint -name '*.d' 2>/dev/null)
+endif
 
 coverage:
 	-$(Q)$(MAKE) --no-print-directory SAN=coverage OPT=-O1 check
