@@ -199,6 +199,60 @@ static void test_pair(gconstpointer arg)
     evm_free(p.interp);
 }
 
+/* ---- what another page holds ---------------------------------------------------- */
+
+/* Calls, jumps to and falls into the second page forty times, then swaps it for
+ * the third one (r8, r9: entries for rsi) and does it again; six times. */
+/* clang-format off */
+EVM_PROGRAM(remap,
+    "mov $6, %edx\n"
+    "1: mov $40, %ecx\n"
+    "2: call 5f\n"
+    "add %rax, %rbx\n"
+    "mov $40, %ebp\n"
+    "lea 5f(%rip), %r10\n"
+    "call *%r10\n"
+    "add %rax, %rbx\n"
+    "jmp 6f\n"
+    "3: dec %ecx\n"
+    "jnz 2b\n"
+    "xchg %r8, %r9\n"
+    "mov %r8, (%rsi)\n"
+    "invlpg 5f(%rip)\n"
+    "dec %edx\n"
+    "jnz 1b\n"
+    "hlt\n"
+    ".balign 4096\n"
+    "5: mov $1, %eax\n"
+    "ret\n"
+    "6: add $0x100, %rbx\n"
+    "jmp 3b\n"
+    ".balign 4096\n"
+    "mov $2, %eax\n"
+    "ret\n"
+    "add $0x200, %rbx\n"
+    "jmp 3b + 4096\n");
+/* clang-format on */
+
+static void test_remap(void)
+{
+    Evm *vm = evm_new_with(EVM_LONG64, "tcg", "tcg,jit-threshold=1", NULL);
+    const uint64_t second = EVM_CODE + PAGE_SIZE, third = second + PAGE_SIZE;
+    X86Cpu *c = vm->c;
+
+    EVM_LOAD(vm, EVM_CODE, remap);
+    evm_map(vm, second, second | 7);
+    c->s.gpr[R_RSI] =
+        0xc00000 + (second >> 21) * PAGE_SIZE + (second >> 12 & 511) * 8;
+    c->s.gpr[R_R8] = second | 7;
+    c->s.gpr[R_R9] = third | 7;
+    c->s.gpr[R_RBX] = 0;
+    tlb_flush(c, true);
+    g_assert_cmpint(evm_run(vm, 0), ==, EVM_HALT);
+    g_assert_cmphex(c->s.gpr[R_RBX], ==, 3 * 40 * (2 + 4 + 0x100 + 0x200));
+    evm_free(vm);
+}
+
 /* ---- memory for code ------------------------------------------------------------- */
 
 enum {
@@ -344,6 +398,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/jit/64/simd-faults",
                          PAIR(64, WITH_SIMD | WITH_FAULTS), test_pair);
     g_test_add_data_func("/jit/32/simd", PAIR(32, WITH_SIMD), test_pair);
+    g_test_add_func("/jit/remap", test_remap);
     g_test_add_func("/jit/full", test_full);
     g_test_add_func("/jit/refused", test_refused);
     return g_test_run();
