@@ -171,6 +171,20 @@ static void access_read(TcgCpu *tc, const TlbEntry *e, uint64_t lin, void *buf,
     }
 }
 
+bool tlb_read_device(TcgCpu *tc, uint64_t lin, unsigned size, uint64_t *v)
+{
+    const TlbEntry *e = tlb_entry(tc->tlb, lin);
+
+    if (e->rtag != (((lin + size - 1) & PAGE_MASK) | TLB_SLOW) ||
+        (lin & ~PAGE_MASK) + size > PAGE_SIZE ||
+        (e->phys & (TLB_IO | TLB_WATCH)) != TLB_IO) {
+        return false;
+    }
+    *v = 0;
+    access_io_read(tc, e, lin, v, size);
+    return true;
+}
+
 /* Code may have been written. */
 static void access_wrote_code(TcgCpu *tc, TlbEntry *e, const uint8_t *host,
                               uint64_t len)

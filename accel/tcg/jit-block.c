@@ -49,7 +49,8 @@ static void gen_body(Gen *g)
         tails = g->n_tails;
         i += gen_template(g, op);
         while (tails < g->n_tails) {
-            if (g->tail[tails].kind == TAIL_SLOW) {
+            if (g->tail[tails].kind == TAIL_SLOW ||
+                g->tail[tails].kind == TAIL_LOAD) {
                 g->tail[tails].back = g->a.p;
             }
             tails++;

@@ -377,6 +377,15 @@ void gen_put_tail(Gen *g, Tail *s)
         }
     }
     switch (s->kind) {
+    case TAIL_LOAD:
+        asm_rm(a, 3, 0x89, T0, jit_field(JIT_OFF(jit_tmp[0])));
+        gen_store_pend(g, &s->pend);
+        asm_rip(a, 3, 0x8d, T0, op);
+        asm_mov_ri(a, T1, g->start);
+        asm_mov_ri(a, T2, g->info[s->op].r1 << 2 | g->info[s->op].log2);
+        asm_call_to(a, th->slow_load);
+        asm_land_at(asm_jmp(a), s->back);
+        break;
     case TAIL_SLOW:
         gen_store_pend(g, &s->pend);
         asm_rip(a, 3, 0x8d, T0, op);

@@ -89,6 +89,7 @@ typedef enum HostFlags {
 /* Code behind the block. */
 typedef enum TailKind {
     TAIL_SLOW,    /* op's reference function, back to @back */
+    TAIL_LOAD,    /* the same of a MOV from linear address T0 */
     TAIL_LEAVE,   /* to handler @fn with op */
     TAIL_TAKEN,   /* the other way of a conditional jump */
     TAIL_STOP,    /* budget: to the run loop, to offset @at in the page */

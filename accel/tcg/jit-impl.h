@@ -45,6 +45,9 @@ typedef struct JitThunks {
      * block. Comes back, unless the block is dead. The second one with the
      * host's flags as the guest's. */
     const void *slow, *slow_flags;
+    /* The same for a load into a register, of linear address TcgCpu.jit_tmp[0];
+     * T2: the register << 2 | log2 of the size. */
+    const void *slow_load;
     /* Handlers from T0 on until one that jit_ret() stands for; T1 likewise. */
     const void *run;
     const void *cond;  /* T0 = condition T0 */

@@ -331,6 +331,7 @@ static void gen_mov(Gen *g, const Insn *op)
     gen_touch(g, in->r1);
     if (in->mem == 1) {
         gen_operand(g, op, false, false);
+        g->tail[g->n_tails - 1].kind = TAIL_LOAD;
         if (in->log2 < 2) {
             d = gen_use(g, in->r1, T1);
         } else {

@@ -10,6 +10,7 @@
  */
 #include "util/osdep.h"
 #include "accel/tcg/jit-gen.h"
+#include "target-x86/operand.h"
 #include "target-x86/sem-vec.h"
 #include "util/log.h"
 
@@ -73,6 +74,28 @@ static const Insn *jit_slow(X86Cpu *c, const Insn *op, unsigned n)
             tc->jit_spoilt = false;
             return op;
         }
+    }
+    return NULL;
+}
+
+/* Devices are read often enough to be worth a way of their own. */
+static const Insn *jit_slow_load(X86Cpu *c, const Insn *op, unsigned what)
+{
+    TcgCpu *tc = tcg_cpu(c);
+    unsigned size = 1u << (what & 3);
+    uint64_t v;
+
+    c->insn = op;
+    if (!tlb_read_device(tc, tc->jit_tmp[0], size, &v)) {
+        return jit_slow(c, op, 1);
+    }
+    gpr_set(c, what >> 2, v, size);
+    if (unlikely(tc->jit_fp)) {
+        jit_fp_begin(c);
+    }
+    if (unlikely(tc->jit_spoilt)) {
+        tc->jit_spoilt = false;
+        return op + 1;
     }
     return NULL;
 }
@@ -301,6 +324,7 @@ static void jit_put_thunks(Jit *j)
     asm_ret(&a);
 
     th->slow = jit_put_call(&a, jit_slow, false, leave);
+    th->slow_load = jit_put_call(&a, jit_slow_load, false, leave);
     th->slow_flags = jit_put_call(&a, jit_slow_flags, true, leave);
     th->run = jit_put_call(&a, jit_run, false, leave);
     th->cond = jit_put_ask(&a, jit_cond);

@@ -64,6 +64,15 @@ uint8_t tlb_fetch_io(TcgCpu *tc, uint64_t lin);
 /* @lin is canonical in the current mode. */
 bool tlb_canonical(const TcgCpu *tc, uint64_t lin);
 
+/* ---- devices ---------------------------------------------------------------- */
+
+/*
+ * Reads 1 to 8 bytes at linear address @lin, whose flat access was found to
+ * miss, if the TLB has it as a device's and nothing else is to be looked at.
+ * c->insn is set: it may raise as the instruction does. false: nothing done.
+ */
+bool tlb_read_device(TcgCpu *tc, uint64_t lin, unsigned size, uint64_t *v);
+
 /* ---- maintenance ---------------------------------------------------------- */
 
 /* No TLB of this vCPU writes to the page at @host any more without looking.
