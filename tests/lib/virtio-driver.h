@@ -224,7 +224,7 @@ static inline void vd_ring(VDriver *d, VRing *r, unsigned queue, unsigned size)
 
     vd_write(d, VD_QUEUE_SEL, queue);
     if (d->kind == VD_PCI_LEGACY) {
-        size = vd_read(d, VD_QUEUE_NUM_MAX);
+        size = MAX(vd_read(d, VD_QUEUE_NUM_MAX), 1); /* 0: no such queue */
     }
     g_assert_cmpuint(size, >, 0);
     at = vd_alloc(d, 16 * size + 6 + 2 * size, 4096);
