@@ -186,7 +186,7 @@ void kvm_end_bursts(Machine *m)
         X86Cpu *c = m->cpu[i];
 
         if (c && __atomic_load_n(&kvm_cpu(c)->in_burst, __ATOMIC_SEQ_CST)) {
-            cpu_kick(c);
+            cpu_raise(c, CPU_STOP);
         }
     }
 }
