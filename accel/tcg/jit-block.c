@@ -142,6 +142,8 @@ bool jit_emit_block(TcgCpu *tc, Tb *tb)
     }
     gen_body(&g);
     gen_tails(&g);
+    g_assert(g.a.p - start <= JIT_BLOCK_MAX);
+    g_assert(j->rw + j->cold - tails <= JIT_BLOCK_MAX);
     if (log_enabled(LOG_OP | LOG_OUT_ASM)) {
         jit_log(&g, tails, j->rw + j->cold - tails);
     }
@@ -154,7 +156,7 @@ bool jit_emit_block(TcgCpu *tc, Tb *tb)
     tb->code = start + g.a.to_rx;
     j->n_templates += templates;
     j->n_bytes += g.a.p - start;
-    j->used = (g.a.p - j->rw + 15) & ~(size_t)15;
+    j->used = (g.a.p - j->rw + 31) & ~(size_t)31;
     return true;
 }
 

@@ -101,7 +101,7 @@ void gen_leave(Gen *g, const Insn *op)
 /* @n instructions are done. The host's flags: less if that was all. */
 static void gen_spend(Gen *g, unsigned n)
 {
-    asm_rm(&g->a, 3, 0x8d, BUDGET, asm_at(BUDGET, -(int)n));
+    asm_alu_ri(&g->a, 3, ALU_SUB, BUDGET, n);
     asm_rm(&g->a, 3, 0x3b, BUDGET, jit_field(JIT_OFF(floor)));
     g->hf = HF_NONE;
 }
