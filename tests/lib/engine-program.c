@@ -1,6 +1,7 @@
 /* See engine-program.h. */
 #include "util/osdep.h"
 #include "tests/lib/engine-program.h"
+#include "target-x86/cpuid.h"
 #include "target-x86/flags.h"
 #include "target-x86/operand.h"
 
@@ -117,12 +118,18 @@ void program_allow_simd(Evm *vm)
     x86_update_mode(vm->c);
 }
 
+static bool program_has(const Program *pr, const InsnRow *row)
+{
+    return (!pr->model || cpu_model_has(pr->model, row->feature)) &&
+           !(pr->but && g_strv_contains(pr->but, row->name));
+}
+
 /* Whether the decoded instruction may be used as it is. */
 static bool acceptable(const Insn *in, const Program *pr)
 {
     const InsnRow *row = &insn_rows[in->id];
 
-    if (!row->sem ||
+    if (!row->sem || !program_has(pr, row) ||
         row->attr & (IA_PRIV | IA_END | IA_STRING | IA_IO | IA_X87) ||
         (row->attr & IA_JUMP && !(row->attr & IA_COND)) ||
         row->fl_read & pr->undefined || in->seg >= S_FS ||

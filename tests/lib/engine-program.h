@@ -24,7 +24,9 @@ typedef struct Program {
     uint32_t undefined; /* flags, where the code is now */
     uint32_t ever;      /* flags that were, somewhere: for a #DE there */
     bool code64;
-    bool simd; /* SSE and AVX too; the machine must allow them */
+    bool simd;              /* SSE and AVX too; the machine must allow them */
+    const CpuModel *model;  /* whose instructions; NULL: all */
+    const char *const *but; /* but these, by name; or NULL */
 } Program;
 
 typedef struct Outcome {
