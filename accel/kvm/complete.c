@@ -56,6 +56,8 @@ enum {
     TURN_INSNS = 1 << 24,
     TURN_INSNS_SMP = 1 << 22,
     TURN_NS_LAPIC = 2 * 1000 * 1000,
+    TURN_NS_LEAST =
+        1000 * 1000, /* of this thread's, with APICs in the kernel */
     TURN_INSNS_LAPIC = 1 << 20,
 };
 
@@ -168,6 +170,7 @@ static CpuExit run_soft(KvmCpu *kc, uint64_t n, bool refused)
     uint64_t before = tcg_insn_count(c);
     CpuExit exit;
 
+    kvm_user_take_back(kc);
     __atomic_store_n(&kc->in_burst, true, __ATOMIC_SEQ_CST);
     exit = tcg_run_burst(c, n, refused);
     __atomic_store_n(&kc->in_burst, false, __ATOMIC_SEQ_CST);
@@ -233,6 +236,24 @@ static int64_t turn_ns(const KvmAccel *a)
     return a->host.lapic ? TURN_NS_LAPIC : TURN_NS;
 }
 
+static int64_t thread_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return ts.tv_sec * NS_PER_SEC + ts.tv_nsec;
+}
+
+/*
+ * On a busy host a turn may pass while this thread waits for a processor, again
+ * and again; the kernel's APIC would never deliver anything.
+ */
+static bool turn_had(KvmCpu *kc)
+{
+    return !kc->kvm->host.lapic ||
+           thread_ns() - kc->burst_end_cpu > TURN_NS_LEAST;
+}
+
 bool kvm_turn_over(KvmCpu *kc)
 {
     if (!kc->turns || kc->tcg.single_step || kc->tcg.n_breakpoints) {
@@ -241,7 +262,7 @@ bool kvm_turn_over(KvmCpu *kc)
     if (!kc->burst_end) {
         kc->burst_end = kvm_host_ns(); /* the first turn begins */
     }
-    return kvm_host_ns() - kc->burst_end > turn_ns(kc->kvm);
+    return kvm_host_ns() - kc->burst_end > turn_ns(kc->kvm) && turn_had(kc);
 }
 
 CpuExit kvm_soft_turn(KvmCpu *kc, bool refused)
@@ -252,6 +273,7 @@ CpuExit kvm_soft_turn(KvmCpu *kc, bool refused)
     CpuExit exit = run_soft(kc, n, refused);
 
     kc->burst_end = kvm_host_ns();
+    kc->burst_end_cpu = thread_ns();
     return exit;
 }
 

@@ -144,9 +144,10 @@ struct KvmCpu {
     int64_t now;       /* host ns when the last exit was handled; 0: long ago */
     uint64_t burst;    /* instructions next time */
     int64_t burst_end; /* host ns; when KVM went on */
-    bool turns;        /* bursts also come without a failure */
-    bool in_burst;     /* atomic: the software CPU executes */
-    bool soft_debug;   /* more breakpoints than debug registers */
+    int64_t burst_end_cpu; /* the thread's own ns, after a turn's burst */
+    bool turns;            /* bursts also come without a failure */
+    bool in_burst;         /* atomic: the software CPU executes */
+    bool soft_debug;       /* more breakpoints than debug registers */
     struct kvm_guest_debug debug;   /* as KVM has it */
     uint64_t catch_at[KVM_CATCHES]; /* handlers' entries; 0: none. user.c */
 
@@ -205,6 +206,11 @@ void kvm_user_init(KvmCpu *kc);
 void kvm_user_watch(KvmCpu *kc);
 /* After KVM_EXIT_DEBUG: was it for us? Then @exit is what came of it. */
 bool kvm_user_caught(KvmCpu *kc, CpuExit *exit);
+/*
+ * Before a burst: KVM may have stopped at the handler, where a breakpoint is,
+ * without a word of that. true: s is where it came from.
+ */
+bool kvm_user_take_back(KvmCpu *kc);
 /* The next instruction cannot be single-stepped by KVM. */
 bool kvm_user_step_is_soft(KvmCpu *kc);
 

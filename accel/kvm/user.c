@@ -154,20 +154,37 @@ void kvm_user_init(KvmCpu *kc)
     }
 }
 
+/* Which of the handlers begins at @pc; -1: none. */
+static int catch_of(const KvmCpu *kc, uint64_t pc)
+{
+    for (int i = 0; i < KVM_CATCHES && pc; i++) {
+        if (pc == kc->catch_at[i]) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+bool kvm_user_take_back(KvmCpu *kc)
+{
+    uint64_t pc = kvm_x86(kc)->s.rip;
+    int i = catch_of(kc, pc);
+
+    return i >= 0 && !kc->tcg.single_step &&
+           handler_of(kc, catch_vector[i]) == pc &&
+           (i == KVM_CATCH_UD ? take_back_ud(kc) : take_back_pf(kc));
+}
+
 bool kvm_user_caught(KvmCpu *kc, CpuExit *exit)
 {
     X86Cpu *c = kvm_x86(kc);
     uint64_t pc = kc->run->debug.arch.pc;
-    int i = pc == kc->catch_at[KVM_CATCH_UD]   ? KVM_CATCH_UD
-            : pc == kc->catch_at[KVM_CATCH_PF] ? KVM_CATCH_PF
-                                               : -1;
 
-    if (i < 0 || !pc || kc->tcg.single_step) {
+    if (catch_of(kc, pc) < 0 || kc->tcg.single_step) {
         return false;
     }
     cpu_state(c);
-    if (c->s.rip == pc && handler_of(kc, catch_vector[i]) == pc &&
-        (i == KVM_CATCH_UD ? take_back_ud(kc) : take_back_pf(kc))) {
+    if (c->s.rip == pc && kvm_user_take_back(kc)) {
         *exit = kvm_complete(kc);
         return true;
     }

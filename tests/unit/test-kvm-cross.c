@@ -613,6 +613,38 @@ static void test_burst_ends(void)
     board_free(&b);
 }
 
+/* KVM's turn is over when the thread has had some of it, whatever the clock on
+ * the wall says; without APICs in the kernel, by that clock. */
+static void test_turn(void)
+{
+    static const struct {
+        const char *options;
+        bool over;
+    } rows[] = {
+        { "kvm,kernel-irqchip=split", false },
+        { "kvm,kernel-irqchip=off", true },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows) && !no_kvm(); i++) {
+        struct timespec ts;
+        KvmCpu *kc;
+        Board b;
+
+        board_make(&b, "kvm", rows[i].options);
+        kc = kvm_cpu(b.vm->c);
+        kc->turns = true;
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+        kc->burst_end_cpu = ts.tv_sec * NS_PER_SEC + ts.tv_nsec;
+        kc->burst_end = kvm_host_ns() - NS_PER_SEC; /* it slept */
+        g_assert_cmpint(kvm_turn_over(kc), ==, rows[i].over);
+        kc->burst_end_cpu -= NS_PER_SEC;
+        g_assert_true(kvm_turn_over(kc));
+        kc->burst_end = kvm_host_ns() + NS_PER_SEC;
+        g_assert_false(kvm_turn_over(kc));
+        board_free(&b);
+    }
+}
+
 static void test_dirty(void)
 {
     unsigned long bitmap[EVM_RAM / PAGE_SIZE / 64] = { 0 };
@@ -659,6 +691,7 @@ int main(int argc, char **argv)
     g_test_add_func("/kvm/burst-at-apic", test_burst_at_apic);
     g_test_add_func("/kvm/completed-at-apic", test_completed_at_apic);
     g_test_add_func("/kvm/burst-ends", test_burst_ends);
+    g_test_add_func("/kvm/turn", test_turn);
     g_test_add_func("/kvm/dirty", test_dirty);
     return g_test_run();
 }
