@@ -68,6 +68,18 @@ check "-machine accel=kvm:tcg" 0 'Hi!
 ' $RHEA -machine accel=kvm:tcg $one
 check "-cpu host" 0 'Hi!
 ' $RHEA -accel kvm -cpu host $one
+# As people write it for QEMU.
+pc="-display none -monitor none -serial stdio -m 64 -kernel $G/mb1-32.elf"
+$RHEA -accel tcg $pc 2>/dev/null | tr -d '\r' >"$TMP/pc"
+for line in "-enable-kvm -cpu host" "-accel kvm -cpu host -smp 2" \
+    "-machine accel=kvm:tcg,kernel-irqchip=on -cpu host" \
+    "-machine pc,accel=kvm,kernel_irqchip=split -cpu max" \
+    "-M pc -accel kvm,kernel-irqchip=off -cpu qemu64,check=off" \
+    "-enable-kvm -machine kernel-irqchip=on -accel kvm -smp 2" \
+    "-accel kvm,kernel-irqchip=on -accel tcg -cpu host,-kvmclock"; do
+    check "$line" 0 "$(cat "$TMP/pc")
+" $RHEA $line $pc
+done
 check_err "kernel-irqchip=often" "kernel-irqchip must be on, split or off, not 'often'" \
     $RHEA -accel kvm -machine kernel-irqchip=often $one
 check_err "kernel-irqchip and -flat" "kernel-irqchip=on: -flat ends at HLT" \

@@ -502,6 +502,38 @@ static void test_messages(gconstpointer options)
     close(fd);
 }
 
+/* HLT and waiting for SIPI, where they are the kernel's. */
+static void test_mp_state(gconstpointer options)
+{
+    static const struct {
+        bool halted;
+        uint8_t mp_state;
+    } rows[] = { { true, MP_RUNNABLE },
+                 { false, MP_WAIT_SIPI },
+                 { false, MP_RUNNABLE } };
+    Board b;
+
+    if (no_kvm()) {
+        return;
+    }
+    board_make(&b, "kvm", options);
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        X86State *s = &b.vm->c->s;
+
+        s->halted = rows[i].halted;
+        s->mp_state = rows[i].mp_state;
+        kvm_push(b.vm->c);
+        s->halted = !rows[i].halted;
+        s->mp_state =
+            rows[i].mp_state == MP_RUNNABLE ? MP_WAIT_SIPI : MP_RUNNABLE;
+        b.vm->c->state_in_accel = true;
+        cpu_state(b.vm->c);
+        g_assert_cmpint(s->mp_state, ==, rows[i].mp_state);
+        g_assert_cmpint(s->halted, ==, rows[i].halted);
+    }
+    board_free(&b);
+}
+
 /* ---- dirty pages ---------------------------------------------------------------------------- */
 
 EVM_PROGRAM(writes, "movl $1, 0x205000\n"
@@ -666,6 +698,11 @@ static void test_dirty(void)
     memset(bitmap, 0, sizeof(bitmap));
     kvm_accel.dirty_sync(vm->m->accel, &vm->ram, bitmap);
     g_assert_false(dirty(bitmap, 0x205000));
+    evm_mode(vm, EVM_LONG64); /* the page is noticed once more */
+    g_assert_cmpint(evm_run(vm, 0), ==, EVM_HALT);
+    kvm_accel.dirty_sync(vm->m->accel, &vm->ram, bitmap);
+    g_assert_true(dirty(bitmap, 0x205000));
+    g_assert_false(dirty(bitmap, 0x206000));
     evm_free(vm);
 }
 
@@ -688,6 +725,10 @@ int main(int argc, char **argv)
                          test_messages);
     g_test_add_data_func("/kvm/messages/on", "kvm,kernel-irqchip=on",
                          test_messages);
+    g_test_add_data_func("/kvm/mp-state/split", "kvm,kernel-irqchip=split",
+                         test_mp_state);
+    g_test_add_data_func("/kvm/mp-state/on", "kvm,kernel-irqchip=on",
+                         test_mp_state);
     g_test_add_func("/kvm/burst-at-apic", test_burst_at_apic);
     g_test_add_func("/kvm/completed-at-apic", test_completed_at_apic);
     g_test_add_func("/kvm/burst-ends", test_burst_ends);

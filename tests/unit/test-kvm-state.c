@@ -52,6 +52,9 @@ static void fill(X86State *s)
     }
     s->mxcsr = 0x1fa0;
     s->nmi_masked = true;
+    s->irq_shadow = true;
+    s->tsc_aux = 0x1234;
+    s->xcr0 = 3;
 }
 
 static void same(const X86State *a, const X86State *b)
@@ -96,6 +99,10 @@ static void same(const X86State *a, const X86State *b)
     }
     g_assert_cmphex(a->mxcsr, ==, b->mxcsr);
     g_assert_cmpint(a->nmi_masked, ==, b->nmi_masked);
+    g_assert_cmpint(a->irq_shadow, ==, b->irq_shadow);
+    g_assert_cmpint(a->ss_shadow, ==, b->ss_shadow);
+    g_assert_cmphex(a->tsc_aux, ==, b->tsc_aux);
+    g_assert_cmphex(a->xcr0, ==, b->xcr0);
 }
 
 static void test_round_trip(void)
@@ -113,6 +120,12 @@ static void test_round_trip(void)
     /* What the kernel does not hold. */
     vm->c->s.apic_base = want.apic_base;
     vm->c->s.mtrr_def = want.mtrr_def;
+    if (!cpu_has(vm->c, FEAT_RDTSCP)) {
+        vm->c->s.tsc_aux = want.tsc_aux;
+    }
+    if (!cpu_has(vm->c, FEAT_XSAVE)) {
+        vm->c->s.xcr0 = want.xcr0;
+    }
     kvm_pull(vm->c);
     same(&want, &vm->c->s);
     evm_free(vm);
