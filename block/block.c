@@ -11,7 +11,6 @@
 #include "block/graph.h"
 
 #include "util/error.h"
-#include "util/log.h"
 
 enum {
     PROBE_LEN = 2048,

@@ -7,7 +7,6 @@
 #include "block/copy.h"
 
 #include "util/error.h"
-#include "util/iov.h"
 #include "util/log.h"
 #include "util/worker.h"
 

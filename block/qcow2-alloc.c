@@ -36,8 +36,6 @@
 #include "block/blkdebug.h"
 #include "block/qcow2.h"
 
-#include "util/log.h"
-
 /* ---- reading refcounts ---------------------------------------------------------- */
 
 static uint64_t qcow2_refcount_at(const Qcow2State *s, const uint8_t *block,

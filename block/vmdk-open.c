@@ -7,7 +7,6 @@
 
 #include "util/bits.h"
 #include "util/error.h"
-#include "util/log.h"
 
 enum { LINE_MAX_LEN = 700 };
 

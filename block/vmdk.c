@@ -15,7 +15,6 @@
 #include "block/vmdk.h"
 
 #include "util/bits.h"
-#include "util/error.h"
 #include "util/iov.h"
 #include "util/log.h"
 

@@ -1,6 +1,5 @@
 /* Disks for people: what the functions of qmp-block.c return, in words. */
 #include "util/osdep.h"
-#include "util/error.h"
 #include "monitor/hmp.h"
 #include "monitor/qmp.h"
 

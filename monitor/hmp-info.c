@@ -1,6 +1,5 @@
 /* info: what the machine looks like. */
 #include "util/osdep.h"
-#include "util/error.h"
 #include "accel/cpus.h"
 #include "chardev/chardev.h"
 #include "hw/intc/apic.h"

@@ -1,6 +1,5 @@
 /* Jobs and snapshots of disks for people. */
 #include "util/osdep.h"
-#include "util/error.h"
 #include "block/jobs.h"
 #include "hw/block/drive.h"
 #include "monitor/hmp.h"

@@ -1,6 +1,5 @@
 /* Commands that make the machine do something. */
 #include "util/osdep.h"
-#include "util/error.h"
 #include "util/log.h"
 #include "accel/cpus.h"
 #include "monitor/guest-memory.h"

@@ -5,7 +5,6 @@
 #include "util/osdep.h"
 #include <fcntl.h>
 #include "util/bits.h"
-#include "util/error.h"
 #include "accel/accel.h"
 #include "accel/cpus.h"
 #include "monitor/guest-memory.h"

@@ -3,7 +3,6 @@
 #include "monitor/hmp.h"
 
 #include "net/net.h"
-#include "util/error.h"
 
 static void print_string(Monitor *mon, GString *text)
 {

@@ -1,6 +1,5 @@
 /* Objects, character devices, memory and input for people. */
 #include "util/osdep.h"
-#include "util/error.h"
 #include "chardev/chardev.h"
 #include "hw/block/drive.h"
 #include "monitor/fds.h"

@@ -2,7 +2,6 @@
 #include "util/osdep.h"
 #include "monitor/qmp-cmds.h"
 #include "system/hotplug.h"
-#include "util/error.h"
 #include "util/keyval.h"
 
 #if CONFIG_JSON_C

@@ -9,7 +9,6 @@
 #include <sys/un.h>
 #include <glib-unix.h>
 #include "util/error.h"
-#include "util/iov.h"
 #include "util/mainloop.h"
 
 enum { BURST = 64 }; /* frames before others get their turn */

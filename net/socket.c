@@ -7,7 +7,6 @@
 
 #include <arpa/inet.h>
 #include "util/error.h"
-#include "util/log.h"
 
 static void socket_state(NetStream *s, const NetAddr *peer)
 {

@@ -5,8 +5,6 @@
 #include "util/osdep.h"
 #include "net/internal.h"
 
-#include "util/error.h"
-
 static void stream_state(NetStream *s, const NetAddr *peer)
 {
     if (!peer) {

@@ -16,7 +16,6 @@
 #include <linux/if_tun.h>
 #include <glib-unix.h>
 #include "util/error.h"
-#include "util/iov.h"
 #include "util/log.h"
 #include "util/mainloop.h"
 

@@ -6,7 +6,6 @@
 #include "system/cli-opts.h"
 
 #include "hw/block/drive.h"
-#include "util/error.h"
 
 /* One option. Nothing is opened before all have been read: -snapshot may come
  * last. */

@@ -12,7 +12,6 @@
 #include "net/hub.h"
 #include "net/net.h"
 #include "util/error.h"
-#include "util/log.h"
 
 /* A -nic or -net. */
 typedef struct CliNic {

@@ -2,7 +2,6 @@
 #include "util/osdep.h"
 #include "monitor/stats.h"
 #include "system/cli-opts.h"
-#include "util/error.h"
 #include "util/log.h"
 #include "util/trace.h"
 

@@ -2,7 +2,6 @@
 #include "util/osdep.h"
 #include <signal.h>
 #include <glib-unix.h>
-#include "util/error.h"
 #include "util/log.h"
 #include "util/mainloop.h"
 #include "system/cli.h"

@@ -4,7 +4,6 @@
 #include "util/osdep.h"
 #include "system/object.h"
 
-#include "util/error.h"
 #include "util/keyval.h"
 #include "util/secret.h"
 

@@ -3,7 +3,6 @@
  * with its bus and properties, and the objects of -object.
  */
 #include "util/osdep.h"
-#include "system/machine.h"
 #include "system/object.h"
 
 /* One place a class can stand in the page. */

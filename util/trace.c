@@ -4,7 +4,6 @@
 
 #include <pthread.h>
 #include "util/error.h"
-#include "util/keyval.h"
 #include "util/log.h"
 #include "util/nearest.h"
 

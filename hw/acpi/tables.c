@@ -12,7 +12,6 @@
 #include "hw/acpi/pm.h"
 #include "hw/acpi/pci-aml.h"
 #include "hw/acpi/tables.h"
-#include "hw/nvram/fw_cfg.h"
 
 enum {
     HEADER_LEN = 36,

@@ -7,7 +7,6 @@
  * state of the guest, and stay out of snapshots.
  */
 #include "util/osdep.h"
-#include "util/error.h"
 #include "util/log.h"
 #include "chardev/chardev.h"
 #include "hw/char/serial.h"

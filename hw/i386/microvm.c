@@ -14,7 +14,6 @@
  * here.
  */
 #include "util/osdep.h"
-#include "util/error.h"
 #include "util/log.h"
 #include "hw/i386/pc.h"
 #include "hw/misc/misc.h"

@@ -10,7 +10,6 @@
  */
 #include "util/osdep.h"
 #include "util/bits.h"
-#include "util/error.h"
 #include "hw/acpi/pm.h"
 #include "hw/acpi/tables.h"
 #include "hw/i386/machine-info.h"

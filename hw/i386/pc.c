@@ -14,7 +14,6 @@
  */
 #include "util/osdep.h"
 #include "util/error.h"
-#include "util/keyval.h"
 #include "util/log.h"
 #include "hw/acpi/pm.h"
 #include "hw/char/serial.h"

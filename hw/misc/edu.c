@@ -14,7 +14,6 @@
  * so to its kernel.
  */
 #include "util/osdep.h"
-#include "util/error.h"
 #include "util/log.h"
 #include "hw/pci/pci.h"
 

@@ -12,7 +12,6 @@
  * See kvm-unit-tests, x86/ioapic.c, x86/emulator.c, lib/x86/io.c.
  */
 #include "util/osdep.h"
-#include "util/error.h"
 #include "chardev/chardev.h"
 #include "system/machine.h"
 

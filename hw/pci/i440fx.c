@@ -15,7 +15,6 @@
 #include "util/bits.h"
 #include "hw/misc/misc.h"
 #include "hw/pci/i440fx.h"
-#include "hw/pci/pci-regs.h"
 
 enum {
     CONFADD = 0xcf8,

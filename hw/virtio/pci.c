@@ -21,10 +21,8 @@
 #include "util/bits.h"
 #include "util/error.h"
 #include "util/log.h"
-#include "util/mainloop.h"
 #include "hw/pci/pci-regs.h"
 #include "hw/virtio/queue.h"
-#include "system/host-kernel.h"
 
 enum {
     BAR_LEGACY = 0,

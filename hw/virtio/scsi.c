@@ -17,7 +17,6 @@
 #include "util/bits.h"
 #include "util/error.h"
 #include "util/iov.h"
-#include "util/log.h"
 #include "hw/scsi/scsi.h"
 #include "hw/virtio/virtio.h"
 

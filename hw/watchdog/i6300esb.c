@@ -14,7 +14,6 @@
  */
 #include "util/osdep.h"
 #include "util/log.h"
-#include "hw/pci/pci-regs.h"
 #include "hw/pci/pci.h"
 
 extern const DeviceClass i6300esb_class;

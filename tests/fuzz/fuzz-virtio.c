@@ -14,8 +14,6 @@
 #include "tests/lib/virtio-faces.h"
 #include "hw/virtio/balloon.h"
 #include "net/net.h"
-#include "util/iov.h"
-#include "util/log.h"
 
 extern const DeviceClass virtio_scsi_device_class, virtio_scsi_pci_class;
 extern const DeviceClass scsi_hd_class, scsi_cd_class;
@@ -155,7 +153,8 @@ static hwaddr take_addr(Fuzz *f)
     };
     unsigned kind = take(&f->in);
 
-    return kind < 0xe0 ? take16(&f->in) * 4 % RAM : odd[kind % G_N_ELEMENTS(odd)];
+    return kind < 0xe0 ? take16(&f->in) * 4 % RAM
+                       : odd[kind % G_N_ELEMENTS(odd)];
 }
 
 /* ---- operations --------------------------------------------------------------------- */
@@ -278,7 +277,8 @@ static void op_desc(Fuzz *f)
     if (flags & 0x80) { /* a table elsewhere */
         table = take_addr(f);
     }
-    vd_desc(&f->g.d, table, i, addr, len ? len : take32(&f->in), flags & 7, next);
+    vd_desc(&f->g.d, table, i, addr, len ? len : take32(&f->in), flags & 7,
+            next);
 }
 
 static void op_offer(Fuzz *f)
@@ -297,7 +297,8 @@ static void op_request(Fuzz *f)
 {
     VRing *r = &f->ring[take(&f->in) % QUEUES];
     hwaddr at = 0x20000 + take(&f->in) * 256;
-    unsigned type = take(&f->in), sector = take(&f->in), len = take16(&f->in), head;
+    unsigned type = take(&f->in), sector = take(&f->in), len = take16(&f->in),
+             head;
 
     if (!r->size) {
         return;

@@ -4,7 +4,6 @@
  */
 #include "util/osdep.h"
 #include "tests/lib/engine-vm.h"
-#include "target-x86/access.h"
 #include "util/bits.h"
 
 enum {

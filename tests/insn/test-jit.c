@@ -12,7 +12,6 @@
 #include "tests/lib/engine-vm.h"
 #include "accel/tcg/tcg.h"
 #include "target-x86/access.h"
-#include "target-x86/flags.h"
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>

@@ -7,7 +7,6 @@
 #include "util/osdep.h"
 #include "target-x86/cpuid.h"
 #include "target-x86/fpu.h"
-#include "target-x86/seg.h"
 #include "tests/lib/fake-access.h"
 
 enum { BASE = 0x10000, SIZE = 0x6000, PAGE = 0x1000 };

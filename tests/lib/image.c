@@ -2,8 +2,6 @@
 #include "util/osdep.h"
 #include "tests/lib/image.h"
 
-#include "util/error.h"
-
 #include <glib/gstdio.h>
 
 static char *dir;

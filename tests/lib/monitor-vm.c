@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include "tests/lib/monitor-vm.h"
-#include "util/error.h"
 #include "util/keyval.h"
 #include "util/mainloop.h"
 #include "accel/cpus.h"

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <ucontext.h>
-#include "target-x86/features.h"
 #include "target-x86/fpu.h"
 #include "tests/lib/simd-case.h"
 

@@ -12,7 +12,6 @@
 #include <zlib.h>
 #include "tests/lib/cli-vm.h"
 #include "util/bits.h"
-#include "util/log.h"
 #include "block/block.h"
 #include "hw/block/drive.h"
 #include "system/migrate.h"

@@ -4,7 +4,6 @@
  */
 #include "tests/lib/virtio-rig.h"
 #include <glib/gstdio.h>
-#include "util/iov.h"
 
 extern const DeviceClass virtio_blk_device_class;
 

@@ -4,7 +4,6 @@
  */
 #include "tests/lib/virtio-rig.h"
 #include "util/iov.h"
-#include "util/log.h"
 
 enum {
     RAM = 4 << 20,

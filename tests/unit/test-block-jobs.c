@@ -6,8 +6,6 @@
 #include "block/blk.h"
 #include "block/jobs.h"
 #include "tests/lib/image.h"
-#include "util/error.h"
-#include "util/mainloop.h"
 
 enum { SIZE = 4 << 20 };
 

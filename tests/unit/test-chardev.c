@@ -2,7 +2,6 @@
 #include "util/osdep.h"
 #include <sys/socket.h>
 #include <sys/un.h>
-#include "util/error.h"
 #include "util/mainloop.h"
 #include "chardev/internal.h"
 

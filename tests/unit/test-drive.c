@@ -3,7 +3,6 @@
 #include <glib/gstdio.h>
 #include "hw/block/drive.h"
 #include "system/object.h"
-#include "util/error.h"
 #include "util/secret.h"
 
 typedef struct Disk {

@@ -9,7 +9,6 @@
 #include "tests/lib/image.h"
 #include "tests/lib/mem-disk.h"
 #include "util/bits.h"
-#include "util/error.h"
 
 enum { SIZE = 4 << 20, OPS = 24, SECTORS = SIZE / 512, RUN = 200 };
 

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include "accel/kvm/host.h"
-#include "util/error.h"
 
 static void open_fails(const char *path, const char *part)
 {

@@ -7,7 +7,6 @@
 #include "tests/lib/image.h"
 #include "tests/lib/mem-disk.h"
 
-#include "util/error.h"
 #include "util/mainloop.h"
 
 #include <glib/gstdio.h>

@@ -1,7 +1,6 @@
 /* Run states and requests, with hooks instead of vCPUs. */
 #include "util/osdep.h"
 #include "system/machine.h"
-#include "util/error.h"
 #include "util/mainloop.h"
 
 static GString *story;

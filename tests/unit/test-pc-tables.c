@@ -5,7 +5,6 @@
 #include "util/osdep.h"
 #include "util/bits.h"
 #include "hw/acpi/aml.h"
-#include "hw/acpi/pm.h"
 #include "hw/acpi/tables.h"
 #include "hw/i386/e820.h"
 #include "hw/i386/mptable.h"

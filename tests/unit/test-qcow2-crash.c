@@ -9,7 +9,6 @@
 #include "block/block.h"
 #include "tests/lib/image.h"
 #include "tests/lib/mem-disk.h"
-#include "util/error.h"
 
 enum { SIZE = 1 << 20, OPS = 45, SECTORS = SIZE / 512 };
 

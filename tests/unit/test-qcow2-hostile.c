@@ -13,7 +13,6 @@
 #include "tests/lib/mem-disk.h"
 #include "tests/lib/qcow2-mutate.h"
 #include "util/bits.h"
-#include "util/error.h"
 #include "util/secret.h"
 
 #include <glib/gstdio.h>

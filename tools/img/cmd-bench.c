@@ -3,7 +3,6 @@
 #include "tools/img/img.h"
 
 #include "block/blk.h"
-#include "util/error.h"
 #include "util/log.h"
 #include "util/mainloop.h"
 

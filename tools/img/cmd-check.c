@@ -2,7 +2,6 @@
 #include "util/osdep.h"
 #include "tools/img/img.h"
 
-#include "util/error.h"
 #include "util/log.h"
 
 enum { EXIT_FAILED = 1, EXIT_CORRUPT = 2, EXIT_LEAKS = 3, EXIT_NO_CHECK = 63 };

@@ -3,7 +3,6 @@
 #include "tools/img/img.h"
 
 #include "block/jobs.h"
-#include "util/error.h"
 #include "util/log.h"
 
 /* Where -b points; NULL: reported. */

@@ -3,7 +3,6 @@
 #include "tools/img/img.h"
 
 #include "block/jobs.h"
-#include "util/error.h"
 #include "util/log.h"
 
 enum { EXIT_SAME, EXIT_DIFFER, EXIT_OPEN, EXIT_MAP, EXIT_READ };

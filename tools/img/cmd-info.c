@@ -1,7 +1,6 @@
 /* info: what an image is. */
 #include "util/osdep.h"
 #include "tools/img/img.h"
-#include "util/error.h"
 #include "util/log.h"
 
 /* ---- for people -------------------------------------------------------------------- */

@@ -2,7 +2,6 @@
 #include "util/osdep.h"
 #include "tools/img/img.h"
 
-#include "util/error.h"
 #include "util/log.h"
 
 #include <math.h>

@@ -3,7 +3,6 @@
 #include "tools/io/io.h"
 
 #include "tools/img/img.h"
-#include "util/error.h"
 #include "util/log.h"
 
 #include <getopt.h>
