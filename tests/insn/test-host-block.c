@@ -56,11 +56,18 @@ static void map_user(Evm *vm)
 }
 
 /*
- * What KVM emulates without VT-x or AMD-V, arch/x86/kvm/emulate.c of Linux does:
- * its FXSAVE and FXRSTOR have no alignment check, its AAM and AAD set flags by
- * more than AL, its 16-bit ENTER pushes four bytes. (Also seen: a store across
- * two pages whose second faults has written the first.) On hardware only the
- * model's features count.
+ * What a KVM without VT-x and AMD-V does differently from a processor, each
+ * seen on a bare vCPU, with nothing of ours in between:
+ *
+ * - FXSAVE, FXRSTOR: in 64-bit code an address that is not a multiple of 16
+ *   is no #GP (in 32-bit code it is).
+ * - AAM, AAD: AX and PF are right; SF and ZF are always clear.
+ * - ENTER with 66h in 32-bit and 64-bit code pushes the whole EBP or RBP and
+ *   writes all of it (two bytes are right); in 16-bit code it is right, and a
+ *   nesting level is an internal error, which we complete.
+ *
+ * And STOS or MOV across two pages whose second faults has written its part of
+ * the first; where both are there it is right. That is seldom met and stays in.
  */
 static const char kvm_differs[] = "FXSAVE FXRSTOR AAM AAD ENTER ";
 

@@ -57,6 +57,41 @@ static void check_syscall(Evm *vm)
     }
 }
 
+/* clang-format off */
+EVM_PROGRAM(enter,
+    "mov $0x123, %eax\n"
+    "sysenter\n"
+    "int3\n");
+/* clang-format on */
+
+/* From 64-bit user code, and (i & 1) from 32-bit code. */
+static void check_sysenter(Evm *vm)
+{
+    X86State *s = &vm->c->s;
+
+    EVM_LOAD(vm, EVM_CODE, enter);
+    for (unsigned i = 0; i < 10; i++) {
+        evm_mode(vm, EVM_USER64);
+        evm_map(vm, HANDLER, HANDLER | 3);
+        if (i & 1) {
+            s->seg[S_CS].sel = 0x43;
+            s->seg[S_CS].attr = (s->seg[S_CS].attr & ~SEG_L) | SEG_DB;
+        }
+        s->sysenter_cs = 8;
+        s->sysenter_eip = HANDLER;
+        s->sysenter_esp = EVM_STACK - 0x100;
+        s->rflags = 2 | FL_CF | FL_IF;
+        g_assert_cmpint(evm_run(vm, 0), ==, EVM_HALT);
+        g_assert_cmphex(s->rip, ==, HANDLER + 1);
+        g_assert_cmphex(s->seg[S_CS].sel, ==, 8);
+        g_assert_cmphex(s->seg[S_CS].attr & SEG_L, ==, SEG_L);
+        g_assert_cmphex(s->seg[S_SS].sel, ==, 0x10);
+        g_assert_cmphex(s->gpr[R_RSP], ==, EVM_STACK - 0x100);
+        g_assert_cmphex(s->gpr[R_RAX], ==, 0x123);
+        g_assert_cmphex(s->rflags & (FL_CF | FL_IF), ==, FL_CF);
+    }
+}
+
 /* KVM stopped between such a SYSCALL and the fetch that faults: the burst that
  * follows is the one to notice. */
 static void check_syscall_half(Evm *vm)
@@ -225,6 +260,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_data_func("/kvm-user/syscall", check_syscall, test_engines);
+    g_test_add_data_func("/kvm-user/sysenter", check_sysenter, test_engines);
     g_test_add_data_func("/kvm-user/syscall-half", check_syscall_half,
                          test_engines);
     g_test_add_data_func("/kvm-user/syscall-at-handler",
