@@ -365,9 +365,45 @@ void gen_fall(Gen *g)
 
 /* ---- code behind the block ------------------------------------------------------------------------------ */
 
+/* Into C with operation and @what, and back. */
+static void gen_tail_call(Gen *g, const Tail *s, unsigned what,
+                          const void *thunk)
+{
+    gen_store_pend(g, &s->pend);
+    asm_rip(&g->a, 3, 0x8d, T0, &g->tb->op[s->op]);
+    asm_mov_ri(&g->a, T1, g->start);
+    asm_mov_ri(&g->a, T2, what);
+    asm_call_to(&g->a, thunk);
+    asm_land_at(asm_jmp(&g->a), s->back);
+}
+
+static void gen_tail_exact_cf(Gen *g, const Tail *s)
+{
+    Asm *a = &g->a;
+
+    asm_rm(a, 3, 0x8b, T1, jit_field(JIT_OFF(cpu.s.rflags)));
+    asm_alu_ri(a, 3, ALU_AND, T1, ~(int64_t)FL_CF);
+    asm_rr(a, 3, 0x0b, T1, T2);
+    asm_rm(a, 3, 0x89, T1, jit_field(JIT_OFF(cpu.s.rflags)));
+    asm_land_at(asm_jmp(a), s->back);
+}
+
+/* T0 is the template's. */
+static void gen_tail_carry(Gen *g, const Tail *s)
+{
+    Asm *a = &g->a;
+
+    asm_rm(a, 3, 0x89, T0, jit_field(JIT_OFF(jit_tmp[2])));
+    asm_call_to(a, g->j->th.carry);
+    asm_rm(a, 3, 0x89, T0, jit_field(LAZY_SRC));
+    asm_rm(a, 3, 0x8b, T0, jit_field(JIT_OFF(jit_tmp[2])));
+    asm_land_at(asm_jmp(a), s->back);
+}
+
 void gen_put_tail(Gen *g, Tail *s)
 {
     const Insn *op = &g->tb->op[s->op];
+    const OpInfo *in = &g->info[s->op];
     const JitThunks *th = &g->j->th;
     Asm *a = &g->a;
 
@@ -379,20 +415,10 @@ void gen_put_tail(Gen *g, Tail *s)
     switch (s->kind) {
     case TAIL_LOAD:
         asm_rm(a, 3, 0x89, T0, jit_field(JIT_OFF(jit_tmp[0])));
-        gen_store_pend(g, &s->pend);
-        asm_rip(a, 3, 0x8d, T0, op);
-        asm_mov_ri(a, T1, g->start);
-        asm_mov_ri(a, T2, g->info[s->op].r1 << 2 | g->info[s->op].log2);
-        asm_call_to(a, th->slow_load);
-        asm_land_at(asm_jmp(a), s->back);
+        gen_tail_call(g, s, in->r1 << 2 | in->log2, th->slow_load);
         break;
     case TAIL_SLOW:
-        gen_store_pend(g, &s->pend);
-        asm_rip(a, 3, 0x8d, T0, op);
-        asm_mov_ri(a, T1, g->start);
-        asm_mov_ri(a, T2, s->count);
-        asm_call_to(a, s->flags ? th->slow_flags : th->slow);
-        asm_land_at(asm_jmp(a), s->back);
+        gen_tail_call(g, s, s->count, s->flags ? th->slow_flags : th->slow);
         break;
     case TAIL_LEAVE:
         gen_store_pend(g, &s->pend);
@@ -422,19 +448,11 @@ void gen_put_tail(Gen *g, Tail *s)
         asm_mov_ri(a, T2, (uintptr_t)s->fn);
         asm_jmp_to(a, th->leave);
         break;
-    case TAIL_EXACT_CF:
-        asm_rm(a, 3, 0x8b, T1, jit_field(JIT_OFF(cpu.s.rflags)));
-        asm_alu_ri(a, 3, ALU_AND, T1, ~(int64_t)FL_CF);
-        asm_rr(a, 3, 0x0b, T1, T2);
-        asm_rm(a, 3, 0x89, T1, jit_field(JIT_OFF(cpu.s.rflags)));
-        asm_land_at(asm_jmp(a), s->back);
-        break;
     case TAIL_CARRY:
-        asm_rm(a, 3, 0x89, T0, jit_field(JIT_OFF(jit_tmp[2])));
-        asm_call_to(a, th->carry);
-        asm_rm(a, 3, 0x89, T0, jit_field(LAZY_SRC));
-        asm_rm(a, 3, 0x8b, T0, jit_field(JIT_OFF(jit_tmp[2])));
-        asm_land_at(asm_jmp(a), s->back);
+        gen_tail_carry(g, s);
+        break;
+    case TAIL_EXACT_CF:
+        gen_tail_exact_cf(g, s);
         break;
     }
 }
