@@ -140,13 +140,13 @@ $(echo "$lines" | head -n 1)
 fi
 # An exit costs one call of the kernel: KVM_RUN.
 if command -v strace >/dev/null && [ -s "$BUILD/tests/bench/bare.elf" ]; then
-    bare="-accel kvm,turns=off -machine kernel-irqchip=off -m 64 -display none
-        -serial none -monitor none -device isa-debug-exit,iobase=0xf4,iosize=4
-        -kernel $BUILD/tests/bench/bare.elf"
+    bare="-accel kvm,turns=off -machine kernel-irqchip=off -m 64 -display none"
+    bare="$bare -serial none -monitor none -kernel $BUILD/tests/bench/bare.elf"
+    bare="$bare -device isa-debug-exit,iobase=0xf4,iosize=4"
     for letter in o m; do
         check "system calls of 5000 exits, $letter" 0 'KVM_RUN yes
 others yes
-' sh -c "strace -f -o $TMP/st $RHEA $(echo $bare) -append ${letter}5000 2>/dev/null
+' sh -c "strace -f -o $TMP/st $RHEA $bare -append ${letter}5000 2>/dev/null
             runs=\$(grep -c 'KVM_RUN' $TMP/st)
             others=\$(grep -vc 'KVM_RUN' $TMP/st)
             [ \$runs -ge 5000 ] && [ \$runs -le 7000 ] && echo KVM_RUN yes
