@@ -238,7 +238,7 @@ static void test_kick(gconstpointer options)
 {
     Kick k = { .vm = evm_new_with(EVM_LONG64, "tcg", options, NULL) };
     Evm *alone = evm_new_with(EVM_LONG64, "tcg", "tcg,jit=off", NULL);
-    unsigned n = g_test_thorough() ? 5000 : 60;
+    unsigned n = g_test_thorough() ? 1000 : 60;
     GError *err = NULL;
 
     g_assert_true(region_init_ram(&k.extra, "extra", 1 << 16, &err));
