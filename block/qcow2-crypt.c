@@ -770,8 +770,8 @@ struct Qcow2Crypto {
 bool qcow2_crypto_open(BlockNode *bn, KeyVal *options, GError **errp)
 {
     Qcow2State *s = bn->s;
-    g_autoptr(KeyVal) sub = block_sub_options(options, "encrypt.");
 
+    keyval_free(block_sub_options(options, "encrypt.")); /* taken, unused */
     if (s->h.crypt_method == CRYPT_NONE ||
         (bn->flags & (BLOCK_NO_IO | BLOCK_CHECK))) {
         return true;

@@ -4,6 +4,8 @@
 #include "monitor/fds.h"
 #include "monitor/qmp.h"
 
+#if CONFIG_JSON_C
+
 /* Takes @fd; one of the same name is closed. */
 static void fds_put(Machine *m, const char *name, int fd)
 {
@@ -18,8 +20,6 @@ static void fds_put(Machine *m, const char *name, int fd)
     }
     *slot = fd;
 }
-
-#if CONFIG_JSON_C
 
 bool fds_take_passed(Monitor *mon, const char *name, GError **errp)
 {
