@@ -10,6 +10,7 @@
  */
 #include "util/osdep.h"
 #include "block/blk.h"
+#include "block/copy-on-read.h"
 
 #include "block/jobs.h"
 #include "util/aio.h"
@@ -47,6 +48,14 @@ typedef struct Bucket {
     int64_t last;           /* us */
 } Bucket;
 
+/* Of one disk, or of several (throttling.group). */
+typedef struct Limits {
+    unsigned refs;
+    BlkLimits limits;
+    Bucket buckets[LIMIT_KINDS];
+    bool limited;
+} Limits;
+
 struct Blk {
     unsigned refs;
     char *name;
@@ -61,9 +70,9 @@ struct Blk {
     int detect_zeroes;
     BlkStats stats[BLK_OPS];
     uint64_t highest; /* end of the highest write */
-    BlkLimits limits;
-    Bucket buckets[LIMIT_KINDS];
-    bool limited;
+    Limits *limit;
+    bool copy_on_read;
+    CopyOnRead *cor;   /* NULL: off, or there is no layer below */
     GQueue throttled;  /* of BlkReq */
     unsigned drainers; /* the main loop waits for requests to end */
     unsigned quiesced;
@@ -188,7 +197,8 @@ static int worker_transfer(void *opaque)
 
     switch (r->op) {
     case BLK_READ:
-        return block_preadv(r->bn, r->off, r->iov, r->n);
+        return r->blk->cor ? cor_preadv(r->blk->cor, r->off, r->iov, r->n)
+                           : block_preadv(r->bn, r->off, r->iov, r->n);
     case BLK_WRITE:
         return block_pwritev(r->bn, r->off, r->iov, r->n,
                              r->flags & WRITE_COMPRESSED);
@@ -290,6 +300,9 @@ static int direct_resolve(BlkReq *r, BlockNode *bn, uint64_t off)
             bn = e.file;
             off = e.host_offset;
         } else if (e.kind == EXTENT_HOLE && r->op == BLK_READ && bn->backing) {
+            if (r->blk->cor) {
+                return -EAGAIN; /* a worker copies */
+            }
             bn = bn->backing;
         } else if (r->op == BLK_READ &&
                    (e.kind == EXTENT_ZERO || e.kind == EXTENT_HOLE)) {
@@ -409,7 +422,7 @@ static void blk_start(BlkReq *r)
 
 static double bucket_units(const Blk *blk, const BlkReq *r, int kind)
 {
-    uint64_t size = blk->limits.iops_size;
+    uint64_t size = blk->limit->limits.iops_size;
 
     switch (kind) {
     case LIMIT_BPS_READ:
@@ -446,7 +459,7 @@ static int64_t throttle_wait(Blk *blk, const BlkReq *r)
     int64_t now = g_get_monotonic_time(), wait = 0;
 
     for (int k = 0; k < LIMIT_KINDS; k++) {
-        Bucket *b = &blk->buckets[k];
+        Bucket *b = &blk->limit->buckets[k];
         double room = b->max > 0 ? b->max : b->avg / 10;
 
         if (b->avg <= 0 || bucket_units(blk, r, k) <= 0) {
@@ -463,8 +476,8 @@ static int64_t throttle_wait(Blk *blk, const BlkReq *r)
 static void throttle_account(Blk *blk, const BlkReq *r)
 {
     for (int k = 0; k < LIMIT_KINDS; k++) {
-        if (blk->buckets[k].avg > 0) {
-            blk->buckets[k].level += bucket_units(blk, r, k);
+        if (blk->limit->buckets[k].avg > 0) {
+            blk->limit->buckets[k].level += bucket_units(blk, r, k);
         }
     }
 }
@@ -498,7 +511,7 @@ static void blk_throttle(BlkReq *r)
         g_queue_push_tail(&blk->held, r);
         return;
     }
-    if (!blk->limited || r->op == BLK_FLUSH) {
+    if (!blk->limit->limited || r->op == BLK_FLUSH) {
         blk_start(r);
         return;
     }
@@ -506,6 +519,20 @@ static void blk_throttle(BlkReq *r)
     if (!blk->timer) {
         throttle_run(blk);
     }
+}
+
+static void limits_unref(Limits *l)
+{
+    if (!--l->refs) {
+        g_free(l);
+    }
+}
+
+void blk_share_limits(Blk *blk, Blk *with)
+{
+    with->limit->refs++;
+    limits_unref(blk->limit);
+    blk->limit = with->limit;
 }
 
 bool blk_set_limits(Blk *blk, const BlkLimits *limits, GError **errp)
@@ -525,7 +552,7 @@ bool blk_set_limits(Blk *blk, const BlkLimits *limits, GError **errp)
             return false;
         }
     }
-    blk->limited = false;
+    blk->limit->limited = false;
     for (int k = 0; k < LIMIT_KINDS; k++) {
         if (limits->max[k] > 0 && limits->avg[k] <= 0) {
             error_setg(errp, "bps_max/iops_max require corresponding bps/iops "
@@ -537,20 +564,20 @@ bool blk_set_limits(Blk *blk, const BlkLimits *limits, GError **errp)
             return false;
         }
     }
-    blk->limits = *limits;
+    blk->limit->limits = *limits;
     for (int k = 0; k < LIMIT_KINDS; k++) {
-        blk->buckets[k].avg = limits->avg[k];
-        blk->buckets[k].max = limits->max[k];
-        blk->buckets[k].last = g_get_monotonic_time();
-        blk->buckets[k].level = 0;
-        blk->limited |= limits->avg[k] > 0;
+        blk->limit->buckets[k].avg = limits->avg[k];
+        blk->limit->buckets[k].max = limits->max[k];
+        blk->limit->buckets[k].last = g_get_monotonic_time();
+        blk->limit->buckets[k].level = 0;
+        blk->limit->limited |= limits->avg[k] > 0;
     }
     return true;
 }
 
 void blk_get_limits(const Blk *blk, BlkLimits *limits)
 {
-    *limits = blk->limits;
+    *limits = blk->limit->limits;
 }
 
 bool blk_parse_limits(KeyVal *options, BlkLimits *limits, GError **errp)
@@ -709,11 +736,26 @@ void blk_resume(Blk *blk)
     blk_unplug(blk);
 }
 
+static void set_node(Blk *blk, BlockNode *bn)
+{
+    g_clear_pointer(&blk->cor, cor_free);
+    blk->bn = bn;
+    if (blk->copy_on_read && bn && !bn->read_only) {
+        blk->cor = cor_new(bn);
+    }
+}
+
+void blk_set_copy_on_read(Blk *blk, bool on)
+{
+    blk->copy_on_read = on;
+    set_node(blk, blk->bn);
+}
+
 BlockNode *blk_swap_node(Blk *blk, BlockNode *bn)
 {
     BlockNode *old = blk->bn;
 
-    blk->bn = bn;
+    set_node(blk, bn);
     return old;
 }
 
@@ -729,6 +771,8 @@ Blk *blk_new(const char *name, BlockNode *bn, BlkAio aio)
     Blk *blk = g_new0(Blk, 1);
 
     blk->refs = 1;
+    blk->limit = g_new0(Limits, 1);
+    blk->limit->refs = 1;
     blk->name = g_strdup(name);
     blk->bn = bn;
     blk->aio_kind = aio;
@@ -753,6 +797,8 @@ void blk_unref(Blk *blk)
     if (blk->timer) {
         g_source_remove(blk->timer);
     }
+    cor_free(blk->cor);
+    limits_unref(blk->limit);
     block_close(blk->bn, NULL);
     aio_free(blk->aio);
     while (blk->free_reqs) {
@@ -785,7 +831,7 @@ BlockNode *blk_set_node(Blk *blk, BlockNode *bn)
     BlockNode *old = blk->bn;
 
     blk_drain(blk);
-    blk->bn = bn;
+    set_node(blk, bn);
     return old;
 }
 

@@ -100,6 +100,12 @@ BlockNode *blk_swap_node(Blk *blk, BlockNode *bn);
 
 void blk_set_write_cache(Blk *blk, bool on); /* off: writes are BLK_FUA */
 void blk_set_detect_zeroes(Blk *blk, int mode);
+/* What reads find in backing files goes into the disk's own layer. While no
+ * request is in flight. */
+void blk_set_copy_on_read(Blk *blk, bool on);
+/* @blk keeps to the limits of @with from now on: requests to both count, and
+ * blk_set_limits() of one changes those of all. */
+void blk_share_limits(Blk *blk, Blk *with);
 bool blk_set_limits(Blk *blk, const BlkLimits *limits, GError **errp);
 void blk_get_limits(const Blk *blk, BlkLimits *limits);
 /* throttling.* of @options into @limits. */

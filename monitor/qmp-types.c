@@ -127,6 +127,7 @@ const QmpEvent qmp_events[] = {
     { "BLOCK_JOB_ERROR", "device:s operation:e(read|write) action:e(ignore|report|stop)", "a job met an error, and what became of it", 0, NULL },
     { "MIGRATION", "status:MigrationStatus", "a migration has got further", 0, NULL },
     { "DEVICE_DELETED", "device?:s path:s", "a device has been taken out", 0, NULL },
+    { "MIGRATION_PASS", "pass:i", "a migration begins to send the memory; it stands, so there is one pass", 0, NULL },
     { "BLOCK_IO_ERROR", "device:s node-name?:s operation:e(read|write) action:e(ignore|report|stop) nospace?:b reason:s", "a disk request failed", 0, NULL },
     { "DEVICE_TRAY_MOVED", "device:s id:s tray-open:b", "the tray of a drive was opened or closed", 0, NULL },
     { "DUMP_COMPLETED", "result:DumpQueryResult error?:s", "dump-guest-memory is over", 0, NULL },

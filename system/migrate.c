@@ -222,6 +222,9 @@ static void set_status(Migration *g, MigrateStatus status)
     }
     machine_emit(g->m, "MIGRATION",
                  EVENT_STR("status", migrate_status_name(status)));
+    if (status == MIGRATE_ACTIVE && !g->incoming) { /* the one there is */
+        machine_emit(g->m, "MIGRATION_PASS", EVENT_INT("pass", 1));
+    }
 }
 
 /* Closes the pipe; a command that failed makes the migration fail. */

@@ -10,6 +10,7 @@
 
 #include "util/error.h"
 #include "util/keyval.h"
+#include "util/log.h"
 #include "util/nearest.h"
 
 /* An entry that ends with a dot stands for all keys that begin with it. */
@@ -345,47 +346,49 @@ static bool parse_detect_zeroes(KeyVal *kv, int *out, GError **errp)
     return true;
 }
 
-/* A group of one is the drive itself. */
-static bool refuse_group(Drive *d, KeyVal *kv, GError **errp)
+/* Somebody who has joined the group before; NULL: @d is the first. */
+static Drive *drive_in_group(const Drive *d)
 {
-    const char *group = keyval_get(kv, "throttling.group");
     GPtrArray *drives = machine_drives(d->machine);
 
-    d->throttle_group = g_strdup(group);
-    for (guint i = 0; group && i < drives->len; i++) {
-        const Drive *o = drives->pdata[i];
+    for (guint i = 0; d->throttle_group && i < drives->len; i++) {
+        Drive *o = drives->pdata[i];
 
-        if (g_strcmp0(o->throttle_group, group) == 0) {
-            error_setg(errp,
-                       "throttling.group=%s: drive '%s' has it; limits that "
-                       "several drives share are not supported yet",
-                       group, o->id);
-            return false;
+        if (o != d && g_strcmp0(o->throttle_group, d->throttle_group) == 0) {
+            return o;
         }
     }
-    return true;
+    return NULL;
 }
 
-static bool refuse_copy_on_read(KeyVal *kv, GError **errp)
+static bool limits_given(const BlkLimits *limits)
 {
-    bool on;
+    for (int k = 0; k < LIMIT_KINDS; k++) {
+        if (limits->avg[k] > 0 || limits->max[k] > 0) {
+            return true;
+        }
+    }
+    return false;
+}
 
-    if (!keyval_bool(kv, "copy-on-read", false, &on, errp)) {
-        return false;
+/* The limits of the last drive of a group that gives some are those of all, as
+ * in QEMU. */
+static bool set_limits(Drive *d, const BlkLimits *limits, GError **errp)
+{
+    Drive *with = drive_in_group(d);
+
+    if (with) {
+        blk_share_limits(d->blk, with->blk);
     }
-    if (on) {
-        error_setg(errp, "copy-on-read=on is not supported yet; copy the "
-                         "backing file's data with block_stream or rhea-img "
-                         "rebase");
-    }
-    return !on;
+    return (with && !limits_given(limits)) ||
+           blk_set_limits(d->blk, limits, errp);
 }
 
 /* ---- the image ---------------------------------------------------------------- */
 
 typedef struct DriveOpen {
     unsigned flags;
-    bool snapshot, writeback, read_only;
+    bool snapshot, writeback, read_only, copy_on_read;
     BlkAio aio;
     int detect_zeroes;
     BlkLimits limits;
@@ -401,11 +404,15 @@ static bool parse_open(Drive *d, KeyVal *kv, DriveOpen *o, GError **errp)
                      errp) ||
         !parse_aio(kv, direct, &o->aio, errp) ||
         !parse_detect_zeroes(kv, &o->detect_zeroes, errp) ||
-        !refuse_copy_on_read(kv, errp) || !refuse_group(d, kv, errp) ||
+        !keyval_bool(kv, "copy-on-read", false, &o->copy_on_read, errp) ||
         !blk_parse_limits(kv, &o->limits, errp) ||
         !keyval_bool(kv, "readonly", d->cdrom, &ro, errp) ||
         !keyval_bool(kv, "read-only", ro, &o->read_only, errp)) {
         return false;
+    }
+    d->throttle_group = g_strdup(keyval_get(kv, "throttling.group"));
+    if (o->copy_on_read && o->read_only) {
+        warn_report("disabling copy-on-read on read-only drive");
     }
     o->flags |= BLOCK_NO_SHARE;
     if (!o->read_only && !o->snapshot) {
@@ -544,7 +551,8 @@ bool drive_add(Machine *m, const char *text, GError **errp)
     d->blk = blk_new(d->id, bn, o.aio);
     blk_set_write_cache(d->blk, o.writeback);
     blk_set_detect_zeroes(d->blk, o.detect_zeroes);
-    if (!blk_set_limits(d->blk, &o.limits, errp)) {
+    blk_set_copy_on_read(d->blk, o.copy_on_read);
+    if (!set_limits(d, &o.limits, errp)) {
         drive_free(d);
         return false;
     }

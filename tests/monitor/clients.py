@@ -771,6 +771,36 @@ def new_images():
     finish(p)
 
 
+def shared_limits():
+    """throttling.group: one set of limits for two disks; copy-on-read=on."""
+    fill(path('sl.raw'), 1)
+    img('create', '-f', 'qcow2', '-F', 'raw', '-b', path('sl.raw'),
+        path('sl.qcow2'))
+    limits = 'throttling.group=g,throttling.iops-total='
+    p = start(*QUIET, '-M', 'pc', '-m', '16', '-S', '-qmp', 'stdio',
+              '-drive', 'if=none,id=d0,driver=null-co,' + limits + '100',
+              '-drive', 'if=none,id=d1,driver=null-co,throttling.group=g',
+              '-drive', 'if=none,id=d2,copy-on-read=on,file=' +
+              path('sl.qcow2'))
+    q = Qmp(stdio(p))
+    iops = lambda: [b['inserted']['iops'] for b in q.ask('query-block')]
+    assert iops() == [100, 100, 0], iops()
+    q.ask('human-monitor-command',
+          command_line='block_set_io_throttle d1 0 0 0 50 0 0')
+    assert iops() == [50, 50, 0], iops()
+    q.ask('human-monitor-command', command_line='drive_del d0')
+    assert iops() == [50, 0], iops()
+    q.ask('blockdev-snapshot-sync', device='d2',
+          snapshot_file=path('sl2.qcow2'))
+    q.ask('quit')
+    finish(p)
+    p = subprocess.run([RHEA, *QUIET, '-M', 'none', '-S', '-monitor', 'stdio',
+                        '-drive', 'if=none,copy-on-read=on,readonly=on,file=' +
+                        path('sl.qcow2')], input=b'quit\n',
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert b'disabling copy-on-read on read-only drive' in p.stderr, p
+
+
 def unplug_with_job():
     """A disk that is being copied is pulled: the job goes on without it."""
     fill(path('uj.raw'), 4)
@@ -950,7 +980,9 @@ def migrate_in_background():
     q.ask('migrate-set-parameters', **{'max-bandwidth': 0})
     assert q.raw('migrate', uri='fd:nosuch')['error']['desc'] == \
         "File descriptor named 'nosuch' not found"
+    q.events.clear()
     q.ask('migrate', uri='file:' + path('image'))
+    assert q.event('MIGRATION_PASS')['data'] == {'pass': 1}
     while q.ask('query-migrate')['status'] == 'active':
         time.sleep(0.01)
     o = q.ask('query-migrate')
@@ -975,7 +1007,7 @@ def no_keyboard():
 CASES = [probe, no_keyboard, probe_without_waiting, last_words, unix_client,
          tcp_and_telnet, on_a_pty,
          many_at_once, hmp_person, expect_script, hmp_by_pipe, libvirt, socat,
-         trays, disks, disk_jobs, jobs_by_hand, new_images, unplug_with_job, job_errors, snapshot_jobs,
+         trays, disks, disk_jobs, jobs_by_hand, new_images, shared_limits, unplug_with_job, job_errors, snapshot_jobs,
          snapshot_in_background, migrate_in_background, migrate_to_passed_fd,
          nothing_unexplained]
 

@@ -397,6 +397,146 @@ static void test_throttle(void)
     remove_file("t.img");
 }
 
+/* Two disks at 200 requests a second between them. */
+static void test_throttle_group(void)
+{
+    BlkLimits l = { .avg[LIMIT_IOPS_TOTAL] = 200 }, got;
+    uint8_t buf[512];
+    struct iovec iov = { buf, sizeof(buf) };
+    int64_t start;
+    Blk *blk[2];
+    int ret;
+
+    create("t.img", "raw", "size=1M");
+    for (int i = 0; i < 2; i++) {
+        blk[i] = blk_new("d", open_as("t.img", "raw", 0), BLK_AIO_DEFAULT);
+    }
+    g_assert_true(blk_set_limits(blk[0], &l, NULL));
+    blk_share_limits(blk[1], blk[0]);
+    blk_get_limits(blk[1], &got);
+    g_assert_cmpfloat(got.avg[LIMIT_IOPS_TOTAL], ==, 200);
+    start = g_get_monotonic_time();
+    for (int i = 0; i < 60; i++) {
+        blk_submit(blk[i % 2], BLK_READ, 0, 512, &iov, 1, 0, keep_ret, &ret);
+    }
+    blk_drain(blk[0]);
+    blk_drain(blk[1]);
+    g_assert_cmpint(g_get_monotonic_time() - start, >, 150000);
+    blk_free(blk[0]); /* the other keeps them */
+    l.avg[LIMIT_IOPS_TOTAL] = 0;
+    g_assert_true(blk_set_limits(blk[1], &l, NULL));
+    blk_free(blk[1]);
+    remove_file("t.img");
+}
+
+static uint64_t data_here(BlockNode *bn)
+{
+    uint64_t sum = 0;
+
+    for (uint64_t off = 0; off < SIZE;) {
+        BlockExtent e;
+
+        g_assert_cmpint(block_map(bn, off, SIZE - off, 0, &e), ==, 0);
+        sum += e.kind == EXTENT_DATA ? e.len : 0;
+        off += e.len;
+    }
+    return sum;
+}
+
+typedef struct Load {
+    Blk *blk;
+    GRand *r;
+    uint8_t *model;
+    uint8_t buf[65536];
+    struct iovec iov;
+    uint64_t off;
+    bool write, busy;
+} Load;
+
+static void load_done(void *opaque, int ret)
+{
+    Load *l = opaque;
+
+    g_assert_cmpint(ret, ==, 0);
+    if (!l->write) {
+        g_assert_cmpmem(l->buf, l->iov.iov_len, l->model + l->off,
+                        l->iov.iov_len);
+    }
+    l->busy = false;
+}
+
+/* A quarter of the disk is each load's: what it reads is known. */
+static void load_next(Load *l, unsigned quarter)
+{
+    uint64_t len = 512 * (uint64_t)g_rand_int_range(l->r, 1, 128);
+
+    l->off = (uint64_t)quarter * (SIZE / 4) +
+             512 * (uint64_t)g_rand_int_range(l->r, 0,
+                                              (int)((SIZE / 4 - len) / 512));
+    l->write = g_rand_int_range(l->r, 0, 3) == 0;
+    l->iov = (struct iovec) { l->buf, len };
+    l->busy = true;
+    if (l->write) {
+        memset(l->buf, g_rand_int_range(l->r, 0, 256), len);
+        memcpy(l->model + l->off, l->buf, len);
+    }
+    blk_submit(l->blk, l->write ? BLK_WRITE : BLK_READ, l->off, len, &l->iov, 1,
+               0, load_done, l);
+}
+
+/* Reads fill the overlay with what they read, also beside writes. */
+static void test_copy_on_read(void)
+{
+    g_autofree uint8_t *model = g_malloc0(SIZE);
+    g_autofree Load *load = g_new0(Load, 4);
+    GRand *r = g_rand_new_with_seed(g_test_rand_int());
+    uint8_t buf[65536];
+    struct iovec iov = { buf, sizeof(buf) };
+    BlockNode *bn;
+    int ret;
+    Blk *blk;
+
+    create("base.img", "raw", "size=4M");
+    bn = open_as("base.img", "raw", BLOCK_RDWR);
+    fill(bn, r, model, 200);
+    close_bn(bn);
+    create("over.img", "qcow2",
+           "size=4M,backing_file=base.img,backing_fmt=raw");
+    bn = open_as("over.img", "qcow2", BLOCK_RDWR);
+    blk = blk_new("d", bn, BLK_AIO_DEFAULT);
+    g_assert_cmpuint(data_here(bn), ==, 0);
+    blk_submit(blk, BLK_READ, MIB, sizeof(buf), &iov, 1, 0, keep_ret, &ret);
+    blk_drain(blk);
+    g_assert_cmpint(ret, ==, 0);
+    g_assert_cmpmem(buf, sizeof(buf), model + MIB, sizeof(buf));
+    g_assert_cmpuint(data_here(bn), ==, 0); /* not yet on */
+    blk_set_copy_on_read(blk, true);
+    blk_submit(blk, BLK_READ, MIB, sizeof(buf), &iov, 1, 0, keep_ret, &ret);
+    blk_drain(blk);
+    g_assert_cmpmem(buf, sizeof(buf), model + MIB, sizeof(buf));
+    g_assert_cmpuint(data_here(bn), ==, 65536);
+    for (unsigned i = 0; i < 4; i++) {
+        load[i] = (Load) { .blk = blk, .r = r, .model = model };
+    }
+    for (unsigned n = 0; n < 2000;) {
+        for (unsigned i = 0; i < 4; i++) {
+            if (!load[i].busy) {
+                load_next(&load[i], i);
+                n++;
+            }
+        }
+        mainloop_iterate(true);
+    }
+    blk_drain(blk);
+    expect_data(bn, model);
+    g_assert_cmpuint(data_here(bn), >, SIZE / 2);
+    expect_clean(bn);
+    blk_free(blk);
+    g_rand_free(r);
+    remove_file("over.img");
+    remove_file("base.img");
+}
+
 /* ---- whole images ------------------------------------------------------------------------ */
 
 static void convert(BlockNode *src, BlockNode *dst, bool compress)
@@ -696,6 +836,8 @@ int main(int argc, char **argv)
     g_test_add_func("/block/async", test_async);
     g_test_add_func("/block/refused", test_refused);
     g_test_add_func("/block/throttle", test_throttle);
+    g_test_add_func("/block/throttle-group", test_throttle_group);
+    g_test_add_func("/block/copy-on-read", test_copy_on_read);
     g_test_add_func("/block/convert", test_convert);
     g_test_add_func("/block/commit", test_commit);
     g_test_add_func("/block/rebase", test_rebase);

@@ -188,7 +188,7 @@ static void test_refused(void)
         { "driver=null-co,detect-zeroes=maybe", "invalid parameter value" },
         { "driver=null-co,detect-zeroes=unmap", "discard operation to unmap" },
         { "driver=null-co,discard=maybe", "discard" },
-        { "driver=null-co,copy-on-read=on", "copy-on-read" },
+        { "driver=null-co,copy-on-read=maybe", "'on' or 'off'" },
         { "driver=null-co,index=99999999999999999999", "index" },
         { "driver=null-co,index=70000", "more than 65535" },
         { "driver=null-co,snapshot=perhaps", "'on' or 'off'" },
