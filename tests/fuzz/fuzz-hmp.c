@@ -36,6 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     readline_key(rl, '\r');
     readline_free(rl);
+    monitors_close(m); /* symbols were looked for */
     drives_free(m);
     machine_free(m);
     return 0;
