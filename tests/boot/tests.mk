@@ -4,7 +4,7 @@
 BOOT_OUT := $(B)/tests/boot
 BOOT_GUESTS := $(addprefix $(BOOT_OUT)/,hi16.bin add.bin elf32.elf long.bin \
 	long.elf mb1-32.elf mb1-64.elf mb1-kludge.bin mb2-32.elf mb2-64.elf \
-	pvh.elf smp.bin ends.bin modes.elf modes.bin minfo.elf pcidisk.elf)
+	pvh.elf smp.bin ends.bin modes.elf modes.bin minfo.elf pcidisk.elf hammer.elf)
 
 BOOT_AS = @mkdir -p $(@D) && echo "  AS   $@" &&
 BOOT_LD32 = ld -m elf_i386 -nostdlib -z noexecstack --no-warn-rwx-segments
@@ -43,11 +43,11 @@ $(BOOT_OUT)/long.elf $(BOOT_OUT)/pvh.elf: $(BOOT_OUT)/%.elf: $(BOOT_OUT)/%-64.o 
 $(BOOT_OUT)/long.bin: $(BOOT_OUT)/long-64.o tests/boot/at-1m.lds
 	$(Q)$(BOOT_LD64) $(BOOT_AT_1M) --oformat binary -o $@ $<
 # In C, without anything below them.
-$(BOOT_OUT)/minfo.o $(BOOT_OUT)/pcidisk.o: $(BOOT_OUT)/%.o: tests/boot/%.c
+$(BOOT_OUT)/minfo.o $(BOOT_OUT)/pcidisk.o $(BOOT_OUT)/hammer.o: $(BOOT_OUT)/%.o: tests/boot/%.c
 	$(BOOT_AS) $(CC) -m64 -O2 -Wall -Wextra -Wno-unused-parameter -ffreestanding \
 	    -fno-pic -fno-stack-protector -fcf-protection=none -mno-red-zone \
 	    -mgeneral-regs-only -c -o $@ $<
-$(BOOT_OUT)/minfo.elf $(BOOT_OUT)/pcidisk.elf: $(BOOT_OUT)/%.elf: $(BOOT_OUT)/%.o tests/boot/at-1m.lds
+$(BOOT_OUT)/minfo.elf $(BOOT_OUT)/pcidisk.elf $(BOOT_OUT)/hammer.elf: $(BOOT_OUT)/%.elf: $(BOOT_OUT)/%.o tests/boot/at-1m.lds
 	$(Q)$(BOOT_LD64) $(BOOT_AT_1M) -o $@ $<
 
 boot-guests: $(BOOT_GUESTS)
