@@ -4,8 +4,8 @@
  * Two headers, of which the newer valid one counts, and two region tables lead
  * to the metadata (sizes) and to the block allocation table. Its entries are a
  * state and an offset in MiB; after each chunk of them stands one for a bitmap,
- * which only differencing disks use: these are refused, as is an image whose
- * log was not played back.
+ * which only differencing disks use: these are refused. A log that was not
+ * played back is, when the image is opened for writing (vhdx-log.c).
  *
  * Nothing is logged when we write: a new block's data goes to the file first,
  * then the eight bytes of its entry, so that the file is whole at each moment.
@@ -115,6 +115,27 @@ static int log_in_use(BlockNode *bn, uint64_t off, uint64_t len,
     return 0;
 }
 
+static int write_header(BlockNode *bn);
+
+/* What it says is in the file then, and both headers name no log. */
+static bool play_log(BlockNode *bn, uint64_t off, uint64_t len, GError **errp)
+{
+    VhdxState *s = bn->s;
+    int ret;
+
+    if (!vhdx_log_replay(bn, off, len, s->header + VHDX_H_LOG_GUID, errp)) {
+        return false;
+    }
+    s->replayed = true;
+    memset(s->header + VHDX_H_LOG_GUID, 0, 16);
+    ret = write_header(bn);
+    ret = ret < 0 ? ret : write_header(bn);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "Could not write the VHDX header");
+    }
+    return ret == 0;
+}
+
 static bool check_log(BlockNode *bn, const uint8_t *h, GError **errp)
 {
     static const uint8_t none[16];
@@ -139,12 +160,14 @@ static bool check_log(BlockNode *bn, const uint8_t *h, GError **errp)
     ret = log_in_use(bn, off, len, h + VHDX_H_LOG_GUID);
     if (ret < 0) {
         error_setg_errno(errp, -ret, "Could not read the VHDX log");
-    } else if (ret) {
+    } else if (ret && bn->read_only) {
         error_setg(errp,
-                   "VHDX image file '%s' contains a log that needs to be "
-                   "replayed: 'qemu-img check -r all' or attaching it in "
-                   "Windows does it",
+                   "VHDX image file '%s' opened read-only, but contains a log "
+                   "that needs to be replayed: open it for writing once, as "
+                   "'rhea-img check -r all' does",
                    bn->filename);
+    } else if (ret) {
+        return play_log(bn, off, len, errp);
     }
     return ret == 0;
 }
@@ -611,8 +634,8 @@ static bool vhdx_check(BlockNode *bn, CheckResult *res, unsigned fix,
     const VhdxState *s = bn->s;
     uint64_t size = bn->file->size;
 
-    if (!format_no_repair(fix, errp)) {
-        return false;
+    if (s->replayed) { /* the one repair there is was made by opening it */
+        res->corruptions_fixed++;
     }
     for (uint64_t i = 0; i < s->blocks; i++) {
         uint64_t e = s->bat[i], off = VHDX_BAT_OFFSET(e);

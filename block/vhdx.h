@@ -62,8 +62,14 @@ typedef struct VhdxState {
     uint64_t end;  /* where the next block goes; 0: not known yet */
     uint8_t header[VHDX_HEADER_LEN]; /* the one that counts */
     unsigned newer;                  /* which it is: 0 or 1 */
+    bool replayed;                   /* the log, when it was opened */
     gint touched; /* atomic: it has new GUIDs since the image is open */
 } VhdxState;
+
+/* Does what the log in the @len bytes at @off of the file says; the caller then
+ * takes its @guid out of the headers. A log that is wrong changes nothing. */
+bool vhdx_log_replay(BlockNode *bn, uint64_t off, uint64_t len,
+                     const uint8_t *guid, GError **errp);
 
 enum VhdxGuid {
     GUID_BAT,

@@ -324,6 +324,139 @@ static void test_vhdx_log(void)
     }
 }
 
+enum { LOG_OFF = 1 << 20, LOG_LEN = 1 << 20, LOG_BLOCK = 1 << 20 };
+
+/* An entry of @sectors in the log's sector @at, which may wrap: its first
+ * descriptor puts @page to @where, its second zeroes @n bytes at @zero. */
+static void put_entry(GByteArray *a, unsigned at, unsigned tail, uint64_t seq,
+                      const uint8_t *page, uint64_t where, uint64_t zero,
+                      uint64_t n)
+{
+    uint8_t e[2 * 4096] = { 'l', 'o', 'g', 'e' };
+    uint8_t *d = e + 64, *data = e + 4096;
+
+    st_le32(e + 8, sizeof(e));
+    st_le32(e + 12, tail * 4096);
+    st_le64(e + 16, seq);
+    st_le32(e + 24, n ? 2 : 1);
+    memset(e + 32, 0x55, 16);
+    st_le64(e + 48, a->len);
+    st_le64(e + 56, a->len);
+    memcpy(d, "desc", 4);
+    memcpy(d + 4, page + 4092, 4);
+    memcpy(d + 8, page, 8);
+    st_le64(d + 16, where);
+    st_le64(d + 24, seq);
+    memcpy(d + 32, "zero", 4);
+    st_le64(d + 40, n);
+    st_le64(d + 48, zero);
+    st_le64(d + 56, seq);
+    memcpy(data, "data", 4);
+    st_le32(data + 4, (uint32_t)(seq >> 32));
+    memcpy(data + 8, page + 8, 4084);
+    st_le32(data + 4092, (uint32_t)seq);
+    vhdx_set_sum(e, sizeof(e));
+    for (unsigned i = 0; i < 2; i++) {
+        memcpy(a->data + LOG_OFF + (at + i) % (LOG_LEN / 4096) * 4096,
+               e + (size_t)i * 4096, 4096);
+    }
+}
+
+static uint64_t bat_offset(const GByteArray *a)
+{
+    const uint8_t *e = a->data + VHDX_REGIONS_1 + 16;
+
+    while (memcmp(e, vhdx_guids[GUID_BAT], 16) != 0) {
+        e += 32;
+    }
+    return ld_le64(e + 16);
+}
+
+/* What a crash left: a block at the end of the file that only the log names. */
+static GByteArray *crashed(void)
+{
+    GByteArray *a = make_image("vhdx", "size=4M,block_size=1M");
+    uint64_t bat = bat_offset(a),
+             at = (a->len + LOG_BLOCK - 1) & ~(uint64_t)(LOG_BLOCK - 1);
+    guint old = a->len;
+    uint8_t page[4096];
+
+    g_byte_array_set_size(a, (guint)at + LOG_BLOCK);
+    memset(a->data + old, 0xab, a->len - old);
+    memcpy(page, a->data + bat, sizeof(page));
+    st_le64(page, (at + LOG_BLOCK) | VHDX_PRESENT); /* put right by the next */
+    put_entry(a, 255, 200, UINT64_C(0xffffffff), page, bat, 0, 0);
+    st_le64(page, at | VHDX_PRESENT);
+    put_entry(a, 1, 255, UINT64_C(0x100000000), page, bat, at + LOG_BLOCK / 2,
+              LOG_BLOCK / 2);
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t *h = a->data + (i ? VHDX_HEADER_2 : VHDX_HEADER_1);
+
+        memset(h + VHDX_H_LOG_GUID, 0x55, 16);
+        vhdx_set_sum(h, VHDX_HEADER_LEN);
+    }
+    return a;
+}
+
+static void test_vhdx_replay(void)
+{
+    g_autoptr(GByteArray) a = crashed();
+    g_autoptr(GError) err = NULL;
+    uint8_t buf[512];
+    MemDisk d;
+    BlockNode *bn;
+
+    mem_disk_init(&d, a->data, a->len);
+    g_assert_null(open_on(&d, "vhdx", 0, &err));
+    g_assert_nonnull(strstr(err->message, "opened read-only"));
+    g_clear_error(&err);
+    for (unsigned flags = BLOCK_RDWR; flags <= BLOCK_RDWR; flags--) {
+        bn = open_on(&d, "vhdx", flags, &err); /* the second time read-only */
+        g_assert_no_error(err);
+        for (unsigned off = 0; off < LOG_BLOCK; off += 4096) {
+            g_assert_cmpint(block_pread(bn, off, buf, 512), ==, 0);
+            g_assert_cmphex(buf[511], ==, off < LOG_BLOCK / 2 ? 0xab : 0);
+        }
+        g_assert_cmpint(block_pread(bn, LOG_BLOCK, buf, 512), ==, 0);
+        g_assert_cmphex(buf[0], ==, 0);
+        block_close(bn, NULL);
+    }
+    mem_disk_clear(&d);
+}
+
+/* A log that is wrong: refused, and the file is as it was. */
+static void test_vhdx_bad_log(void)
+{
+    static const struct {
+        uint32_t at; /* in the log; ~: the entry's sum is put right */
+        uint8_t value;
+    } cases[] = {
+        { 4096 + 4, 0 },        /* the sum of the head */
+        { 255 * 4096 + 70, 1 }, /* an older one, which is the tail */
+        { 4096 + 24, 0xff },    /* descriptors */
+        { 4096 + 8, 1 },        /* length */
+        { 4096 + 12, 1 },       /* tail */
+        { 4096 + 32, 0 },       /* GUID */
+        { 8192 + 4092, 0x77 }   /* the number at the end of a sector */
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GByteArray) a = crashed();
+        g_autoptr(GError) err = NULL;
+        MemDisk d;
+
+        a->data[LOG_OFF + cases[i].at] ^= cases[i].value ? cases[i].value : 0xf;
+        if (cases[i].at == 8192 + 4092) {
+            vhdx_set_sum(a->data + LOG_OFF + 4096, 8192);
+        }
+        mem_disk_init(&d, a->data, a->len);
+        g_assert_null(open_on(&d, "vhdx", BLOCK_RDWR, &err));
+        g_assert_nonnull(strstr(err->message, "is damaged"));
+        g_assert_cmpmem(d.bytes->data, d.bytes->len, a->data, a->len);
+        mem_disk_clear(&d);
+    }
+}
+
 static void add(const char *what, const Format *f, GTestDataFunc fn)
 {
     g_autofree char *path = g_strdup_printf("/formats/%s/%s", f->test, what);
@@ -341,5 +474,7 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/formats/claims", test_claims);
     g_test_add_func("/formats/vhdx-log", test_vhdx_log);
+    g_test_add_func("/formats/vhdx-replay", test_vhdx_replay);
+    g_test_add_func("/formats/vhdx-bad-log", test_vhdx_bad_log);
     return g_test_run();
 }
