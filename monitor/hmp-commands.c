@@ -148,7 +148,7 @@ const HmpCommand hmp_info_commands[] = {
     { "trace-events", "name?:s", "[pattern]", "trace events, and which are on", hmp_info_trace_events, NULL },
 
     HEADING("Devices"),
-    { "qtree", "", "", "the devices", hmp_info_qtree, NULL },
+    { "qtree", "", "", "the devices on their buses, with their properties", hmp_info_qtree, NULL },
     { "qdm", "", "", "devices for -device", hmp_info_qdm, NULL },
     { "pci", "", "", "PCI functions", hmp_info_pci, NULL },
     { "pic", "", "", "interrupt controllers", hmp_info_pic, NULL },

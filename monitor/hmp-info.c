@@ -95,18 +95,6 @@ void hmp_info_mtree(Monitor *mon, const Args *args)
     mon_puts(mon, out->str);
 }
 
-void hmp_info_qtree(Monitor *mon, const Args *args)
-{
-    Machine *m = mon_machine(mon);
-
-    for (guint i = 0; i < m->devices->len; i++) {
-        const Device *d = g_ptr_array_index(m->devices, i);
-
-        mon_printf(mon, "dev: %s, id \"%s\"\n", d->cls->name,
-                   d->id ? d->id : "");
-    }
-}
-
 void hmp_info_pci(Monitor *mon, const Args *args)
 {
     g_autoptr(GString) out = g_string_new(NULL);

@@ -39,6 +39,10 @@ static const Text texts[] = {
     { "device_del f", "Error: Device 'f' not found\n" },
     { "chardev-add ringbuf,id=hot", "" },
     { "ringbuf_read hot 10", "\n" },
+    { "info qtree", "bus: main-system-bus\n  type System\n*  bus: pci.0\n"
+                    "    type PCI\n    dev: i440FX*bus: isa.0*dev: edu, id "
+                    "\"e\"\n      dma_mask = 268435455 (0xfffffff)\n*class "
+                    "*, addr 00:1f.0, pci id 1234:11e8*bar 0: mem at *" },
     { "info usb", "info usb: there is no USB\n" },
     { "watchdog_action bark", "Error: *'bark' (reset, shutdown, poweroff, *" },
     { "watchdog_action pause", "" },
