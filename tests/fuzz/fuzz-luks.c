@@ -34,8 +34,8 @@ enum {
 
 static const char *const amends[] = {
     "encrypt.state=active,encrypt.new-secret=new,encrypt.iter-time=1",
-    "encrypt.state=active,encrypt.new-secret=new,encrypt.iter-time=1,"
-    "encrypt.keyslot=7",
+    ("encrypt.state=active,encrypt.new-secret=new,encrypt.iter-time=1,"
+     "encrypt.keyslot=7"),
     "encrypt.state=inactive,encrypt.old-secret=key",
     "encrypt.state=inactive,encrypt.keyslot=1",
     "encrypt.state=inactive,encrypt.old-secret=new,encrypt.keyslot=2",
