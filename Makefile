@@ -35,6 +35,9 @@ LIB_SRCS := $(filter-out $(MAIN_SRCS),$(SRCS))
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes \
 	-Wold-style-definition -Wundef -Wwrite-strings -Wvla -Wformat=2 \
 	-Wimplicit-fallthrough -Wno-unused-parameter
+# No compiler of today lets these pass.
+WARN += -Werror=implicit-function-declaration -Werror=int-conversion \
+	-Werror=incompatible-pointer-types
 WARN += $(if $(WERROR),-Werror)
 OPT ?= -O2
 CFLAGS_ALL = -std=gnu11 $(OPT) -g $(WARN) -fno-common -fwrapv \

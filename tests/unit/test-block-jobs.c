@@ -6,6 +6,7 @@
 #include "block/blk.h"
 #include "block/jobs.h"
 #include "tests/lib/image.h"
+#include "util/mainloop.h"
 
 enum { SIZE = 4 << 20 };
 
