@@ -89,6 +89,7 @@ static void start(Fuzz *f)
         }
     }
     assign(f);
+    g_assert_cmpuint(f->n, >, 0);
 }
 
 static void settle(void)
