@@ -110,7 +110,8 @@ void cpu_lower(X86Cpu *cpu, uint32_t pending_bits)
     __atomic_fetch_and(&cpu->pending, ~pending_bits, __ATOMIC_SEQ_CST);
 }
 
-void cpu_kick(X86Cpu *cpu)
+/* Any thread: makes run() return soon. */
+static void cpu_kick(X86Cpu *cpu)
 {
     cpu_raise(cpu, CPU_STOP);
 }

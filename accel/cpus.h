@@ -24,8 +24,6 @@ void cpus_resume(Machine *m);
 
 /* The host's id of its thread. Any thread. */
 int cpu_thread_id(X86Cpu *cpu);
-/* Any thread: makes run() return soon. */
-void cpu_kick(X86Cpu *cpu);
 /* Runs @fn in the vCPU's thread between instructions, paused or not, machine
  * lock not held; waits for it as cpus_pause() does. */
 void cpu_run_on(X86Cpu *cpu, void (*fn)(X86Cpu *cpu, void *opaque),

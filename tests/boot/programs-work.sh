@@ -28,7 +28,7 @@ work_data()
             printf "%d %s %.6f line %d\n", s, s % 7 ? "some" : "words", s / 3, i
         }
     }' >data
-    show data <data
+    show text <data
 }
 
 packer()

@@ -1,7 +1,7 @@
 #!/bin/sh
 # A machine saved under kvm loads under tcg, and the other way round, while its
 # Linux works: to and fro several times. MOVE_CHIPS=on: with controllers in the
-# kernel, too, where an interpreting KVM stands still now and then (docs/kvm.md).
+# kernel, too, which takes an interpreting KVM long on a busy machine (docs/kvm.md).
 . tests/boot/lib.sh
 
 why=$($RHEA -accel help | sed -n 's/^kvm .*usable: no, because //p')

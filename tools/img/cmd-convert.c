@@ -196,9 +196,10 @@ static bool load_snapshot(Convert *c)
 static bool open_sources(Convert *c)
 {
     const ImgArgs *a = c->a;
+    int i = 0;
 
     c->src = g_new0(BlockNode *, (gsize)a->nfiles);
-    for (int i = 0; i < a->nfiles - 1; i++) {
+    do { /* two names at least were asked for */
         BlockNode *bn = img_open(a, img_has(a, IMG_IMAGE_OPTS), a->files[i],
                                  img_opt(a, 'f'), c->src_flags);
 
@@ -210,12 +211,12 @@ static bool open_sources(Convert *c)
             error_report("the source images together are too large");
             return false;
         }
-    }
+    } while (++i < a->nfiles - 1);
     if (!load_snapshot(c)) {
         return false;
     }
-    for (unsigned i = 0; i < c->nsrc; i++) {
-        c->total += c->src[i]->size;
+    for (unsigned n = 0; n < c->nsrc; n++) {
+        c->total += c->src[n]->size;
     }
     if (img_has(a, IMG_BITMAPS) && (c->nsrc > 1 || !c->src[0]->drv->bitmaps)) {
         error_report(c->nsrc > 1
