@@ -9,9 +9,10 @@ seed=$2
 shift 2
 [ $# -gt 0 ] || set -- data gzip bzip2 xz zstd hashes ciphers sort mawk perl bc lua python
 
+# With ONLY=DIR: there, because a guest's busybox has what the host may not.
 have()
 {
-    command -v "$1" >/dev/null 2>&1
+    command -v "${ONLY:+$ONLY/}$1" >/dev/null 2>&1
 }
 
 show() # NAME, of what comes in

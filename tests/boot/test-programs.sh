@@ -59,7 +59,7 @@ play()
     # shellcheck disable=SC2086 # words
     sh tests/boot/programs-work.sh "$TMP/host" "$seed" ${PROGRAMS:-} 2>&1 | grep WORK >"$TMP/want"
     # shellcheck disable=SC2016 # the guest's
-    printf '#!/bin/sh\nexport PATH=/host/bin:$PATH PYTHONHOME=%s LC_ALL=C\nexec /host/bin/sh /host/programs-work.sh /work %s %s\n' \
+    printf '#!/bin/sh\nexport PATH=/host/bin:$PATH ONLY=/host/bin PYTHONHOME=%s LC_ALL=C\nexec /host/bin/sh /host/programs-work.sh /work %s %s\n' \
         "${lib%/lib/*}" "$seed" "${PROGRAMS:-}" >"$ROOT/run.sh"
     chmod +x "$ROOT/run.sh"
     (cd "$ROOT" && echo ./run.sh | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$TMP/last"
