@@ -908,6 +908,7 @@ static void gdb_event(void *opaque, CharEvent event)
 
     if (event == CHAR_OPENED && !g->attached) {
         g->attached = true;
+        g->rx = RX_IDLE; /* the last one may have gone in a packet */
         g_byte_array_set_size(g->out, 0);
         if (g->m->state == RUN_RUNNING) {
             machine_stop(g->m, RUN_PAUSED);
