@@ -720,7 +720,6 @@ static void forget(GdbStub *g)
 {
     g->n_breaks = g->n_watch = 0;
     g->waiting = g->attached = g->no_ack = g->physical = false;
-    g->rx = RX_IDLE;
     arm(g, NULL);
 }
 
