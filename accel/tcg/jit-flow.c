@@ -232,6 +232,24 @@ static void gen_jump_t1(Gen *g)
     gen_enter(g);
 }
 
+/* Where an indirect jump or call goes, to T1. */
+static void gen_target_mem(Gen *g, const Insn *op, const OpInfo *in)
+{
+    gen_ea(g, op, in->disp);
+    gen_seg(g, op);
+    gen_access_or(g, 8, false, op_sem_jump);
+    asm_rm(&g->a, 3, 0x8b, T1, asm_at(T0, 0));
+}
+
+static void gen_target_reg(Gen *g, const OpInfo *in)
+{
+    if (g->code64) {
+        gen_get(g, T1, in->r1);
+    } else {
+        asm_rr(&g->a, 2, 0x8b, T1, jit_host[in->r1]);
+    }
+}
+
 void gen_jmp(Gen *g, const Insn *op)
 {
     const OpInfo *in = &g->info[g->i];
@@ -242,14 +260,9 @@ void gen_jmp(Gen *g, const Insn *op)
         return;
     }
     if (in->mem >= 0) {
-        gen_ea(g, op, in->disp);
-        gen_seg(g, op);
-        gen_access_or(g, 8, false, op_sem_jump);
-        asm_rm(&g->a, 3, 0x8b, T1, asm_at(T0, 0));
-    } else if (g->code64) {
-        gen_get(g, T1, in->r1);
+        gen_target_mem(g, op, in);
     } else {
-        asm_rr(&g->a, 2, 0x8b, T1, jit_host[in->r1]);
+        gen_target_reg(g, in);
     }
     gen_lookup(g);
     gen_jump_t1(g);
@@ -280,10 +293,7 @@ void gen_call(Gen *g, const Insn *op)
         return;
     }
     if (in->mem >= 0) {
-        gen_ea(g, op, in->disp);
-        gen_seg(g, op);
-        gen_access_or(g, 8, false, op_sem_jump);
-        asm_rm(&g->a, 3, 0x8b, T1, asm_at(T0, 0));
+        gen_target_mem(g, op, in);
         asm_rm(&g->a, 3, 0x89, T1, jit_field(JIT_OFF(jit_tmp[0])));
     }
     gen_sp(g, -w);
@@ -291,10 +301,8 @@ void gen_call(Gen *g, const Insn *op)
     asm_rm(&g->a, 3, 0x89, T0, jit_field(JIT_OFF(jit_tmp[1])));
     if (in->mem >= 0) {
         asm_rm(&g->a, 3, 0x8b, T1, jit_field(JIT_OFF(jit_tmp[0])));
-    } else if (g->code64) {
-        gen_get(g, T1, in->r1);
     } else {
-        asm_rr(&g->a, 2, 0x8b, T1, jit_host[in->r1]);
+        gen_target_reg(g, in);
     }
     gen_lookup(g);
     asm_rm(&g->a, 3, 0x89, T0, jit_field(JIT_OFF(jit_tmp[0])));
