@@ -31,6 +31,7 @@ struct LiveJob {
     LiveInfo info;     /* what live_info() returned */
     GThread *thread;
     bool concluded;
+    bool told_ready; /* LIVE_EV_READY was sent; `ready` may be before it */
     bool aborting; /* PENDING, and its end is on its way */
 
     GMutex lock; /* below */

@@ -277,14 +277,23 @@ int live_fail(LiveJob *job, int ret, const char *what)
     return ret;
 }
 
+/* Of a job that copies or has copied all. */
+static LiveStatus going_status(const LiveJob *job, bool paused)
+{
+    if (paused) {
+        return job->told_ready ? LIVE_STANDBY : LIVE_PAUSED;
+    }
+    return job->told_ready ? LIVE_READY : LIVE_RUNNING;
+}
+
+/* Main thread, before the job's end. It may have been paused meanwhile. */
 static void ready_call(void *opaque)
 {
     LiveJob *job = opaque;
 
-    if (!job->concluded && job->status == LIVE_RUNNING) {
-        live_set_status(job, LIVE_READY);
-        live_event(job, LIVE_EV_READY);
-    }
+    job->told_ready = true;
+    live_set_status(job, going_status(job, job->status == LIVE_PAUSED));
+    live_event(job, LIVE_EV_READY);
 }
 
 void live_set_ready(LiveJob *job)
@@ -371,7 +380,7 @@ static void fault_call(void *opaque)
     g_mutex_unlock(&job->lock);
     live_event(job, LIVE_EV_ERROR);
     if (stopped) {
-        live_set_status(job, job->ready ? LIVE_STANDBY : LIVE_PAUSED);
+        live_set_status(job, going_status(job, true));
     }
     g_free(c);
 }
@@ -539,8 +548,7 @@ static bool set_pause(LiveJob *job, bool on, GError **errp)
                    job->id);
         return false;
     }
-    live_set_status(job, on ? (job->ready ? LIVE_STANDBY : LIVE_PAUSED)
-                            : (job->ready ? LIVE_READY : LIVE_RUNNING));
+    live_set_status(job, going_status(job, on));
     return true;
 }
 

@@ -3,7 +3,7 @@
  * and what comes out is compared with a model of its disk.
  */
 #include "util/osdep.h"
-#include "block/live.h"
+#include "block/live-job.h"
 #include "tests/lib/image.h"
 #include "tests/lib/mem-disk.h"
 
@@ -393,6 +393,46 @@ static void test_mirror_blocking(void)
     clean_up();
 }
 
+/* Paused when the thread has copied all and nobody has heard of it yet. */
+static void test_mirror_pause_ready(void)
+{
+    LiveJobs *all = live_jobs_new();
+    g_autoptr(GError) err = NULL;
+    BlockNode *target;
+    Guest g;
+    LiveOpts o = opts_of(&g);
+    LiveJob *job;
+    bool ready = false;
+
+    create("src", "qcow2", "size=6M");
+    create("dst", "raw", "size=6M");
+    guest_init(&g, open_rw("src", "qcow2"));
+    target = open_rw("dst", "raw");
+    job = live_mirror_start(all, g.blk, target, LIVE_FULL, 0, 0, &o, &err);
+    g_assert_no_error(err);
+    while (!ready) { /* without the main loop */
+        g_usleep(1000);
+        g_mutex_lock(&job->lock);
+        ready = job->ready;
+        g_mutex_unlock(&job->lock);
+    }
+    g_assert_true(live_pause(job, &err));
+    g_assert_cmpint(live_info(job)->status, ==, LIVE_PAUSED);
+    until_ready(&g);
+    g_assert_cmpuint(g.ready, ==, 1);
+    g_assert_cmpint(live_info(job)->status, ==, LIVE_STANDBY);
+    g_assert_true(live_resume(job, &err));
+    g_assert_cmpint(live_info(job)->status, ==, LIVE_READY);
+    g_assert_true(live_complete(job, &err));
+    until_concluded(&g);
+    g_assert_cmpstr(g.error, ==, NULL);
+    g_assert_cmpuint(g.ready, ==, 1);
+    live_jobs_free(all);
+    block_close(target, NULL);
+    guest_end(&g);
+    clean_up();
+}
+
 /* ---- errors ---------------------------------------------------------------------------- */
 
 static void until_faults(Guest *g, unsigned n)
@@ -711,6 +751,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/live/mirror-cancel/force", GINT_TO_POINTER(2),
                          test_mirror_cancel);
     g_test_add_func("/live/mirror-top", test_mirror_top);
+    g_test_add_func("/live/mirror-pause-ready", test_mirror_pause_ready);
     g_test_add_func("/live/mirror-blocking", test_mirror_blocking);
     for (size_t i = 0; i < G_N_ELEMENTS(on_errors); i++) {
         g_autofree char *name =
