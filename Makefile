@@ -148,6 +148,14 @@ $(addprefix check-,$(GROUPS) fuzz boot img): check-%: all $(TEST_BINS) \
     $(DOC_TOOLS)
 	$(Q)tests/run-tests B=$(B) $*$(if $(T),/$(T))
 
+# Each test of T so many times, more of them at a time than there are CPUs: what
+# fails only now and then.
+N ?= 20
+J ?= 6
+soak: all $(TEST_BINS) $(DOC_TOOLS)
+	$(Q)tests/run-tests B=$(B) N=$(N) J=$(J) $(T)
+.PHONY: soak
+
 # ---- demo ----------------------------------------------------------------------
 # An unmodified Debian kernel to a shell; without a terminal the shell is driven
 # by a script that checks the answers.
