@@ -32,7 +32,7 @@ struct LiveJob {
     GThread *thread;
     bool concluded;
     bool told_ready; /* LIVE_EV_READY was sent; `ready` may be before it */
-    bool aborting; /* PENDING, and its end is on its way */
+    bool aborting;   /* PENDING, and its end is on its way */
 
     GMutex lock; /* below */
     GCond cond;  /* something was asked for */
@@ -41,7 +41,8 @@ struct LiveJob {
     int64_t slice_start; /* us; of the present speed */
     uint64_t slice_done;
     char *error;
-    LiveFault fault;
+    LiveFault fault; /* the last that was told */
+    GArray *untold;  /* of LiveFault, under lock: not announced yet */
     bool stopped;
 
     /* Of the operations. */

@@ -86,6 +86,7 @@ LiveJob *live_new(LiveJobs *all, const LiveOps *ops, Blk *blk,
     job->chunk = LIVE_GRANULARITY;
     job->source = block_ref(blk_node(blk));
     job->busy = g_array_new(false, false, sizeof(LiveRange));
+    job->untold = g_array_new(false, false, sizeof(LiveFault));
     g_mutex_init(&job->lock);
     g_cond_init(&job->cond);
     g_ptr_array_add(all->list, job);
@@ -98,6 +99,7 @@ static void live_free(LiveJob *job)
     g_mutex_clear(&job->lock);
     g_cond_clear(&job->cond);
     g_array_unref(job->busy);
+    g_array_unref(job->untold);
     dirty_free(job->dirty);
     dirty_free(job->taken);
     g_free(job->backing_name);
@@ -362,27 +364,30 @@ void live_release(LiveJob *job, uint64_t off, uint64_t len)
 
 /* ---- errors ------------------------------------------------------------------------- */
 
-typedef struct FaultCall {
-    LiveJob *job;
-    LiveFault fault;
-} FaultCall;
+/* Main thread: what the thread said and nobody has heard yet. */
+static void tell_faults(LiveJob *job)
+{
+    g_mutex_lock(&job->lock);
+    while (job->untold->len) {
+        bool stopped;
 
-/* Main thread. The job is there: its end is called later than this. */
+        job->fault = g_array_index(job->untold, LiveFault, 0);
+        g_array_remove_index(job->untold, 0);
+        stopped = job->stopped && job->pause;
+        g_mutex_unlock(&job->lock);
+        live_event(job, LIVE_EV_ERROR);
+        if (stopped) {
+            live_set_status(job, going_status(job, true));
+        }
+        g_mutex_lock(&job->lock);
+    }
+    g_mutex_unlock(&job->lock);
+}
+
+/* The job is there: its end is called later than this. */
 static void fault_call(void *opaque)
 {
-    FaultCall *c = opaque;
-    LiveJob *job = c->job;
-    bool stopped;
-
-    g_mutex_lock(&job->lock);
-    job->fault = c->fault;
-    stopped = job->stopped && job->pause;
-    g_mutex_unlock(&job->lock);
-    live_event(job, LIVE_EV_ERROR);
-    if (stopped) {
-        live_set_status(job, going_status(job, true));
-    }
-    g_free(c);
+    tell_faults(opaque);
 }
 
 static LiveOnError fault_action(LiveOnError policy, int ret)
@@ -395,17 +400,16 @@ static LiveOnError fault_action(LiveOnError policy, int ret)
 
 int live_fault(LiveJob *job, int ret, bool write)
 {
-    FaultCall *c = g_new0(FaultCall, 1);
     LiveOnError action =
         fault_action(write ? job->o.on_target : job->o.on_source, ret);
+    LiveFault fault = { write, ret == -ENOSPC, action };
 
-    c->job = job;
-    c->fault = (LiveFault) { write, ret == -ENOSPC, action };
     g_mutex_lock(&job->lock);
+    g_array_append_val(job->untold, fault);
     job->stopped = action == LIVE_STOP;
     job->pause |= job->stopped;
     g_mutex_unlock(&job->lock);
-    mainloop_call(fault_call, c);
+    mainloop_call(fault_call, job);
     if (action == LIVE_REPORT) {
         return live_fail(job, ret,
                          write ? "writing the target" : "reading the disk");
@@ -531,6 +535,8 @@ static bool set_pause(LiveJob *job, bool on, GError **errp)
 {
     bool ok;
 
+    /* An error that stopped it comes before the word that it goes on. */
+    tell_faults(job);
     g_mutex_lock(&job->lock);
     ok = job->pause != on && !job->concluded && job->status != LIVE_PENDING;
     if (ok) {

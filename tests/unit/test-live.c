@@ -523,6 +523,57 @@ static void test_on_error(gconstpointer opaque)
     clean_up();
 }
 
+/* Resumed when the thread has met an error and nobody has heard of it yet: the
+ * error comes first, and the job goes on. */
+static void test_on_error_resumed(void)
+{
+    LiveJobs *all = live_jobs_new();
+    g_autofree uint8_t *zero = g_malloc0(SIZE);
+    g_autoptr(GError) err = NULL;
+    BlockNode *target;
+    MemDisk d;
+    Guest g;
+    LiveOpts o = opts_of(&g);
+    LiveJob *job;
+    bool stopped = false;
+
+    create("src", "qcow2", "size=6M");
+    guest_init(&g, open_rw("src", "qcow2"));
+    guest_some(&g, 300);
+    mem_disk_init(&d, zero, SIZE);
+    d.fail_errno = EIO;
+    d.fail_at = 5;
+    d.fail_on = true;
+    target = block_open_over(mem_disk_node(&d, BLOCK_RDWR), "raw", NULL,
+                             BLOCK_RDWR, &err);
+    g_assert_no_error(err);
+    o.on_target = LIVE_STOP;
+    job = live_mirror_start(all, g.blk, target, LIVE_FULL, 0, 0, &o, &err);
+    g_assert_no_error(err);
+    while (!stopped) { /* without the main loop */
+        g_usleep(1000);
+        g_mutex_lock(&job->lock);
+        stopped = job->stopped;
+        g_mutex_unlock(&job->lock);
+    }
+    g_assert_cmpint(live_info(job)->status, ==, LIVE_RUNNING);
+    g_atomic_int_set(&d.fail_at, 0);
+    g_assert_true(live_resume(job, &err));
+    g_assert_cmpuint(g.faults, ==, 1);
+    g_assert_cmpint(live_info(job)->status, ==, LIVE_RUNNING);
+    until_ready(&g);
+    g_assert_cmpuint(g.faults, ==, 1);
+    g_assert_true(live_complete(job, &err));
+    until_concluded(&g);
+    g_assert_cmpstr(g.error, ==, NULL);
+    expect(target, g.model, "the target");
+    live_jobs_free(all);
+    guest_end(&g);
+    block_close(target, NULL);
+    mem_disk_clear(&d);
+    clean_up();
+}
+
 /* The backing file fails once: stream ends with an error and without losing it,
  * or goes on when told to. */
 static void test_stream_on_error(gconstpointer stops)
@@ -752,6 +803,7 @@ int main(int argc, char **argv)
                          test_mirror_cancel);
     g_test_add_func("/live/mirror-top", test_mirror_top);
     g_test_add_func("/live/mirror-pause-ready", test_mirror_pause_ready);
+    g_test_add_func("/live/on-error-resumed", test_on_error_resumed);
     g_test_add_func("/live/mirror-blocking", test_mirror_blocking);
     for (size_t i = 0; i < G_N_ELEMENTS(on_errors); i++) {
         g_autofree char *name =
