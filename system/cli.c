@@ -628,13 +628,18 @@ static bool build_all(Machine *m, Cli *cli, GError **errp)
         !cli_build_netdevs(m, cli, errp) ||
         !cli_build_objects(m, cli, true, errp) || !build_accel(m, cli, errp) ||
         !m->cls->build(m, errp) || !cli_build_nics(m, cli, errp) ||
-        !build_devices(m, cli, errp) || !drives_connect(m, errp) ||
-        !cli_build_monitors(m, cli, errp)) {
+        !build_devices(m, cli, errp) || !drives_connect(m, errp)) {
+        return false;
+    }
+    if (!cli->explain && !cli_build_monitors(m, cli, errp)) {
         return false;
     }
     cli_check_globals(m);
     net_warn_unconnected(m->netdevs);
     machine_reset(m);
+    if (cli->explain) {
+        return true;
+    }
     if (cli->gdb && !gdbstub_open(m, cli->gdb, errp)) {
         return false;
     }

@@ -31,6 +31,7 @@ struct Cli {
     bool snapshot;  /* of all drives */
     bool net_given; /* -netdev, -nic or -net */
     bool nographic, display_given, nodefaults, serial_given, monitor_given;
+    bool explain;   /* -explain: say what would start, and end */
     GString *print; /* text asked for (-version, -device help): print, exit 0 */
 };
 
@@ -48,6 +49,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Cli, cli_free)
 
 /* The machine, reset and ready; @cli's configuration moves into it. */
 Machine *cli_build(Cli *cli, GError **errp);
+/* For -explain: builds the machine, takes it down, and returns the text (the
+ * caller's), or NULL. Main thread. */
+char *cli_explain(Cli *cli, GError **errp);
 /* Ends monitors, CPUs, devices, chardevs. */
 void cli_teardown(Machine *m);
 

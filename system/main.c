@@ -116,8 +116,9 @@ int main(int argc, char **argv)
 {
     g_autoptr(GError) err = NULL;
     g_autoptr(Cli) cli = NULL;
+    g_autofree char *text = NULL;
     Machine *m;
-    int status = 1;
+    int status;
 
     log_set_progname(argv[0]);
     signal(SIGPIPE, SIG_IGN); /* monitors greet while the machine is built */
@@ -126,9 +127,13 @@ int main(int argc, char **argv)
         fputs(cli->print->str, stdout);
         return 0;
     }
-    m = cli ? start(cli, &err) : NULL;
-    if (m) {
-        status = run(m);
+    if (cli && cli->explain) {
+        text = cli_explain(cli, &err);
+        fputs(text ? text : "", stdout);
+        status = text ? 0 : 1;
+    } else {
+        m = cli ? start(cli, &err) : NULL;
+        status = m ? run(m) : 1;
     }
     chardev_restore_terminal();
     if (cli) {

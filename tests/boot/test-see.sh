@@ -101,4 +101,36 @@ seen "instructions" "$TMP/err" '^  instructions  *[1-9]'
 seen "blocks" "$TMP/err" '^  blocks decoded  *[1-9]'
 seen "devices" "$TMP/err" '^  serial  *[1-9][0-9]*  *5$'
 
+"$BUILD/rhea-img" create -q -f qcow2 "$TMP/disk.qcow2" 64M
+check "-explain ends" 0 '' sh -c '"$@" >"$0"' "$TMP/is" "$RHEA" -explain \
+    -m 96 -smp 3,sockets=3 -kernel "$G/pvh.elf" -append 'a "b"' -S \
+    -hda "$TMP/disk.qcow2" -drive "if=none,id=other,file=$TMP/disk.qcow2,snapshot=on,file.locking=off" \
+    -serial "unix:$TMP/serial,server=on,wait=off" -nic user,id=lan \
+    -qmp "unix:$TMP/qmp,server=on,wait=off" -device virtio-rng-pci,addr=9 -s
+seen "machine" "$TMP/is" '^machine    pc: Standard PC'
+seen "engine" "$TMP/is" '^engine     tcg: '
+seen "processors" "$TMP/is" '^processors 3 of model max'
+seen "how they sit" "$TMP/is" '^           sockets 3, dies 1, cores 1, threads 1$'
+seen "memory" "$TMP/is" '^memory     96 MiB$'
+seen "the program" "$TMP/is" "^starts     .*pvh.elf: ELF with a PVH note$"
+seen "its command line" "$TMP/is" '^           command line: a "b"$'
+seen "paused" "$TMP/is" '^           paused, until "cont"'
+seen "a disk" "$TMP/is" '^disks      ide0-hd0: .*disk.qcow2, qcow2, 64 MiB$'
+seen "its name" "$TMP/is" '^             on virtio-blk-pci; Linux calls it /dev/vda$'
+seen "a file below" "$TMP/is" '^             over .*disk.qcow2, qcow2$'
+seen "nobody's disk" "$TMP/is" '^             no device has it: -device ...,drive=other$'
+seen "network" "$TMP/is" 'lan: index=0,type=user'
+seen "serial" "$TMP/is" '^serial     COM1, ttyS0 in Linux: unix:'
+seen "monitor" "$TMP/is" '^monitor    QMP, for programs: unix:'
+seen "gdb" "$TMP/is" '^gdb        tcp::1234$'
+seen "a device" "$TMP/is" '^           09.0         virtio-rng-pci  *Entropy$'
+seen "a port" "$TMP/is" '^           port 0x3f8   isa-serial '
+check "-explain, nothing given" 0 '' sh -c '"$@" >"$0" 2>/dev/null' \
+    "$TMP/is" "$RHEA" -explain
+seen "no program" "$TMP/is" '^starts     nothing (-kernel or -flat names a program)$'
+seen "no disk" "$TMP/is" '^disks      none '
+seen "this terminal" "$TMP/is" '^serial     COM1, ttyS0 in Linux: this terminal, with a monitor'
+check_err "-explain of a machine that cannot be" "is not a kernel" "$RHEA" \
+    -explain -kernel /dev/null
+
 finish
