@@ -32,7 +32,7 @@ struct LiveJob {
     GThread *thread;
     bool concluded;
     bool told_ready; /* LIVE_EV_READY was sent; `ready` may be before it */
-    bool aborting;   /* PENDING, and its end is on its way */
+    bool ending;     /* live_conclude() has begun, or is on its way */
 
     GMutex lock; /* below */
     GCond cond;  /* something was asked for */

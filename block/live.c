@@ -142,9 +142,12 @@ static bool live_went_well(const LiveJob *job)
 static void live_conclude(LiveJob *job)
 {
     g_autoptr(GError) err = NULL;
-    bool ok = live_went_well(job);
+    bool ok;
 
+    job->ending = true;
     blk_quiesce(job->blk);
+    /* Not before: a guest's write that a backup could not save fails it. */
+    ok = live_went_well(job);
     if (ok && !job->ops->finish(job, &err)) {
         job->error = g_strdup(err->message);
         ok = false;
@@ -168,11 +171,43 @@ static void live_conclude(LiveJob *job)
     }
 }
 
+/* Of a job that copies or has copied all. */
+static LiveStatus going_status(const LiveJob *job, bool paused)
+{
+    if (paused) {
+        return job->told_ready ? LIVE_STANDBY : LIVE_PAUSED;
+    }
+    return job->told_ready ? LIVE_READY : LIVE_RUNNING;
+}
+
+static bool is_paused(LiveJob *job)
+{
+    bool paused;
+
+    g_mutex_lock(&job->lock);
+    paused = job->pause;
+    g_mutex_unlock(&job->lock);
+    return paused;
+}
+
+/* What is paused goes on before anything else becomes of it: QEMU's order. */
+static void live_go_on(LiveJob *job)
+{
+    g_mutex_lock(&job->lock);
+    job->pause = job->stopped = false;
+    g_cond_broadcast(&job->cond);
+    g_mutex_unlock(&job->lock);
+    if (job->status == LIVE_PAUSED || job->status == LIVE_STANDBY) {
+        live_set_status(job, going_status(job, false));
+    }
+}
+
 static void live_end(void *opaque)
 {
     LiveJob *job = opaque;
 
     g_thread_join(job->thread);
+    live_go_on(job);
     if (!job->o.manual || !live_went_well(job)) {
         live_conclude(job);
         return;
@@ -279,23 +314,22 @@ int live_fail(LiveJob *job, int ret, const char *what)
     return ret;
 }
 
-/* Of a job that copies or has copied all. */
-static LiveStatus going_status(const LiveJob *job, bool paused)
-{
-    if (paused) {
-        return job->told_ready ? LIVE_STANDBY : LIVE_PAUSED;
-    }
-    return job->told_ready ? LIVE_READY : LIVE_RUNNING;
-}
-
-/* Main thread, before the job's end. It may have been paused meanwhile. */
+/* Main thread, before the job's end. It may have been paused meanwhile: then it
+ * goes on for as long as it takes to say so. */
 static void ready_call(void *opaque)
 {
     LiveJob *job = opaque;
+    bool paused = job->status == LIVE_PAUSED;
 
+    if (paused) {
+        live_set_status(job, LIVE_RUNNING);
+    }
     job->told_ready = true;
-    live_set_status(job, going_status(job, job->status == LIVE_PAUSED));
+    live_set_status(job, LIVE_READY);
     live_event(job, LIVE_EV_READY);
+    if (paused && is_paused(job)) {
+        live_set_status(job, LIVE_STANDBY);
+    }
 }
 
 void live_set_ready(LiveJob *job)
@@ -406,7 +440,7 @@ int live_fault(LiveJob *job, int ret, bool write)
 
     g_mutex_lock(&job->lock);
     g_array_append_val(job->untold, fault);
-    job->stopped = action == LIVE_STOP;
+    job->stopped = action == LIVE_STOP && !ending_locked(job);
     job->pause |= job->stopped;
     g_mutex_unlock(&job->lock);
     mainloop_call(fault_call, job);
@@ -489,8 +523,12 @@ const LiveInfo *live_info(LiveJob *job)
 
 void live_cancel(LiveJob *job, bool force)
 {
-    bool pending = job->status == LIVE_PENDING && !job->aborting;
+    bool pending = job->status == LIVE_PENDING && !job->ending;
 
+    if (job->concluded) {
+        return;
+    }
+    tell_faults(job);
     g_mutex_lock(&job->lock);
     job->cancel = true;
     job->force |= force || pending;
@@ -498,18 +536,19 @@ void live_cancel(LiveJob *job, bool force)
     g_cond_broadcast(&job->cond);
     g_mutex_unlock(&job->lock);
     if (pending) {
-        job->aborting = true;
+        job->ending = true;
         mainloop_call(live_abort, job);
+    } else {
+        live_go_on(job);
     }
 }
 
 bool live_finalize(LiveJob *job, GError **errp)
 {
-    if (job->status != LIVE_PENDING || job->aborting) {
+    if (job->status != LIVE_PENDING || job->ending) {
         error_setg(errp, "Job '%s' does not wait to be finalized", job->id);
         return false;
     }
-    job->aborting = true; /* comes here once */
     live_conclude(job);
     return true;
 }
@@ -519,7 +558,7 @@ bool live_complete(LiveJob *job, GError **errp)
     bool ok;
 
     g_mutex_lock(&job->lock);
-    ok = job->ready && !job->cancel && !job->concluded &&
+    ok = job->told_ready && !job->cancel && !job->ending &&
          job->status != LIVE_PENDING;
     job->complete |= ok;
     g_cond_broadcast(&job->cond);
@@ -538,7 +577,7 @@ static bool set_pause(LiveJob *job, bool on, GError **errp)
     /* An error that stopped it comes before the word that it goes on. */
     tell_faults(job);
     g_mutex_lock(&job->lock);
-    ok = job->pause != on && !job->concluded && job->status != LIVE_PENDING;
+    ok = job->pause != on && !job->ending && job->status != LIVE_PENDING;
     if (ok) {
         job->pause = on;
         job->stopped = false;
@@ -548,10 +587,9 @@ static bool set_pause(LiveJob *job, bool on, GError **errp)
     g_cond_broadcast(&job->cond);
     g_mutex_unlock(&job->lock);
     if (!ok) {
-        error_setg(errp,
-                   on ? "Job '%s' is paused already or has ended"
-                      : "Job '%s' is not paused",
-                   job->id);
+        error_setg(errp, on ? job->pause ? "Job is already paused"
+                                         : "Job is about to end"
+                            : "Can't resume a job that was not paused");
         return false;
     }
     live_set_status(job, going_status(job, on));

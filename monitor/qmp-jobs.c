@@ -364,12 +364,21 @@ static void refuse_verb(const char *id, const char *state, const char *verb,
                id, state, verb);
 }
 
+/* "resume" of what is not paused is refused in other words. */
 static bool takes_verb(LiveStatus status, const char *verb)
 {
-    bool finalize = !strcmp(verb, "finalize");
+    bool over = status == LIVE_PENDING || status == LIVE_CONCLUDED;
 
-    return status == LIVE_PENDING ? finalize || !strcmp(verb, "cancel")
-                                  : !finalize && status != LIVE_CONCLUDED;
+    if (!strcmp(verb, "finalize")) {
+        return status == LIVE_PENDING;
+    }
+    if (!strcmp(verb, "complete")) {
+        return status == LIVE_READY || status == LIVE_STANDBY;
+    }
+    if (!strcmp(verb, "cancel")) {
+        return status != LIVE_CONCLUDED;
+    }
+    return !over || !strcmp(verb, "resume");
 }
 
 /* job-* say "id", block-job-* "device" and know only those on disks. */
