@@ -86,7 +86,7 @@ $(B)/rhea-img: $(call obj,$(wildcard tools/img/*.c)) $(IMG_LIB)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 
-$(B)/rhea-io: $(call obj,$(wildcard tools/io/*.c) tools/img/json.c) $(IMG_LIB)
+$(B)/rhea-io: $(call obj,$(wildcard tools/io/*.c)) $(IMG_LIB)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 

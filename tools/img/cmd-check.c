@@ -31,7 +31,7 @@ static void print_json(const char *filename, const char *fmt,
     add_nonzero(d, "allocated-clusters", r->allocated_clusters);
     add_nonzero(d, "fragmented-clusters", r->fragmented_clusters);
     add_nonzero(d, "compressed-clusters", r->compressed_clusters);
-    text = img_json_text(d);
+    text = info_json_text(d);
     printf("%s\n", text);
 }
 

@@ -3,75 +3,6 @@
 #include "tools/img/img.h"
 #include "util/log.h"
 
-/* ---- for people -------------------------------------------------------------------- */
-
-static const char *text_of(const InfoItem *d, const char *name)
-{
-    const InfoItem *i = info_get(d, name);
-
-    return i ? i->str : NULL;
-}
-
-static uint64_t int_of(const InfoItem *d, const char *name)
-{
-    const InfoItem *i = info_get(d, name);
-
-    return i ? i->u : 0;
-}
-
-static void print_backing(const InfoItem *d)
-{
-    const char *name = text_of(d, "backing-filename");
-    const char *full = text_of(d, "full-backing-filename");
-    const char *fmt = text_of(d, "backing-filename-format");
-
-    if (!name) {
-        return;
-    }
-    printf("backing file: %s", name);
-    if (!full) {
-        printf(" (cannot determine actual path)");
-    } else if (strcmp(name, full) != 0) {
-        printf(" (actual path: %s)", full);
-    }
-    printf("\n");
-    if (fmt) {
-        printf("backing file format: %s\n", fmt);
-    }
-}
-
-static void print_info(BlockNode *bn, const InfoItem *d)
-{
-    g_autofree char *vsize = block_size_text(bn->size);
-    g_autofree char *dsize = info_get(d, "actual-size")
-                                 ? block_size_text(int_of(d, "actual-size"))
-                                 : g_strdup("unavailable");
-    g_autoptr(GArray) list = block_snapshots(bn);
-    const InfoItem *specific = info_get(d, "format-specific");
-    const InfoItem *data = specific ? info_get(specific, "data") : NULL;
-
-    printf("image: %s\nfile format: %s\nvirtual size: %s (%" PRIu64
-           " bytes)\ndisk size: %s\n",
-           bn->filename, bn->drv->name, vsize, bn->size, dsize);
-    if (info_get(d, "encrypted")) {
-        printf("encrypted: yes\n");
-    }
-    if (info_get(d, "cluster-size")) {
-        printf("cluster_size: %" PRIu64 "\n", int_of(d, "cluster-size"));
-    }
-    if (int_of(d, "dirty-flag")) {
-        printf("cleanly shut down: no\n");
-    }
-    print_backing(d);
-    if (list) {
-        img_print_snapshots(list);
-    }
-    if (data && data->items->len) {
-        printf("Format specific information:\n");
-        img_print_items(data, 1);
-    }
-}
-
 /* ---- the chain ---------------------------------------------------------------------- */
 
 /* The images of the chain, each alone: one that lacks its backing file can be
@@ -128,12 +59,14 @@ int cmd_info(ImgArgs *a)
         InfoItem *d = info_add(list, NULL, block_describe(nodes->pdata[i]));
 
         if (!json) {
-            printf("%s", i ? "\n" : "");
-            print_info(nodes->pdata[i], d);
+            g_autoptr(GString) text = g_string_new(i ? "\n" : NULL);
+
+            block_add_description(text, nodes->pdata[i], d);
+            fputs(text->str, stdout);
         }
     }
     if (json && ret == 0) {
-        g_autofree char *text = img_json_text(
+        g_autofree char *text = info_json_text(
             img_has(a, IMG_BACKING_CHAIN) ? list : list->items->pdata[0]);
 
         printf("%s\n", text);

@@ -22,7 +22,7 @@ static void print_measure(const MeasureInfo *m, bool json)
     if (m->has_bitmaps) {
         info_add_int(d, "bitmaps", m->bitmaps);
     }
-    g_autofree char *text = img_json_text(d);
+    g_autofree char *text = info_json_text(d);
 
     printf("%s\n", text);
 }

@@ -8,6 +8,7 @@ static int list(BlockNode *bn)
 {
     GError *err = NULL;
     g_autoptr(GArray) all = NULL;
+    g_autoptr(GString) text = g_string_new(NULL);
 
     if (!bn->drv->snapshots) {
         return 0;
@@ -17,7 +18,8 @@ static int list(BlockNode *bn)
         img_error(err, "%s", "");
         return 1;
     }
-    img_print_snapshots(all);
+    block_add_snapshots(text, all);
+    fputs(text->str, stdout);
     return 0;
 }
 

@@ -224,20 +224,6 @@ bool img_is_help(const char *options)
     return false;
 }
 
-void img_print_snapshots(const GArray *list)
-{
-    if (!list->len) {
-        return;
-    }
-    printf("Snapshot list:\n%s", block_snapshot_header());
-    for (guint i = 0; i < list->len; i++) {
-        g_autofree char *line =
-            block_snapshot_line(&g_array_index(list, SnapshotInfo, i));
-
-        printf("%s\n", line);
-    }
-}
-
 /* ---- "-o help" --------------------------------------------------------------------- */
 
 static gint by_text(gconstpointer a, gconstpointer b)

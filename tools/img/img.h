@@ -9,6 +9,7 @@
 #define TOOLS_IMG_IMG_H
 
 #include "block/block.h"
+#include "block/info-text.h"
 #include "block/snapshot-text.h"
 
 /* Long options without a letter. */
@@ -113,8 +114,6 @@ void img_print_options(const char *fmt, const char *filename);
 bool img_is_help(const char *options);
 /* One of @kv that an image of this format cannot be made with; NULL: none. */
 const char *img_unknown_option(const BlockDriver *drv, KeyVal *kv);
-void img_print_snapshots(const GArray *list);
-/* As a line of the table; the first is the head. */
 
 /* ---- progress and the end ------------------------------------------------------ */
 
@@ -129,12 +128,5 @@ void img_half_made(const char *filename);
 bool img_cancelled(void);
 /* Dies of the signal that came, if one did; after the clean-up. */
 void img_finish(void);
-
-/* ---- JSON (json.c) --------------------------------------------------------------- */
-
-/* Pretty, in QEMU's order of names. */
-char *img_json_text(const InfoItem *item);
-/* As lines for people, "lazy refcounts: false", from @indent on. */
-void img_print_items(const InfoItem *items, int indent);
 
 #endif

@@ -2,7 +2,7 @@
 #include "util/osdep.h"
 #include "tools/io/io.h"
 
-#include "tools/img/img.h"
+#include "block/info-text.h"
 #include "util/log.h"
 
 #include <getopt.h>
@@ -562,7 +562,10 @@ static int do_info(Io *io, int argc, char **argv)
            bn->drv->name, cluster, state);
     if (specific && specific->items->len) {
         printf("Format specific information:\n");
-        img_print_items(specific, 1);
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        info_add_lines(text, specific, 1);
+        fputs(text->str, stdout);
     }
     return 0;
 }

@@ -1,10 +1,13 @@
 /*
- * JSON as QEMU's tools print it: indented by four, and the names of an object
- * in the order of the hash table that QEMU keeps them in, since people compare
- * such output byte by byte.
+ * What an image is, in QEMU's words: as JSON and as lines.
+ *
+ * JSON is indented by four, and the names of an object stand in the order of
+ * the hash table that QEMU keeps them in, because people compare such output
+ * byte by byte.
  */
 #include "util/osdep.h"
-#include "tools/img/img.h"
+#include "block/info-text.h"
+#include "block/snapshot-text.h"
 
 enum { BUCKETS = 512 };
 
@@ -28,7 +31,7 @@ static gint by_bucket(gconstpointer a, gconstpointer b)
 }
 
 /* Of a dict, in that order: InfoItem pointers, not owned. */
-static GPtrArray *img_json_order(const InfoItem *dict)
+static GPtrArray *in_order(const InfoItem *dict)
 {
     GPtrArray *out = g_ptr_array_new();
 
@@ -85,7 +88,7 @@ static void add_item(GString *s, const InfoItem *item, int indent);
 
 static void add_items(GString *s, const InfoItem *item, int indent)
 {
-    g_autoptr(GPtrArray) order = img_json_order(item);
+    g_autoptr(GPtrArray) order = in_order(item);
 
     g_string_append_c(s, item->kind == INFO_DICT ? '{' : '[');
     for (guint i = 0; i < order->len; i++) {
@@ -121,7 +124,7 @@ static void add_item(GString *s, const InfoItem *item, int indent)
     }
 }
 
-char *img_json_text(const InfoItem *item)
+char *info_json_text(const InfoItem *item)
 {
     GString *s = g_string_new(NULL);
 
@@ -129,31 +132,31 @@ char *img_json_text(const InfoItem *item)
     return g_string_free(s, FALSE);
 }
 
-/* ---- for people -------------------------------------------------------------------- */
+/* ---- for people ---------------------------------------------------------------- */
 
-static void dump_value(const InfoItem *v, int indent)
+static void add_value(GString *s, const InfoItem *v, int indent)
 {
     switch (v->kind) {
     case INFO_BOOL:
-        printf(" %s\n", v->u ? "true" : "false");
+        g_string_append_printf(s, " %s\n", v->u ? "true" : "false");
         break;
     case INFO_INT:
-        printf(" %" PRId64 "\n", (int64_t)v->u);
+        g_string_append_printf(s, " %" PRId64 "\n", (int64_t)v->u);
         break;
     case INFO_STR:
-        printf(" %s\n", v->str ? v->str : "");
+        g_string_append_printf(s, " %s\n", v->str ? v->str : "");
         break;
     case INFO_DICT:
     case INFO_LIST:
-        printf("\n");
-        img_print_items(v, indent + 1);
+        g_string_append_c(s, '\n');
+        info_add_lines(s, v, indent + 1);
         break;
     }
 }
 
-void img_print_items(const InfoItem *items, int indent)
+void info_add_lines(GString *s, const InfoItem *items, int indent)
 {
-    g_autoptr(GPtrArray) order = img_json_order(items);
+    g_autoptr(GPtrArray) order = in_order(items);
 
     for (guint i = 0; i < order->len; i++) {
         const InfoItem *v = order->pdata[i];
@@ -161,7 +164,90 @@ void img_print_items(const InfoItem *items, int indent)
                                    ? g_strdup_printf("[%u]", i)
                                    : g_strdelimit(g_strdup(v->name), "-", ' ');
 
-        printf("%*s%s:", indent * 4, "", key);
-        dump_value(v, indent);
+        g_string_append_printf(s, "%*s%s:", indent * 4, "", key);
+        add_value(s, v, indent);
+    }
+}
+
+static const char *text_of(const InfoItem *d, const char *name)
+{
+    const InfoItem *i = info_get(d, name);
+
+    return i ? i->str : NULL;
+}
+
+static uint64_t int_of(const InfoItem *d, const char *name)
+{
+    const InfoItem *i = info_get(d, name);
+
+    return i ? i->u : 0;
+}
+
+static void add_backing(GString *s, const InfoItem *d)
+{
+    const char *name = text_of(d, "backing-filename");
+    const char *full = text_of(d, "full-backing-filename");
+    const char *fmt = text_of(d, "backing-filename-format");
+
+    if (!name) {
+        return;
+    }
+    g_string_append_printf(s, "backing file: %s", name);
+    if (!full) {
+        g_string_append(s, " (cannot determine actual path)");
+    } else if (strcmp(name, full) != 0) {
+        g_string_append_printf(s, " (actual path: %s)", full);
+    }
+    g_string_append_c(s, '\n');
+    if (fmt) {
+        g_string_append_printf(s, "backing file format: %s\n", fmt);
+    }
+}
+
+void block_add_snapshots(GString *s, const GArray *list)
+{
+    if (!list->len) {
+        return;
+    }
+    g_string_append_printf(s, "Snapshot list:\n%s", block_snapshot_header());
+    for (guint i = 0; i < list->len; i++) {
+        g_autofree char *line =
+            block_snapshot_line(&g_array_index(list, SnapshotInfo, i));
+
+        g_string_append_printf(s, "%s\n", line);
+    }
+}
+
+void block_add_description(GString *s, BlockNode *bn, const InfoItem *d)
+{
+    g_autofree char *vsize = block_size_text(bn->size);
+    g_autofree char *dsize = info_get(d, "actual-size")
+                                 ? block_size_text(int_of(d, "actual-size"))
+                                 : g_strdup("unavailable");
+    g_autoptr(GArray) list = block_snapshots(bn);
+    const InfoItem *specific = info_get(d, "format-specific");
+    const InfoItem *data = specific ? info_get(specific, "data") : NULL;
+
+    g_string_append_printf(s,
+                           "image: %s\nfile format: %s\nvirtual size: %s "
+                           "(%" PRIu64 " bytes)\ndisk size: %s\n",
+                           bn->filename, bn->drv->name, vsize, bn->size, dsize);
+    if (info_get(d, "encrypted")) {
+        g_string_append(s, "encrypted: yes\n");
+    }
+    if (info_get(d, "cluster-size")) {
+        g_string_append_printf(s, "cluster_size: %" PRIu64 "\n",
+                               int_of(d, "cluster-size"));
+    }
+    if (int_of(d, "dirty-flag")) {
+        g_string_append(s, "cleanly shut down: no\n");
+    }
+    add_backing(s, d);
+    if (list) {
+        block_add_snapshots(s, list);
+    }
+    if (data && data->items->len) {
+        g_string_append(s, "Format specific information:\n");
+        info_add_lines(s, data, 1);
     }
 }
