@@ -17,8 +17,8 @@ OPT_FN(display)
     }
     if (strcmp(arg, "none")) {
         error_setg(errp,
-                   "-display %s: not supported yet; -display none and "
-                   "-nographic are",
+                   "-display %s: not supported yet: there are no screens; "
+                   "-nographic has the serial port on this terminal",
                    arg);
         return false;
     }
@@ -33,7 +33,10 @@ OPT_FN(vga)
         return true;
     }
     if (strcmp(arg, "none")) {
-        error_setg(errp, "-vga %s: not supported yet; -vga none is", arg);
+        error_setg(
+            errp,
+            "-vga %s: not supported yet: there are no screens; -vga none or leave it out",
+            arg);
         return false;
     }
     return true;
@@ -45,7 +48,9 @@ OPT_FN(vnc)
         cli->display_given = true;
         return true;
     }
-    return opt_later(cli, def, arg, errp);
+    error_setg(errp, "-vnc: not supported yet: there are no screens; "
+                     "-nographic has the serial port on this terminal");
+    return false;
 }
 
 OPT_FN(nographic)
@@ -95,7 +100,9 @@ OPT_FN(parallel)
     if (!strcmp(arg, "none") || !strcmp(arg, "null")) {
         return true;
     }
-    return opt_later(cli, def, arg, errp);
+    error_setg(errp, "-vnc: not supported yet: there are no screens; "
+                     "-nographic has the serial port on this terminal");
+    return false;
 }
 
 OPT_FN(monitor)

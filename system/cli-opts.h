@@ -15,6 +15,7 @@
 #define OPT(name, fn, arg, help) \
     bool opt_##fn(Cli *cli, const OptionDef *def, const char *arg_text, \
                   GError **errp);
+#define LATER(name, arg, help, instead)
 #include "system/options.def"
 
 /* The head of one. */

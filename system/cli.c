@@ -77,9 +77,9 @@ OPT_FN(accept)
     return true;
 }
 
-OPT_FN(later)
+static OPT_FN(later)
 {
-    error_setg(errp, "-%s: not supported yet", def->name);
+    error_setg(errp, "-%s: not supported yet: %s", def->name, def->instead);
     return false;
 }
 
@@ -165,7 +165,7 @@ static void print_machines(Cli *cli)
 static const MachineClass *find_machine(const char *name, GError **errp)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new();
-    g_autofree char *hint = NULL;
+    g_autofree char *hint = NULL, *list = NULL;
 
     if (!name) {
         return machine_classes[0];
@@ -173,7 +173,7 @@ static const MachineClass *find_machine(const char *name, GError **errp)
     for (int i = 0; machine_classes[i]; i++) {
         const MachineClass *mc = machine_classes[i];
 
-        /* pc-i440fx-N, pc-q35-N: versions of one machine to us */
+        /* pc-i440fx-N: versions of one machine to us */
         if (!strcmp(name, mc->name) || !g_strcmp0(name, mc->alias) ||
             (!strcmp(mc->name, "pc") && g_str_has_prefix(name, "pc-i440fx-"))) {
             return mc;
@@ -181,10 +181,11 @@ static const MachineClass *find_machine(const char *name, GError **errp)
         g_ptr_array_add(names, (char *)mc->name);
     }
     hint = did_you_mean(name, names_end(names), " (");
+    list = g_strjoinv(", ", (char **)names->pdata);
     error_setg(errp,
-               "unsupported machine type '%s'%s (use -machine help "
-               "to list supported machines)",
-               name, hint);
+               "unsupported machine type '%s'%s (there are: %s; use -machine "
+               "help to list supported machines)",
+               name, hint, list);
     return NULL;
 }
 
@@ -341,10 +342,9 @@ void cli_print_props(Cli *cli, const DeviceClass *dc)
 
 static bool print_device_props(Cli *cli, const char *name, GError **errp)
 {
-    const DeviceClass *dc = device_class_find(name);
+    const DeviceClass *dc = device_class_get(name, errp);
 
     if (!dc) {
-        error_setg(errp, "'%s' is not a valid device model name", name);
         return false;
     }
     cli_print_props(cli, dc);
@@ -412,10 +412,11 @@ OPT_FN(singlestep)
 /* ---- the table ------------------------------------------------------------------ */
 
 const OptionDef option_defs[] = {
-#define SECTION(text)            { NULL, NULL, NULL, text },
-#define OPT(name, fn, arg, help) { name, opt_##fn, arg, help },
+#define SECTION(text)                   { NULL, NULL, NULL, text, NULL },
+#define OPT(name, fn, arg, help)        { name, opt_##fn, arg, help, NULL },
+#define LATER(name, arg, help, instead) { name, opt_later, arg, help, instead },
 #include "system/options.def"
-    { NULL, NULL, NULL, NULL },
+    { NULL, NULL, NULL, NULL, NULL },
 };
 
 /* ---- parsing -------------------------------------------------------------------- */

@@ -79,8 +79,7 @@ struct Device {
 /* hw/registry.c: one NULL-terminated table, in the order -device help shows. */
 extern const DeviceClass *const device_classes[];
 
-/* Looks in device_classes; @errp names the nearest class. Defaults are set,
- * then -global values of the machine. */
+/* As device_class_get(). Defaults are set, then -global values of the machine. */
 Device *device_new(Machine *m, const char *cls, const char *id, GError **errp);
 /* For classes that a machine names directly. */
 Device *device_new_class(Machine *m, const DeviceClass *cls, const char *id);
@@ -96,6 +95,9 @@ bool device_realize(Device *dev, GError **errp);
 void device_free(Device *dev);
 /* @name (or alias) as in "-device help": the class or NULL. */
 const DeviceClass *device_class_find(const char *name);
+/* The same; NULL sets @errp, which says what there is instead of a device of
+ * QEMU, or names the nearest class. */
+const DeviceClass *device_class_get(const char *name, GError **errp);
 /* The text of -device help. */
 void device_classes_print(GString *out);
 const char *prop_kind_name(PropKind kind); /* "bool", "uint8", "str" */

@@ -14,8 +14,9 @@ typedef struct OptionDef {
     /* Does what the option asks of @cli. @arg is NULL if it takes none. */
     bool (*handle)(Cli *cli, const struct OptionDef *def, const char *arg,
                    GError **errp);
-    const char *arg;  /* "": none */
-    const char *help; /* or the heading */
+    const char *arg;     /* "": none */
+    const char *help;    /* or the heading */
+    const char *instead; /* of an option that is not there yet: what to do */
 } OptionDef;
 
 /* Ends with a row whose help is NULL. */

@@ -45,6 +45,8 @@ check_err "image options" "-hda nosuch.img,format=raw: Could not open 'nosuch.im
     "$RHEA" -hda nosuch.img,format=raw
 check_err "two images in one place" 'drive with bus=0, unit=0 (index=0) exists' \
     "$RHEA" /dev/null /dev/null
+check_err "machine that is not there" "unsupported machine type 'q35' (there are: pc, microvm, none; use" \
+    "$RHEA" -machine q35
 check_err "machine option" "foo" "$RHEA" -machine pc,foo=1
 has "machine options" '^  hpet  *- ' "$RHEA" -machine pc,help
 has "machine options of microvm" '^  isa-serial ' "$RHEA" -M microvm,help
@@ -54,6 +56,12 @@ check_err "unknown CPU" "unable to find CPU model 'Haswel'" "$RHEA" -cpu Haswel
 check_err "unknown CPU feature" "nosuch" "$RHEA" -cpu max,+nosuch
 check_err "unknown device" "'isa-debug-exi' is not a valid device model name" \
     "$RHEA" -device isa-debug-exi
+check_err "device of QEMU" "'nvme' is not a valid device model name: there is no such disk controller; use virtio-blk-pci" \
+    "$RHEA" -device nvme,help
+check_err "option of QEMU" "-icount: not supported yet: the guest's clock follows" \
+    "$RHEA" -icount shift=1
+check_err "screen" '-vnc: not supported yet: there are no screens; -nographic' \
+    "$RHEA" -vnc :0
 check_err "unknown property" "foo" "$RHEA" -device isa-debug-exit,foo=1
 check_err "bad property" "iosize" "$RHEA" -device isa-debug-exit,iosize=9
 check_err "unknown accelerator" 'invalid accelerator hvf' "$RHEA" -accel hvf

@@ -103,6 +103,11 @@ static void test_by_name(void)
                     "'zzz' is not a valid device model name "
                     "(-device help lists them)");
     g_clear_error(&err);
+    g_assert_null(device_new(m, "e1000e", NULL, &err));
+    g_assert_cmpstr(err->message, ==,
+                    "'e1000e' is not a valid device model name: there is no "
+                    "such network card; use virtio-net-pci");
+    g_clear_error(&err);
     g_assert_null(device_new(m, "fake-inner", NULL, &err));
     g_assert_cmpstr(err->message, ==,
                     "'fake-inner' is part of the machine and cannot be added "
