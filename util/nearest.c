@@ -47,12 +47,13 @@ const char *nearest_name(const char *text, const char *const *names)
 {
     const char *best = NULL, *longer = NULL;
     size_t len = strlen(text);
-    unsigned best_d = (unsigned)MIN(len, NEAREST_MAX) / 3 + 1;
+    unsigned third = (unsigned)MIN(len, NEAREST_MAX) / 3;
+    unsigned best_d = len > 2 ? MAX(third, 1) + 1 : 1; /* too far */
 
     for (; *names; names++) {
         unsigned d = edit_distance(text, *names);
 
-        if (d < best_d || (d == best_d && !best && len > 2)) {
+        if (d < best_d) {
             best = *names;
             best_d = d;
         }

@@ -197,7 +197,7 @@ static void test_numbers(void)
 static void test_nearest(void)
 {
     static const char *const names[] = {
-        "isa-serial", "isa-debug-exit", "virtio-net-pci", "pc", "q35", NULL
+        "isa-serial", "isa-debug-exit", "virtio-net-pci", "pc", "q35", "o", NULL
     };
     g_autofree char *huge = g_strnfill(100000, 'x');
 
@@ -208,6 +208,7 @@ static void test_nearest(void)
     g_assert_cmpstr(nearest_name("virtio-net", names), ==, "virtio-net-pci");
     g_assert_cmpstr(nearest_name("q36", names), ==, "q35");
     g_assert_null(nearest_name("floppy", names));
+    g_assert_null(nearest_name("foo", names));
     g_assert_null(nearest_name("", names));
     g_assert_null(nearest_name(huge, names));
 }
