@@ -1,5 +1,7 @@
 /* Disks for people: what the functions of qmp-block.c return, in words. */
 #include "util/osdep.h"
+#include "block/info-text.h"
+#include "hw/block/drive.h"
 #include "monitor/hmp.h"
 #include "monitor/qmp.h"
 
@@ -67,10 +69,16 @@ static void print_image(Monitor *mon, json_object *i)
 
 static void print_verbose(Monitor *mon, json_object *i)
 {
-    g_autoptr(GString) text = g_string_new(NULL);
+    BlockGraph *graph = machine_block_graph(mon_machine(mon));
+    BlockNode *bn = block_graph_find(graph, js_get_str(i, "node-name"));
+    g_autoptr(GString) text = g_string_new("\nImages:\n");
 
-    js_print(js_get(i, "image"), true, text);
-    mon_printf(mon, "\nImages:\n%s\n", text->str);
+    for (; bn; bn = bn->backing) {
+        g_autoptr(InfoItem) d = block_describe(bn);
+
+        block_add_description(text, bn, d);
+    }
+    mon_puts(mon, text->str);
 }
 
 static void print_drive(Monitor *mon, json_object *o, bool verbose)

@@ -71,13 +71,13 @@ static int digits(const MemFormat *fmt)
 static void print_char(Monitor *mon, unsigned c)
 {
     if (c == '\'' || c == '\\') {
-        mon_printf(mon, " '\\%c'", c);
+        mon_printf(mon, "'\\%c'", c);
     } else if (c >= 32 && c < 127) {
-        mon_printf(mon, " '%c'", c);
+        mon_printf(mon, "'%c'", c);
     } else if (c == '\n' || c == '\r') {
-        mon_printf(mon, " '\\%c'", c == '\n' ? 'n' : 'r');
+        mon_printf(mon, "'\\%c'", c == '\n' ? 'n' : 'r');
     } else {
-        mon_printf(mon, " '\\x%02x'", c);
+        mon_printf(mon, "'\\x%02x'", c);
     }
 }
 
@@ -96,6 +96,7 @@ static void print_cell(Monitor *mon, const MemFormat *fmt, uint64_t v)
         mon_printf(mon, " %*" PRIu64, w, v);
         break;
     case 'c':
+        mon_puts(mon, " ");
         print_char(mon, v & 0xff);
         break;
     default:

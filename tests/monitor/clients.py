@@ -517,6 +517,9 @@ def disks():
     assert os.stat(img).st_size == 2 << 20
     text = q.ask('human-monitor-command', command_line='info block -n n0')
     assert text.startswith('n0: ' + img + ' (raw)'), text
+    text = q.ask('human-monitor-command', command_line='info block -n -v n0')
+    assert '\r\nImages:\r\nimage: ' + img + '\r\nfile format: raw\r\n' \
+        'virtual size: 2 MiB (2097152 bytes)\r\n' in text, text
     assert q.raw('blockdev-del', node_name='f0')['error']
     q.ask('blockdev-del', node_name='n0')
     assert not q.ask('query-named-block-nodes')

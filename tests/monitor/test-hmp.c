@@ -60,7 +60,7 @@ static const Text texts[] = {
     { "system_wakeup", "Error: wake-up from suspend*" },
     { "print 1+2*3", "0x7\n" },
     { "p/d (1+2)*3", "9\n" },
-    { "p/c 65", " 'A'\n" },
+    { "p/c 65", "'A'\n" },
     { "p/x -1", "0xffffffffffffffff\n" },
     { "p $rip", "0x1000\n" },
     { "p $nosuch", "print|p: unknown register\nTry*" },
