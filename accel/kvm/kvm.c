@@ -677,7 +677,16 @@ static bool vm_setup(KvmAccel *a, GError **errp)
     return true;
 }
 
-/* kvmclock stands still with the machine. */
+static void for_each_cpu(Machine *m, void (*fn)(KvmCpu *kc))
+{
+    for (unsigned i = 0; i < m->ncpus; i++) {
+        if (m->cpu[i]) {
+            fn(kvm_cpu(m->cpu[i]));
+        }
+    }
+}
+
+/* TSC and kvmclock stand still with the machine. */
 static void kvm_on_event(Machine *m, const char *event,
                          const EventValue *values, void *opaque)
 {
@@ -685,8 +694,10 @@ static void kvm_on_event(Machine *m, const char *event,
         return;
     }
     if (!strcmp(event, "STOP")) {
+        for_each_cpu(m, kvm_tsc_keep);
         kvm_clock_keep(kvm_cpu(m->cpu[0]));
     } else if (!strcmp(event, "RESUME")) {
+        for_each_cpu(m, kvm_tsc_give);
         kvm_clock_give(kvm_cpu(m->cpu[0]));
     }
 }

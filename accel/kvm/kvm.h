@@ -130,6 +130,7 @@ struct KvmCpu {
     bool has_thread;
     bool io_pending;     /* the last exit's access ends with the next KVM_RUN */
     bool tsc_dirty;      /* push the TSC even if its offset did not change */
+    bool tsc_kept;       /* the machine stands still: s.tsc_offset holds */
     uint64_t tsc_hz;     /* of the host */
     uint64_t tsc_offset; /* as last pulled or pushed */
     uint32_t irr[8];     /* of the kernel's APIC, when it was pulled */
@@ -253,6 +254,9 @@ void kvm_drop_translations(KvmCpu *kc);
 void kvm_pull_nmi_masked(KvmCpu *kc);
 /* s.tsc_offset, likewise. */
 void kvm_pull_tsc(KvmCpu *kc);
+/* The TSC stands still while the machine does: at the stop, at the start. */
+void kvm_tsc_keep(KvmCpu *kc);
+void kvm_tsc_give(KvmCpu *kc);
 /* Which MSRs there are; after the CPUID was set. */
 void kvm_probe_msrs(KvmCpu *kc);
 /* kvmclock: what it says is kept while the machine stands still, in CPU 0's

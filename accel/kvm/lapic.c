@@ -114,3 +114,14 @@ void kvm_push_lapic(KvmCpu *kc)
         cpus_exclusive_end(c);
     }
 }
+
+void kvm_lapic_rearm(KvmCpu *kc)
+{
+    MsrList list = { .head.nmsrs = 1, .entry[0].index = MSR_DEADLINE };
+
+    if (has_lapic(kc) && has_deadline(kc) &&
+        KVM_CALL(kc->fd, KVM_GET_MSRS, &list) == 1 && list.entry[0].data) {
+        list.head.nmsrs = 1;
+        KVM_CALL(kc->fd, KVM_SET_MSRS, &list);
+    }
+}

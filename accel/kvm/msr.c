@@ -3,8 +3,8 @@
  *
  * The TSC: the kernel's runs by itself. A pull writes down by how much it is
  * ahead of the virtual clock; a push writes it only when somebody changed that
- * (reset, a snapshot, WRMSR), so that running guests never see a step. A
- * snapshot made at another rate goes on at that rate where the host can scale.
+ * (reset, a snapshot, WRMSR), so that running guests never see a step. While
+ * the machine stands still it stands still, too, as that clock does. A snapshot made at another rate goes on at that rate where the host can scale.
  */
 #include "util/osdep.h"
 #include <sys/ioctl.h>
@@ -177,19 +177,60 @@ void kvm_push_msrs(KvmCpu *kc, X86State *s)
 
 /* ---- the time-stamp counter -------------------------------------------------------------------- */
 
-static uint64_t tsc_of_clock(X86Cpu *c)
+static uint64_t tsc_at(X86Cpu *c, int64_t ns)
 {
-    return muldiv64(clock_ns(c->machine->vclock), x86_tsc_hz(c), NS_PER_SEC);
+    return muldiv64((uint64_t)ns, x86_tsc_hz(c), NS_PER_SEC);
+}
+
+/* What it is now by the clock; the kernel's, unless somebody changed it. */
+static uint64_t tsc_wanted(X86Cpu *c)
+{
+    return tsc_at(c, clock_ns(c->machine->vclock)) + c->s.tsc_offset;
+}
+
+static bool tsc_write(KvmCpu *kc, uint64_t tsc)
+{
+    MsrList list = {
+        .head.nmsrs = 1,
+        .entry[0] = { .index = MSR_TSC, .data = tsc },
+    };
+
+    return KVM_CALL(kc->fd, KVM_SET_MSRS, &list) == 1;
+}
+
+/*
+ * The kernel's count, less that of the clock: the clock in the middle of the
+ * call. A thread that lost its processor between the two asks again, else the
+ * guest's TSC would be wrong by so much until KVM runs it.
+ */
+static bool tsc_ask(KvmCpu *kc, uint64_t *offset)
+{
+    enum { TRIES = 8, CLOSE_NS = 20 * 1000 };
+    X86Cpu *c = kvm_x86(kc);
+    int64_t best = INT64_MAX;
+
+    for (unsigned i = 0; i < TRIES && best > CLOSE_NS; i++) {
+        MsrList list = { .head.nmsrs = 1, .entry[0].index = MSR_TSC };
+        int64_t start = clock_ns(c->machine->vclock), took;
+
+        if (KVM_CALL(kc->fd, KVM_GET_MSRS, &list) != 1) {
+            return false;
+        }
+        took = clock_ns(c->machine->vclock) - start;
+        if (took < best) {
+            best = took;
+            *offset = list.entry[0].data - tsc_at(c, start + took / 2);
+        }
+    }
+    return true;
 }
 
 void kvm_pull_tsc(KvmCpu *kc)
 {
-    X86Cpu *c = kvm_x86(kc);
-    MsrList list = { .head.nmsrs = 1, .entry[0].index = MSR_TSC };
+    uint64_t offset;
 
-    if (KVM_CALL(kc->fd, KVM_GET_MSRS, &list) == 1) {
-        /* The clock second: what software makes of it is never ahead. */
-        kc->tsc_offset = c->s.tsc_offset = list.entry[0].data - tsc_of_clock(c);
+    if (!kc->tsc_kept && tsc_ask(kc, &offset)) {
+        kc->tsc_offset = kvm_x86(kc)->s.tsc_offset = offset;
     }
 }
 
@@ -221,21 +262,51 @@ static void push_tsc_rate(KvmCpu *kc)
     c->tsc_hz = kc->tsc_hz;
 }
 
-void kvm_push_tsc(KvmCpu *kc)
+static void push_tsc(KvmCpu *kc)
 {
-    X86Cpu *c = kvm_x86(kc);
-    MsrList list = { .head.nmsrs = 1, .entry[0].index = MSR_TSC };
-
-    push_tsc_rate(kc);
-    if (c->s.tsc_offset == kc->tsc_offset && !kc->tsc_dirty) {
-        return;
-    }
-    list.entry[0].data = tsc_of_clock(c) + c->s.tsc_offset;
-    if (KVM_CALL(kc->fd, KVM_SET_MSRS, &list) != 1) {
+    if (!tsc_write(kc, tsc_wanted(kvm_x86(kc)))) {
         warn_report("kvm: this host does not let the TSC be set");
     }
-    kc->tsc_offset = c->s.tsc_offset;
+    kc->tsc_offset = kvm_x86(kc)->s.tsc_offset;
     kc->tsc_dirty = false;
+}
+
+void kvm_push_tsc(KvmCpu *kc)
+{
+    push_tsc_rate(kc);
+    if (kvm_x86(kc)->s.tsc_offset != kc->tsc_offset || kc->tsc_dirty) {
+        push_tsc(kc);
+    }
+}
+
+void kvm_tsc_keep(KvmCpu *kc)
+{
+    if (kvm_x86(kc)->state_in_accel) {
+        kvm_pull_tsc(kc);
+    }
+    kc->tsc_kept = true;
+}
+
+/*
+ * The kernel takes a count that is less than a second off for one that shall
+ * be the other processors', and ignores it. So the first one is sent far back
+ * before, where the kernel never expects it; the others are to be the same.
+ */
+void kvm_tsc_give(KvmCpu *kc)
+{
+    X86Cpu *c = kvm_x86(kc);
+
+    if (!kc->tsc_kept) {
+        return;
+    }
+    kc->tsc_kept = false;
+    push_tsc_rate(kc);
+    if (c->index == 0) {
+        tsc_write(kc, tsc_wanted(c) - x86_tsc_hz(c) * 3600);
+    }
+    push_tsc(kc);
+    kvm_pull_tsc(kc); /* a KVM may ignore it: then bursts have what it has */
+    kvm_lapic_rearm(kc);
 }
 
 /* ---- kvmclock -------------------------------------------------------------------------------- */

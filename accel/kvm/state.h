@@ -50,5 +50,7 @@ void kvm_push_kvmclock(KvmCpu *kc, const X86State *s);
 
 void kvm_pull_lapic(KvmCpu *kc);
 void kvm_push_lapic(KvmCpu *kc); /* after its mode (sregs) and the TSC */
+/* The TSC was set: a deadline that waits is one of that. */
+void kvm_lapic_rearm(KvmCpu *kc);
 
 #endif
