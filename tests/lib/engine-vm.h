@@ -40,7 +40,8 @@ Evm *evm_new(EvmMode mode);
 /* With @ncpus vCPU threads, paused, all in @mode at EVM_CODE; for evm_run_all().
  * vm->c is the first one. */
 Evm *evm_new_smp(EvmMode mode, unsigned ncpus);
-/* Runs until all have halted, or @seconds have passed: false. */
+/* Runs until all have halted, or @seconds have passed: false, and they go on
+ * when it is called again. */
 bool evm_run_all(Evm *vm, unsigned seconds);
 /* Of one engine, or NULL if this host has it not. */
 Evm *evm_new_on(EvmMode mode, const char *engine);
