@@ -137,7 +137,7 @@ static void test_periodic(void)
 static void test_catch_up(void)
 {
     QTest q;
-    int64_t start, end;
+    int64_t start;
 
     qtest_start_on(&q, clock_new());
     qtest_device(&q, &hpet_class);
@@ -149,11 +149,9 @@ static void test_catch_up(void)
     as_store(q.m->mem, BASE + 0x108, 100000, 4); /* every ms */
     q.rises[0] = 0;
     g_usleep(20000);
-    end = clock_ns(q.m->vclock) + 200000000;
-    while (q.rises[0] < 20 && clock_ns(q.m->vclock) < end) {
+    while (q.rises[0] < 20) {
         mainloop_iterate(true);
     }
-    g_assert_cmpuint(q.rises[0], >=, 20);
     g_assert_cmpuint(q.rises[0], <=,
                      (clock_ns(q.m->vclock) - start) / 1000000 + 1);
     qtest_end(&q);

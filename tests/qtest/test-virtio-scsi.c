@@ -645,9 +645,8 @@ static hwaddr start_stopped(Rig *g)
     g->mem[0].fail_errno = ENOSPC;
     resp = offer(g, "2a 0 0 0 0 20 0 0 1 0", 0, 512);
     vd_kick(&g->d, &g->r);
-    for (int i = 0; i < 10000 && !g->stops; i++) {
-        mainloop_iterate(false);
-        g_usleep(100);
+    while (!g->stops) {
+        mainloop_iterate(true);
     }
     return resp;
 }
