@@ -27,6 +27,7 @@
 #include "util/error.h"
 #include "util/log.h"
 #include "accel/accel.h"
+#include "system/snapshot-names.h"
 #include "system/snapshot-ram.h"
 #include "system/snapshot-stream.h"
 
@@ -93,52 +94,7 @@ static void put_chunk(GByteArray *out, uint32_t type, const GByteArray *body)
     g_byte_array_append(out, body->data, body->len);
 }
 
-/* ---- names of what has state ------------------------------------------------------ */
-
-/*
- * "virtio-blk-pci (disk0)", or "virtio-blk-pci.1": the second of its class that
- * has no id. So devices with ids need not come in the order in which they were
- * plugged in. Freed by the caller.
- */
-static char *device_name(Machine *m, const Device *dev)
-{
-    unsigned n = 0;
-
-    if (dev->id) {
-        return g_strdup_printf("%s (%s)", dev->cls->name, dev->id);
-    }
-    for (guint i = 0; m->devices->pdata[i] != dev; i++) {
-        const Device *d = m->devices->pdata[i];
-
-        n += d->cls == dev->cls && !d->id;
-    }
-    return g_strdup_printf("%s.%u", dev->cls->name, n);
-}
-
-/* Streams of older versions count all of a class, "virtio-blk-pci.1 (disk0)":
- * a name of either kind as it is now. @seen (name of a class to a number)
- * counts those without an id, in the order they are asked for. */
-static char *name_of_now(const char *name, GHashTable *seen)
-{
-    const char *id = strstr(name, " ("), *dot;
-    g_autofree char *cls = NULL;
-    unsigned n;
-
-    dot = g_strrstr_len(name, id ? id - name : -1, ".");
-    if (id) {
-        cls = g_strndup(name, (gsize)((dot ? dot : id) - name));
-        return g_strconcat(cls, id, NULL);
-    }
-    cls = g_strndup(name, dot ? (gsize)(dot - name) : strlen(name));
-    n = GPOINTER_TO_UINT(g_hash_table_lookup(seen, cls));
-    g_hash_table_insert(seen, g_strdup(cls), GUINT_TO_POINTER(n + 1));
-    return g_strdup_printf("%s.%u", cls, n);
-}
-
-static GHashTable *seen_new(void)
-{
-    return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-}
+/* ---- what the machine is ----------------------------------------------------------- */
 
 /* One line for each thing that must be the same on both sides. */
 static char *about(Machine *m)
@@ -158,7 +114,7 @@ static char *about(Machine *m)
         Device *dev = m->devices->pdata[i];
 
         if (dev->cls->vmstate) {
-            g_autofree char *name = device_name(m, dev);
+            g_autofree char *name = snap_device_name(m, dev);
 
             g_string_append_printf(s, "device %s\n", name);
         }
@@ -178,7 +134,7 @@ static bool take_devices(Machine *m, GByteArray *out, GError **errp)
         if (!dev->cls->vmstate) {
             continue;
         }
-        name = device_name(m, dev);
+        name = snap_device_name(m, dev);
         put_string(body, name);
         if (!vmstate_save(body, dev->cls->vmstate, dev, errp)) {
             return false;
@@ -428,7 +384,7 @@ typedef struct Reader {
     SnapRam *ram; /* whose pages come */
     uint64_t next_page;
     uint8_t *packed;
-    GHashTable *seen; /* of name_of_now() */
+    GHashTable *seen; /* of snap_name_of_now() */
     bool ended;
 } Reader;
 
@@ -504,13 +460,14 @@ static char *line_not_in(const char *a, const char *b)
 /* The names of devices in @text as they are now; takes @text. */
 static char *about_of_now(char *text)
 {
-    g_autoptr(GHashTable) seen = seen_new();
+    g_autoptr(GHashTable) seen = snap_names_new();
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
 
     g_free(text);
     for (char **p = lines; *p; p++) {
         if (g_str_has_prefix(*p, "device ")) {
-            g_autofree char *name = name_of_now(*p + strlen("device "), seen);
+            g_autofree char *name =
+                snap_name_of_now(*p + strlen("device "), seen);
 
             g_free(*p);
             *p = g_strconcat("device ", name, NULL);
@@ -589,7 +546,7 @@ static Device *device_named(Machine *m, const char *name)
 {
     for (guint i = 0; i < m->devices->len; i++) {
         Device *dev = m->devices->pdata[i];
-        g_autofree char *own = device_name(m, dev);
+        g_autofree char *own = snap_device_name(m, dev);
 
         if (dev->cls->vmstate && !strcmp(name, own)) {
             return dev;
@@ -607,7 +564,7 @@ static bool read_device(Reader *r, GError **errp)
     SnapState st = { 0 };
     guint at = 0;
 
-    now = name ? name_of_now(name, r->seen) : NULL;
+    now = name ? snap_name_of_now(name, r->seen) : NULL;
     st.dev = now ? device_named(m, now) : NULL;
     if (!st.dev) {
         return bad(r, errp, "a device that the machine has not");
@@ -813,7 +770,7 @@ SnapImage *snap_read(Machine *m, const SnapSource *src, const char *name,
     bool ok;
 
     r.body = g_byte_array_new();
-    r.seen = seen_new();
+    r.seen = snap_names_new();
     ok = read_magic(&r, errp);
     while (ok && !r.ended) {
         ok = read_chunk(&r, errp);
@@ -926,7 +883,7 @@ static SnapImage *own_state(Machine *m, GError **errp)
     bool ok = state != NULL;
 
     r.body = g_byte_array_new();
-    r.seen = seen_new();
+    r.seen = snap_names_new();
     while (ok && mem.at < state->len) {
         ok = read_chunk(&r, errp);
     }
