@@ -44,6 +44,24 @@ static const RegionOps isa_serial_ops = {
     .max_size = 1,
 };
 
+/* COM1 and COM3 share a line, which is high as long as one of them holds it. */
+static void isa_serial_line(void *opaque, int n, int level)
+{
+    const Machine *m = opaque;
+    bool any = false;
+
+    for (guint i = 0; i < m->devices->len; i++) {
+        const Device *dev = m->devices->pdata[i];
+
+        if (dev->cls == &isa_serial_class) {
+            const IsaSerial *s = container_of(dev, const IsaSerial, dev);
+
+            any |= s->irq == n && s->uart.irq_level;
+        }
+    }
+    irq_set(&m->gsi[n], any);
+}
+
 /* The lowest index no other isa-serial has. */
 static uint32_t isa_serial_next_index(const Machine *m)
 {
@@ -101,7 +119,7 @@ static bool isa_serial_realize(Device *dev, GError **errp)
         return false;
     }
     s->uart.machine = dev->machine;
-    s->uart.irq = dev->machine->gsi[s->irq];
+    s->uart.irq = (IrqLine) { isa_serial_line, dev->machine, s->irq };
     s->uart.chr = s->chr;
     if (!serial_realize(&s->uart, errp)) {
         return false;

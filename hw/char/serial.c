@@ -16,6 +16,7 @@
 #include "util/trace.h"
 #include "chardev/chardev.h"
 #include "hw/char/serial.h"
+#include "system/event.h"
 
 enum { /* registers; DLAB swaps the first two for the divisor */
        REG_DATA,
@@ -130,7 +131,6 @@ static void serial_update(Serial *s)
 {
     bool level = serial_iir(s) != IIR_NONE;
 
-    /* Only changes: COM1 and COM3 share a line. */
     if (level != s->irq_level) {
         s->irq_level = level;
         irq_set(&s->irq, level);
@@ -494,6 +494,17 @@ void serial_reset(Serial *s)
     serial_resume_host(s);
 }
 
+/* After a load: what it has to send may go, and what came may come in. Not
+ * before, the load may still be undone. */
+static void serial_machine_event(Machine *m, const char *event,
+                                 const EventValue *values, void *opaque)
+{
+    if (strcmp(event, "RESUME") == 0) {
+        serial_writable(opaque);
+        serial_resume_host(opaque);
+    }
+}
+
 bool serial_realize(Serial *s, GError **errp)
 {
     if (s->chr && !chardev_attach(s->chr, &serial_client, s, errp)) {
@@ -501,11 +512,13 @@ bool serial_realize(Serial *s, GError **errp)
     }
     s->baudbase = s->baudbase ? s->baudbase : BAUDBASE;
     timer_init(&s->rx_timer, s->machine->vclock, serial_timeout, s);
+    machine_watch(s->machine, serial_machine_event, s);
     return true;
 }
 
 void serial_unrealize(Serial *s)
 {
+    machine_unwatch(s->machine, serial_machine_event, s);
     timer_cancel(&s->rx_timer);
     if (s->chr) {
         chardev_detach(s->chr, s);
@@ -525,7 +538,6 @@ static bool serial_post_load(void *obj, int version, GError **errp)
     s->tx.head %= SERIAL_FIFO;
     s->irq_level = serial_iir(s) != IIR_NONE;
     irq_set(&s->irq, s->irq_level);
-    serial_writable(s);
     return true;
 }
 

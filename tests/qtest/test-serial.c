@@ -2,6 +2,7 @@
 #include "tests/qtest/qtest.h"
 #include "chardev/chardev.h"
 #include "hw/char/serial.h"
+#include "system/event.h"
 
 /* A fake host end: takes @room bytes and keeps what it took. */
 static struct {
@@ -352,6 +353,52 @@ static void test_state_and_garbage(void)
     qtest_end(&other);
 }
 
+/* COM1 and COM3: the line falls when both have let it go. */
+static void test_shared_line(void)
+{
+    enum { COM3 = 0x3e8 };
+    QTest q;
+    Device *dev;
+
+    serial_start(&q);
+    dev = device_new_class(q.m, &isa_serial_class, NULL);
+    g_assert_true(device_set(dev, "index", "2", NULL));
+    qtest_realize(dev);
+    outb(&q, IER, 0x02);
+    outb(&q, COM3 + 1, 0x02);
+    g_assert_cmpint(q.level[4], ==, 1);
+    g_assert_cmphex(inb(&q, IIR), ==, 0x02);
+    g_assert_cmphex(inb(&q, IIR), ==, 0x01);
+    g_assert_cmpint(q.level[4], ==, 1);
+    g_assert_cmphex(inb(&q, COM3 + 2), ==, 0x02);
+    g_assert_cmpint(q.level[4], ==, 0);
+    qtest_end(&q);
+}
+
+/* A load may still be undone: nothing is sent and nothing asked for before the
+ * machine runs. */
+static void test_load_sends_later(void)
+{
+    g_autoptr(GByteArray) state = g_byte_array_new();
+    const VMState *desc = isa_serial_class.vmstate;
+    QTest q;
+    Device *dev = serial_start(&q);
+    size_t pos = 0;
+
+    host.room = 0;
+    outb(&q, DATA, 'x');
+    g_assert_true(vmstate_save(state, desc, dev, NULL));
+    isa_serial_class.reset(dev);
+    host.room = 100;
+    host.resumes = 0;
+    g_assert_true(vmstate_load(state, &pos, desc, dev, NULL));
+    g_assert_cmpuint(host.got->len, ==, 0);
+    machine_emit(q.m, "RESUME");
+    g_assert_cmpstr(host.got->str, ==, "x");
+    g_assert_cmpuint(host.resumes, ==, 1);
+    qtest_end(&q);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -363,6 +410,8 @@ int main(int argc, char **argv)
     g_test_add_func("/serial/loopback", test_loopback);
     g_test_add_func("/serial/four-ports", test_four_ports);
     g_test_add_func("/serial/debugcon", test_debugcon);
+    g_test_add_func("/serial/shared-line", test_shared_line);
+    g_test_add_func("/serial/load-sends-later", test_load_sends_later);
     g_test_add_func("/serial/state-garbage", test_state_and_garbage);
     return g_test_run();
 }
