@@ -59,6 +59,9 @@ typedef struct DeviceClass {
     const Property *props;  /* ends with PROP_END; may be NULL */
     const VMState *vmstate; /* NULL: has no state of its own */
     bool internal;          /* made by machines only, not by -device */
+    /* Lines of others end in it, and a rise is remembered: its state is loaded
+     * after theirs. */
+    bool has_inputs;
     bool (*realize)(Device *dev, GError **errp);
     void (*reset)(Device *dev);
     void (*unrealize)(Device *dev);

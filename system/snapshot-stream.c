@@ -798,10 +798,42 @@ static bool load_state(const SnapState *st, GError **errp)
     return ok;
 }
 
-static bool load_states(const GArray *list, GError **errp)
+/*
+ * Each device drives its lines as its state says, and until all have done so
+ * the levels are some of the old machine's and some of the new one's: what they
+ * end in would take that for interrupts. So first all lines fall, and what has
+ * inputs is loaded last, with the levels and the interrupts that it had. What a
+ * line ends in was made before what drives it: from the end, a 8259 comes
+ * before the local APIC that it interrupts.
+ */
+static bool load_devices(const SnapImage *img, GError **errp)
 {
+    const GArray *list = img->devices;
+
+    for (unsigned i = 0; i < MACHINE_GSIS; i++) {
+        irq_set(&img->m->gsi[i], 0);
+    }
     for (guint i = 0; i < list->len; i++) {
-        if (!load_state(&g_array_index(list, SnapState, i), errp)) {
+        const SnapState *st = &g_array_index(list, SnapState, i);
+
+        if (!st->dev->cls->has_inputs && !load_state(st, errp)) {
+            return false;
+        }
+    }
+    for (guint i = list->len; i > 0; i--) {
+        const SnapState *st = &g_array_index(list, SnapState, i - 1);
+
+        if (st->dev->cls->has_inputs && !load_state(st, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool load_cpus(const SnapImage *img, GError **errp)
+{
+    for (guint i = 0; i < img->cpus->len; i++) {
+        if (!load_state(&g_array_index(img->cpus, SnapState, i), errp)) {
             return false;
         }
     }
@@ -821,7 +853,7 @@ static void apply_pending(const SnapImage *img)
 static bool apply_states(SnapImage *img, GError **errp)
 {
     clock_set(img->m->vclock, img->clock);
-    if (!load_states(img->devices, errp) || !load_states(img->cpus, errp)) {
+    if (!load_devices(img, errp) || !load_cpus(img, errp)) {
         return false;
     }
     apply_pending(img);

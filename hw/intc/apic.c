@@ -759,6 +759,7 @@ const DeviceClass apic_class = {
     .props = apic_props,
     .vmstate = &vmstate_apic,
     .internal = true,
+    .has_inputs = true,
     .realize = apic_realize,
     .reset = apic_reset,
     .unrealize = apic_unrealize,

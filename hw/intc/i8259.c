@@ -604,6 +604,7 @@ const DeviceClass i8259_class = {
     .size = sizeof(PicPair),
     .vmstate = &vmstate_pic,
     .internal = true,
+    .has_inputs = true,
     .realize = pic_realize,
     .reset = pic_reset,
     .unrealize = pic_unrealize,

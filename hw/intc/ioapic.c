@@ -384,6 +384,7 @@ const DeviceClass ioapic_class = {
     .props = ioapic_props,
     .vmstate = &vmstate_ioapic,
     .internal = true,
+    .has_inputs = true,
     .realize = ioapic_realize,
     .reset = ioapic_reset,
     .unrealize = ioapic_unrealize,

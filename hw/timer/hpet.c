@@ -280,25 +280,27 @@ static void hpet_raise_all(Hpet *s)
     }
 }
 
+/* The 8254's and the RTC's lines go through, or are cut. */
+static void hpet_pass_legacy(Hpet *s)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        irq_set(&s->dev.machine->gsi[legacy_gsi[i]],
+                !(s->config & CONFIG_LEGACY) && s->legacy_in[i]);
+    }
+}
+
 static void hpet_write_config(Hpet *s, uint64_t value)
 {
     uint64_t count = hpet_count(s), old = s->config;
 
     value &= CONFIG_ENABLE | CONFIG_LEGACY;
     hpet_lower_all(s);
-    if (value & ~old & CONFIG_LEGACY) {
-        irq_set(&s->dev.machine->gsi[0], 0);
-        irq_set(&s->dev.machine->gsi[8], 0);
-    }
-    if ((old ^ value) & CONFIG_LEGACY) {
-        host_set_hpet_legacy(s->dev.machine, value & CONFIG_LEGACY);
-    }
     s->config = value;
     s->count = count;
     s->start_ns = clock_ns(s->dev.machine->vclock);
-    if (old & ~value & CONFIG_LEGACY) {
-        irq_set(&s->dev.machine->gsi[0], s->legacy_in[0]);
-        irq_set(&s->dev.machine->gsi[8], s->legacy_in[1]);
+    if ((old ^ value) & CONFIG_LEGACY) {
+        host_set_hpet_legacy(s->dev.machine, value & CONFIG_LEGACY);
+        hpet_pass_legacy(s);
     }
     hpet_raise_all(s);
     if ((old ^ value) & CONFIG_ENABLE) {
@@ -494,6 +496,10 @@ static bool hpet_post_load(void *obj, int version, GError **errp)
         t->period &= hpet_mask(t) >> 1;
     }
     host_set_hpet_legacy(s->dev.machine, s->config & CONFIG_LEGACY);
+    if (host_has_pit(s->dev.machine)) {
+        s->legacy_in[0] = false; /* it does not come by here */
+    }
+    hpet_pass_legacy(s);
     hpet_raise_all(s);
     return true;
 }
@@ -545,6 +551,7 @@ const DeviceClass hpet_class = {
     .props = hpet_props,
     .vmstate = &vmstate_hpet,
     .internal = true,
+    .has_inputs = true,
     .realize = hpet_realize,
     .reset = hpet_reset,
     .unrealize = hpet_unrealize,

@@ -566,6 +566,7 @@ static bool virtio_post_load(void *obj, int version, GError **errp)
     memset(v->work->waiting, 0, sizeof(v->work->waiting));
     v->work->n_waiting = 0;
     virtio_schedule_all(v);
+    v->transport->interrupt(v, VIRTIO_NO_VECTOR); /* its line */
     return true;
 }
 
