@@ -5,6 +5,7 @@
  */
 #include "util/osdep.h"
 #include "hw/block/drive.h"
+#include "tests/lib/fuzz-input.h"
 #include "tests/lib/fuzz.h"
 #include "tests/lib/line.h"
 #include "tests/lib/monitor-vm.h"
@@ -67,8 +68,7 @@ static Machine *build(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static Machine *m;
-    g_autofree char *text = g_strndup((const char *)data, len);
-    g_auto(GStrv) lines = g_strsplit(text, "\n", LINES_MAX);
+    g_auto(GStrv) lines = input_lines(data, len, LINES_MAX);
     guint before;
 
     m = m ? m : build();
@@ -81,7 +81,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
             use(dev);
         }
         g_assert_true(!dev || !err);
-        g_assert_true(!err || !strchr(err->message, '\n'));
+        if (err && strchr(err->message, '\n')) {
+            g_error("'%s': more than a line: '%s'", *l, err->message);
+        }
     }
     while (mainloop_iterate(false)) {
     }

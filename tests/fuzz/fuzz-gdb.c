@@ -7,6 +7,7 @@
  * The machine is built once; each input begins with a reset and a new session.
  */
 #include "util/osdep.h"
+#include "tests/lib/fuzz-input.h"
 #include "tests/lib/fuzz.h"
 #include "tests/lib/line.h"
 #include "tests/lib/monitor-vm.h"
@@ -73,8 +74,7 @@ static void send_packet(Fuzz *f, const char *text)
 
 static void packets(Fuzz *f, const uint8_t *data, size_t len)
 {
-    g_autofree char *text = g_strndup((const char *)data, len);
-    g_auto(GStrv) list = g_strsplit(text, "\n", PACKETS_MAX);
+    g_auto(GStrv) list = input_lines(data, len, PACKETS_MAX);
 
     for (char **p = list; *p; p++) {
         send_packet(f, *p);

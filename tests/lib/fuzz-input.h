@@ -35,4 +35,16 @@ static inline uint32_t take32(FuzzInput *in)
     return v | take16(in) << 16;
 }
 
+/* The first @max lines, none of which has a newline in it. */
+static inline char **input_lines(const uint8_t *data, size_t len, guint max)
+{
+    g_autofree char *text = g_strndup((const char *)data, len);
+    char **lines = g_strsplit(text, "\n", (int)max + 1);
+
+    if (g_strv_length(lines) > max) {
+        g_clear_pointer(&lines[max], g_free); /* all the others */
+    }
+    return lines;
+}
+
 #endif
