@@ -290,7 +290,7 @@ static bool write_pidfile(CliProcess *p, GError **errp)
 {
     struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
     g_autofree char *text = g_strdup_printf("%d\n", (int)getpid());
-    g_autofree char *other = NULL;
+    g_autofree char *other = NULL, *absolute = NULL;
     size_t len = strlen(text);
     int fd = open(p->pidfile, O_CREAT | O_RDWR | O_CLOEXEC, 0644);
 
@@ -322,6 +322,8 @@ static bool write_pidfile(CliProcess *p, GError **errp)
         return false;
     }
     p->pid_fd = fd;
+    absolute = g_canonicalize_filename(p->pidfile, NULL); /* -daemonize: cd / */
+    cli_set_string(&p->pidfile, absolute);
     return true;
 }
 

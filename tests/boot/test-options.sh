@@ -165,9 +165,9 @@ check_err "a set for reading only" "Permission denied" $r -add-fd fd=8,set=2 \
 
 # ---- in the background ----------------------------------------------------------------------
 status=0
-timeout 60 "$RHEA" -display none -S -daemonize -pidfile "$TMP/pid" -name process=rhea-bg \
-    -chardev file,id=c,path="$TMP/serial" -serial chardev:c >"$TMP/out" 2>"$TMP/err" \
-    </dev/null || status=$?
+case $RHEA in /*) rhea=$RHEA ;; *) rhea=$PWD/$RHEA ;; esac
+(cd "$TMP" && timeout 60 "$rhea" -display none -S -daemonize -pidfile pid -name process=rhea-bg \
+    -chardev file,id=c,path="$TMP/serial" -serial chardev:c >out 2>err </dev/null) || status=$?
 ok "daemonize ends with status 0" $status
 pid=$(cat "$TMP/pid")
 kill -0 "$pid" 2>/dev/null
