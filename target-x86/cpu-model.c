@@ -252,8 +252,8 @@ static void making_max(Making *mk)
         }
         if (!left_out && cpu_feature_available(f)) {
             bit_set(mk->cm->has, f, true);
-        } else if (cpu_feature_is_avx512(f)) {
-            bit_set(mk->cm->hoped, f, true);
+        } else if (cpu_feature_is_avx512(f) && !strcmp(mk->cm->name, "host")) {
+            bit_set(mk->cm->hoped, f, true); /* "max" moves between engines */
         }
     }
 }

@@ -58,7 +58,7 @@ struct CpuModel {
     const char *asked_other; /* a feature that features.def has not */
     uint64_t has[(FEAT_COUNT + 63) / 64];
     uint64_t missing[(FEAT_COUNT + 63) / 64]; /* asked for, not to be had */
-    /* Those, and what "max" and "host" have where the engine does. */
+    /* Those, and what "host" has where the engine does. */
     uint64_t hoped[(FEAT_COUNT + 63) / 64];
 };
 

@@ -150,6 +150,32 @@ static void test_ext(void)
     evm_free(b);
 }
 
+/* The default model has nothing that only KVM executes, whatever the host has:
+ * its machines go on under the software CPU. */
+static void test_models(void)
+{
+    static const struct {
+        const char *text;
+        bool hopes;
+    } rows[] = {
+        { NULL, false },
+        { "max", false },
+        { "max,+avx512f", true },
+        { "host", true },
+        { "Skylake-Server,check=off", true },
+    };
+    MachineConfig cfg = { 0 };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        CpuModel *cm = cpu_model_make(rows[i].text, &cfg, NULL);
+
+        g_assert_nonnull(cm);
+        g_assert_false(cpu_model_has(cm, FEAT_AVX512F));
+        g_assert_cmpint(cpu_model_hopes(cm, FEAT_AVX512F), ==, rows[i].hopes);
+        cpu_model_free(cm);
+    }
+}
+
 EVM_PROGRAM(xsave, "mov $0x200000, %rbx\n"
                    "mov $-1, %eax\n"
                    "mov $-1, %edx\n"
@@ -438,9 +464,30 @@ static void chips(const char *options)
     board_free(&back);
 }
 
+/* Not every host's KVM has the controllers of these options. */
+static bool no_chips(const char *options)
+{
+    KvmCaps caps;
+    int fd, vm;
+
+    if (no_kvm() || !kvm_host_open(NULL, &fd, &vm, NULL)) {
+        return true;
+    }
+    kvm_host_caps(vm, &caps);
+    close(vm);
+    close(fd);
+    if ((strstr(options, "=split") && !caps.split_irqchip) ||
+        (strstr(options, "=on") && !caps.irqchip) ||
+        (!strstr(options, "=off") && (!caps.signal_msi || !caps.irq_routes))) {
+        g_test_skip("this host's KVM has no such interrupt controllers");
+        return true;
+    }
+    return false;
+}
+
 static void test_chips(gconstpointer options)
 {
-    if (!no_kvm()) {
+    if (!no_chips(options)) {
         chips(options);
     }
 }
@@ -472,7 +519,7 @@ static void test_messages(gconstpointer options)
     Machine *m;
     Board b;
 
-    if (no_kvm()) {
+    if (no_chips(options)) {
         close(fd);
         return;
     }
@@ -515,7 +562,7 @@ static void test_mp_state(gconstpointer options)
                  { false, MP_RUNNABLE } };
     Board b;
 
-    if (no_kvm()) {
+    if (no_chips(options)) {
         return;
     }
     board_make(&b, "kvm", options);
@@ -563,7 +610,7 @@ static void test_burst_at_apic(void)
     X86State *s;
     Board b;
 
-    if (no_kvm()) {
+    if (no_chips("=split")) {
         return;
     }
     board_make(&b, "kvm", "kvm,turns=off,kernel-irqchip=split");
@@ -590,7 +637,7 @@ static void test_completed_at_apic(void)
     X86Cpu *c;
     Board b;
 
-    if (no_kvm()) {
+    if (no_chips("=split")) {
         return;
     }
     board_make(&b, "kvm", "kvm,turns=off,kernel-irqchip=split");
@@ -632,7 +679,7 @@ static void test_burst_ends(void)
     Region r;
     Board b;
 
-    if (no_kvm()) {
+    if (no_chips("=split")) {
         return;
     }
     board_make(&b, "kvm", "kvm,turns=off,kernel-irqchip=split");
@@ -659,7 +706,8 @@ static void test_turn(void)
         { "kvm,kernel-irqchip=off", true },
     };
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(rows) && !no_kvm(); i++) {
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows) && !no_chips(rows[i].options);
+         i++) {
         struct timespec ts;
         KvmCpu *kc;
         Board b;
@@ -714,6 +762,7 @@ int main(int argc, char **argv)
     g_test_add_func("/kvm/cross/processor", test_processor);
     g_test_add_func("/kvm/cross/unfit", test_unfit);
     g_test_add_func("/kvm/cross/ext", test_ext);
+    g_test_add_func("/kvm/cross/models", test_models);
     g_test_add_func("/kvm/cross/xsave-layout", test_xsave_layout);
     g_test_add_func("/kvm/cross/tsc", test_tsc);
     g_test_add_func("/kvm/cross/debug", test_debug);
