@@ -284,7 +284,7 @@ static int debug_write(BlockNode *bn, uint64_t off, const struct iovec *iov,
     ret = debug_check(bn, IO_WRITE, off, iov_size(iov, n));
     if (ret == 0) {
         ret = block_pwritev(bn->file, off, iov, n, flags);
-        bn->size = bn->file->size;
+        block_grew(bn, ret == 0 ? off + iov_size(iov, n) : 0);
     }
     debug_event(bn, BLKDBG_PWRITEV_DONE);
     return ret;
@@ -298,7 +298,7 @@ static int debug_zero(BlockNode *bn, uint64_t off, uint64_t len, unsigned flags)
     ret = debug_check(bn, IO_ZEROES, off, len);
     if (ret == 0) {
         ret = block_zero(bn->file, off, len, flags);
-        bn->size = bn->file->size;
+        block_grew(bn, ret == 0 ? off + len : 0);
     }
     return ret;
 }
