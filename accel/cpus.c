@@ -333,10 +333,12 @@ void cpus_pause(Machine *m)
 void cpus_resume(Machine *m)
 {
     Cpus *all = machine_cpus(m);
+    bool asked = machine_is_asked(m);
 
+    m->holds_kept = asked;
     pthread_mutex_lock(&all->lock);
     all->running = true;
-    for (unsigned i = 0; i < all->n; i++) {
+    for (unsigned i = 0; !asked && i < all->n; i++) {
         all->thread[i].hold = false;
     }
     wake_all_locked(all);

@@ -11,7 +11,7 @@ bool guest_hold(Machine *m)
     bool running = m->state == RUN_RUNNING && m->cpu;
 
     if (running) {
-        cpus_pause(m);
+        machine_pin(m);
     }
     return running;
 }
@@ -19,7 +19,7 @@ bool guest_hold(Machine *m)
 void guest_release(Machine *m, bool held)
 {
     if (held) {
-        cpus_resume(m);
+        machine_unpin(m);
     }
 }
 

@@ -312,9 +312,10 @@ bool device_realize(Device *dev, GError **errp)
 
 void device_free(Device *dev)
 {
-    if (!dev) {
-        return;
+    if (!dev || dev->leaving) {
+        return; /* the main loop may run in unrealize() */
     }
+    dev->leaving = true;
     if (dev->realized) {
         if (dev->cls->unrealize) {
             dev->cls->unrealize(dev);

@@ -75,6 +75,7 @@ struct Device {
     bool realized;
     bool hotplugged;    /* by device_add */
     bool unplugged;     /* is being taken out by device_del */
+    bool leaving;       /* device_free() is at it */
     GError *bad_global; /* that could not be set: realize says so */
     unsigned users;     /* of an object: see system/object.h */
 };

@@ -120,6 +120,9 @@ void hotplug_remove_paused(Device *dev)
 {
     Device *child;
 
+    if (dev->unplugged || dev->leaving) {
+        return; /* the main loop runs while its requests come to their end */
+    }
     while ((child = last_child(dev))) {
         hotplug_remove_paused(child);
     }
@@ -134,15 +137,10 @@ void hotplug_remove_paused(Device *dev)
 void hotplug_remove(Device *dev)
 {
     Machine *m = dev->machine;
-    bool running = m->state == RUN_RUNNING;
 
-    if (running && m->cpus_pause) {
-        m->cpus_pause(m);
-    }
+    machine_pin(m);
     hotplug_remove_paused(dev);
     as_reclaim(m->mem);
     as_reclaim(m->io);
-    if (running && m->cpus_resume) {
-        m->cpus_resume(m);
-    }
+    machine_unpin(m);
 }

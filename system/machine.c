@@ -134,6 +134,26 @@ static bool needs_reset(RunState state)
            state == RUN_GUEST_PANICKED;
 }
 
+static void resume_cpus(Machine *m)
+{
+    if (m->state == RUN_RUNNING && !m->pins && m->cpus_resume) {
+        m->cpus_resume(m);
+    }
+}
+
+void machine_pin(Machine *m)
+{
+    if (!m->pins++ && m->state == RUN_RUNNING && m->cpus_pause) {
+        m->cpus_pause(m);
+    }
+}
+
+void machine_unpin(Machine *m)
+{
+    m->pins--;
+    resume_cpus(m);
+}
+
 bool machine_start(Machine *m, GError **errp)
 {
     if (m->state == RUN_RUNNING) {
@@ -153,9 +173,7 @@ bool machine_start(Machine *m, GError **errp)
     m->state = RUN_RUNNING;
     machine_emit(m, "RESUME");
     clock_start(m->vclock);
-    if (m->cpus_resume) {
-        m->cpus_resume(m);
-    }
+    resume_cpus(m);
     return true;
 }
 
@@ -166,6 +184,16 @@ static void halt(Machine *m, RunState why)
         m->cpus_pause(m);
     }
     m->state = why;
+}
+
+/* One that runs. */
+static void stop(Machine *m, RunState why)
+{
+    halt(m, why);
+    machine_emit(m, "STOP");
+    if (m->settle_disks) {
+        m->settle_disks(m);
+    }
 }
 
 void machine_stop(Machine *m, RunState why)
@@ -181,8 +209,7 @@ void machine_stop(Machine *m, RunState why)
         }
         return;
     }
-    halt(m, why);
-    machine_emit(m, "STOP");
+    stop(m, why);
 }
 
 bool machine_is_free(const Machine *m, GError **errp)
@@ -220,15 +247,9 @@ static void reset_paused(Machine *m)
 
 void machine_reset(Machine *m)
 {
-    bool running = m->state == RUN_RUNNING;
-
-    if (running && m->cpus_pause) {
-        m->cpus_pause(m);
-    }
+    machine_pin(m);
     reset_paused(m);
-    if (running && m->cpus_resume) {
-        m->cpus_resume(m);
-    }
+    machine_unpin(m);
 }
 
 /* ---- requests ------------------------------------------------------------------ */
@@ -260,6 +281,7 @@ static void act_panic(Machine *m)
 
     if (action == PANIC_NONE) {
         machine_emit(m, "GUEST_PANICKED", EVENT_STR("action", "run"));
+        resume_cpus(m); /* the one that was held */
         return;
     }
     machine_emit(m, "GUEST_PANICKED",
@@ -302,11 +324,11 @@ bool machine_hold(Machine *m, const char *what, RunState why, GError **errp)
     m->start_after = m->state == RUN_RUNNING;
     m->state_after = m->state;
     m->reset_after = false;
+    m->held = what; /* before the main loop may run */
     if (m->start_after) {
-        machine_stop(m, why);
         m->state_after = RUN_PAUSED;
+        stop(m, why);
     }
-    m->held = what;
     return true;
 }
 
@@ -326,15 +348,9 @@ void machine_release(Machine *m)
 
 static void act_reclaim(Machine *m)
 {
-    bool running = m->state == RUN_RUNNING;
-
-    if (running && m->cpus_pause) {
-        m->cpus_pause(m);
-    }
+    machine_pin(m);
     reclaim_paused(m);
-    if (running && m->cpus_resume) {
-        m->cpus_resume(m);
-    }
+    machine_unpin(m);
 }
 
 static void act(Machine *m, const Requests *r)
@@ -382,6 +398,9 @@ static void machine_act(void *opaque)
         return;
     }
     act(now.m, &now);
+    if (now.m->holds_kept) {
+        resume_cpus(now.m);
+    }
 }
 
 /* Writes @what down; the caller has filled in the rest under the lock. */
@@ -499,8 +518,8 @@ static void deferred_run(void *opaque)
     Deferred *d = opaque;
 
     d->fn(d->opaque);
-    if (d->m->state == RUN_RUNNING && d->m->cpus_resume) {
-        d->m->cpus_resume(d->m);
+    if (!--d->m->deferred) {
+        resume_cpus(d->m);
     }
     g_free(d);
 }
@@ -514,8 +533,20 @@ bool machine_defer(Machine *m, void (*fn)(void *opaque), void *opaque)
     }
     d = g_new(Deferred, 1);
     *d = (Deferred) { m, fn, opaque };
+    m->deferred++;
     mainloop_call(deferred_run, d);
     return true;
+}
+
+bool machine_is_asked(const Machine *m)
+{
+    Requests *r = m->requests;
+    bool queued;
+
+    pthread_mutex_lock(&r->lock);
+    queued = r->queued;
+    pthread_mutex_unlock(&r->lock);
+    return queued || m->deferred;
 }
 
 static Requests *requests_new(Machine *m)

@@ -151,9 +151,13 @@ struct Machine {
     /* A non-maskable interrupt to every vCPU, as the board wires it (PCs: to
      * LINT1 of the local APICs); lock held, any thread. */
     void (*cpus_nmi)(Machine *m);
-    /* In a vCPU's thread: it waits before its next instruction until
-     * cpus_resume(), true. Elsewhere: nothing, false. */
+    /* In a vCPU's thread: it waits before its next instruction until a
+     * cpus_resume() when machine_is_asked() is false, true. Elsewhere: nothing,
+     * false. */
     bool (*cpus_hold)(Machine *m);
+    /* Set by hw/block: after STOP was told, before anything else. May run the
+     * main loop. */
+    void (*settle_disks)(Machine *m);
     /* In a vCPU's thread, lock not held: it executed HLT and nothing pending
      * would wake it. May be NULL. */
     void (*on_halt)(X86Cpu *cpu);
@@ -168,6 +172,9 @@ struct Machine {
     GSList *watchers; /* of event.c */
     /* Power button, wired by build(). */
     IrqLine power_button;
+    unsigned pins;     /* of machine_pin() */
+    unsigned deferred; /* of machine_defer(), to come */
+    bool holds_kept;   /* cpus_resume() was called meanwhile */
     /* Of machine_hold(): for whom it is held, and what comes after. */
     const char *held;
     bool start_after, reset_after;
@@ -227,6 +234,10 @@ void machine_request_powerdown(Machine *m);
  * Machine lock held. */
 bool machine_defer(Machine *m, void (*fn)(void *opaque), void *opaque);
 
+/* Main thread, or all vCPUs paused: something that vCPUs are held for is yet to
+ * be done. */
+bool machine_is_asked(const Machine *m);
+
 /* Main thread. */
 bool machine_start(Machine *m, GError **errp); /* cont */
 void machine_stop(Machine *m, RunState why);
@@ -244,6 +255,13 @@ bool machine_is_free(const Machine *m, GError **errp);
 /* Processors, then devices, then cls->reset(), which may set up the boot
  * processor. Pauses running vCPUs meanwhile. */
 void machine_reset(Machine *m);
+/*
+ * The vCPUs stand still until the matching machine_unpin(), also if the main loop
+ * runs in between and starts, resets or looks at the machine; then they run if it
+ * does. Main thread; nests.
+ */
+void machine_pin(Machine *m);
+void machine_unpin(Machine *m);
 bool panic_action_parse(const char *text, PanicAction *out, GError **errp);
 const char *run_state_name(RunState state); /* "running", "prelaunch" */
 

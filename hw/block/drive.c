@@ -43,20 +43,17 @@ static void flush_all(Machine *m)
 
 /* A machine that stands has its disks in their files: other programs may look
  * at them. */
-static void on_machine_event(Machine *m, const char *event,
-                             const EventValue *values, void *opaque)
+static void settle(Machine *m)
 {
-    if (strcmp(event, "STOP") == 0) {
-        drives_drain(m);
-        flush_all(m);
-    }
+    drives_drain(m);
+    flush_all(m);
 }
 
 GPtrArray *machine_drives(Machine *m)
 {
     if (!m->drives) {
         m->drives = g_ptr_array_new();
-        machine_watch(m, on_machine_event, NULL);
+        m->settle_disks = settle;
     }
     return m->drives;
 }
@@ -343,9 +340,7 @@ void drives_free(Machine *m)
         g_ptr_array_set_size(m->blockdevs, (int)m->blockdevs->len - 1);
         block_close(bn, NULL);
     }
-    if (m->drives) {
-        machine_unwatch(m, on_machine_event, NULL);
-    }
+    m->settle_disks = NULL;
     g_clear_pointer(&m->drives, g_ptr_array_unref);
     g_clear_pointer(&m->blockdevs, g_ptr_array_unref);
     g_clear_pointer(&m->block_graph, block_graph_free);

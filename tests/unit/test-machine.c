@@ -233,7 +233,7 @@ static void test_panic(void)
         RunState state;
         const char *story;
     } cases[] = {
-        { PANIC_NONE, false, RUN_RUNNING, "GUEST_PANICKED:run " },
+        { PANIC_NONE, false, RUN_RUNNING, "GUEST_PANICKED:run resume " },
         { PANIC_PAUSE, false, RUN_GUEST_PANICKED,
           "GUEST_PANICKED:pause pause STOP " },
         { PANIC_SHUTDOWN, true, RUN_GUEST_PANICKED,
@@ -261,6 +261,154 @@ static void test_panic(void)
         end(m);
     }
 }
+
+/* ---- the main loop runs in the middle of it --------------------------------------- */
+
+/* What somebody asks for meanwhile. */
+static void stop_call(void *opaque)
+{
+    machine_stop(opaque, RUN_PAUSED);
+}
+
+static void start_call(void *opaque)
+{
+    machine_start(opaque, NULL);
+}
+
+static void reset_call(void *opaque)
+{
+    machine_reset(opaque);
+}
+
+/* A disk that has requests to wait for. */
+static void slow_reset(Device *dev)
+{
+    say("drain");
+    loop();
+}
+
+static const DeviceClass slow_class = { .name = "slow",
+                                        .size = sizeof(Device),
+                                        .reset = slow_reset };
+
+static Machine *start_slow(void)
+{
+    Machine *m = start();
+
+    g_assert_true(device_realize(device_new_class(m, &slow_class, "s"), NULL));
+    machine_start(m, NULL);
+    expect("RESUME resume ");
+    return m;
+}
+
+static void test_stop_in_reset(void)
+{
+    Machine *m = start_slow();
+
+    mainloop_call(stop_call, m);
+    machine_reset(m);
+    expect("pause cpus a b drain pause STOP board ");
+    g_assert_cmpint(m->state, ==, RUN_PAUSED);
+    machine_start(m, NULL);
+    expect("RESUME resume ");
+    end(m);
+}
+
+static void test_reset_in_reset(void)
+{
+    Machine *m = start_slow();
+
+    mainloop_call(reset_call, m);
+    machine_reset(m);
+    expect("pause cpus a b drain cpus a b drain board board resume ");
+    end(m);
+}
+
+static void settle(Machine *m)
+{
+    say("settle");
+    loop();
+}
+
+/* Nobody hears of RESUME before STOP. */
+static void test_start_in_stop(void)
+{
+    Machine *m = start();
+
+    m->settle_disks = settle;
+    machine_start(m, NULL);
+    expect("RESUME resume ");
+    mainloop_call(start_call, m);
+    machine_stop(m, RUN_PAUSED);
+    expect("pause STOP settle RESUME resume ");
+    g_assert_cmpint(m->state, ==, RUN_RUNNING);
+    mainloop_call(start_call, m);
+    g_assert_true(machine_hold(m, "a test", RUN_SAVE_VM, NULL));
+    expect("pause STOP settle ");
+    g_assert_cmpint(m->state, ==, RUN_SAVE_VM);
+    machine_release(m);
+    expect("RESUME resume ");
+    end(m);
+}
+
+static bool cpus_hold(Machine *m)
+{
+    return true;
+}
+
+static void do_now(void *opaque)
+{
+    say(opaque);
+}
+
+/* The vCPU of the second one does not go on with that of the first. */
+static void test_two_deferred(void)
+{
+    Machine *m = start();
+
+    m->cpus_hold = cpus_hold;
+    machine_start(m, NULL);
+    expect("RESUME resume ");
+    g_assert_true(machine_defer(m, do_now, (void *)"one"));
+    g_assert_true(machine_defer(m, do_now, (void *)"two"));
+    g_assert_true(machine_is_asked(m));
+    loop();
+    g_assert_false(machine_is_asked(m));
+    expect("one two resume ");
+    end(m);
+}
+
+static unsigned gone;
+
+static void free_call(void *opaque)
+{
+    device_free(opaque);
+}
+
+static void slow_unrealize(Device *dev)
+{
+    gone++;
+    mainloop_call(free_call, dev);
+    loop();
+}
+
+static void test_free_in_free(void)
+{
+    static const DeviceClass cls = { .name = "slow",
+                                     .size = sizeof(Device),
+                                     .unrealize = slow_unrealize };
+    Machine *m = start();
+    Device *dev = device_new_class(m, &cls, "d");
+
+    gone = 0;
+    g_assert_true(device_realize(dev, NULL));
+    device_free(dev);
+    g_assert_cmpuint(gone, ==, 1);
+    g_assert_cmpuint(m->devices->len, ==, 2);
+    end(m);
+}
+
+/* ---- requests that stop --------------------------------------------------------- */
 
 static void test_stop_request(void)
 {
@@ -405,5 +553,10 @@ int main(int argc, char **argv)
     g_test_add_func("/machine/request-outlives", test_request_outlives);
     g_test_add_func("/machine/from-threads", test_from_threads);
     g_test_add_func("/machine/unlock-all", test_unlock_all);
+    g_test_add_func("/machine/stop-in-reset", test_stop_in_reset);
+    g_test_add_func("/machine/reset-in-reset", test_reset_in_reset);
+    g_test_add_func("/machine/start-in-stop", test_start_in_stop);
+    g_test_add_func("/machine/two-deferred", test_two_deferred);
+    g_test_add_func("/machine/free-in-free", test_free_in_free);
     return g_test_run();
 }
