@@ -43,15 +43,33 @@ const KvmHost kvm_real_host = {
     .read_file = real_read_file,
 };
 
+/* " kvm-vm": which of the descriptors @fd is, as the kernel calls it. */
+static void fd_name(int fd, char name[64])
+{
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
+    g_autofree char *to = g_file_read_link(link, NULL);
+    const char *at = to ? to : "";
+
+    if (g_str_has_prefix(at, "anon_inode:")) {
+        at += strlen("anon_inode:");
+    } else if (strrchr(at, '/')) {
+        at = strrchr(at, '/') + 1; /* of /dev/kvm */
+    }
+    g_snprintf(name, 64, "%s%s", *at ? " " : "", at);
+}
+
 static int log_call(int fd, const char *name, int r)
 {
     if (log_enabled(LOG_KVM)) {
         int err = errno;
+        char of[64];
 
+        fd_name(fd, of);
         if (r < 0) {
-            log_write("kvm: ioctl(%d, %s): %s\n", fd, name, strerror(err));
+            log_write("kvm: ioctl(%d%s, %s): %s\n", fd, of, name,
+                      strerror(err));
         } else {
-            log_write("kvm: ioctl(%d, %s): %d\n", fd, name, r);
+            log_write("kvm: ioctl(%d%s, %s): %d\n", fd, of, name, r);
         }
         errno = err;
     }

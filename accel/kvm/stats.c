@@ -227,21 +227,20 @@ void kvm_info(Machine *m, GString *out)
     }
     a = container_of(m->accel, KvmAccel, accel);
     g_string_append_printf(
-        out,
-        "guest code: about %.1f million instructions/s"
-        "%s%s\n",
+        out, "speed: about %.1f million instructions/s%s%s\n",
         a->probe.insns_per_sec / 1e6,
-        a->probe.interprets ? ", interpreted" : "",
+        a->probe.interprets ? " (this KVM interprets)" : "",
         a->probe.adds_cpuid ? "; CPUID shows more than -cpu gives" : "");
     sum_machine(&sum, m);
-    g_string_append_printf(out,
-                           "instructions KVM refused: %" PRIu64
-                           ", completed in software in %" PRIu64
-                           " bursts of %" PRIu64 " instructions altogether\n",
-                           sum.all.failures, sum.all.bursts,
-                           sum.all.burst_insns);
     g_string_append_printf(out, "time: %.3f s in KVM_RUN, %.3f s in software\n",
                            sum.all.in_kvm_ns / 1e9, sum.all.burst_ns / 1e9);
+    g_string_append_printf(out,
+                           "executed in software: %" PRIu64
+                           " instructions, in %" PRIu64 " bursts\n",
+                           sum.all.burst_insns, sum.all.bursts);
+    g_string_append_printf(
+        out, "refused by KVM, completed in software: %" PRIu64 "%s\n",
+        sum.all.failures, sum.names->len ? ", by instruction:" : "");
     for (guint i = 0; i < sum.names->len; i++) {
         g_string_append_printf(out, "  %-20s %10" PRIu64 "\n",
                                (const char *)g_ptr_array_index(sum.names, i),
@@ -303,17 +302,41 @@ void kvm_stats(X86Cpu *c, CpuStatFn *fn, void *opaque)
 
 static void exits_reasons(const KvmSum *sum, GString *out)
 {
-    g_string_append(out, "exit                      count   handled in us  ns "
-                         "each\n");
+    g_string_append(out, "why KVM_RUN came back           count   handled in us"
+                         "  ns each\n");
     for (unsigned i = 0; i < KVM_EXITS_MAX; i++) {
+        g_autofree char *name =
+            g_strdup_printf("KVM_EXIT_%s", kvm_exit_name(i));
         uint64_t n = sum->all.exits[i];
 
         if (n) {
             g_string_append_printf(
-                out, "%-18s %12" PRIu64 " %15.0f %8" PRIu64 "\n",
-                kvm_exit_name(i), n, sum->all.ns[i] / 1e3, sum->all.ns[i] / n);
+                out, "%-24s %12" PRIu64 " %15.0f %8" PRIu64 "\n", name, n,
+                sum->all.ns[i] / 1e3, sum->all.ns[i] / n);
         }
     }
+}
+
+/* Whose port or address it is now. */
+static const char *place_owner(Machine *m, const KvmPlace *p)
+{
+    const FlatRange *fr = as_find(p->mmio ? m->mem : m->io, p->addr);
+
+    if (p->mmio &&
+        (p->addr & PAGE_MASK) == (m->cpu[0]->s.apic_base & PAGE_MASK)) {
+        return "local APIC";
+    }
+    return fr ? fr->region->name : "nothing there";
+}
+
+static void exits_place(Machine *m, const KvmPlace *p, GString *out)
+{
+    const char *what = p->mmio ? "mmio" : p->write ? "out" : "in";
+
+    g_string_append_printf(
+        out, "%-4s %s%9" PRIx64 " %19" PRIu64 " %15.0f %8" PRIu64 "  %s\n",
+        what, p->mmio ? (p->write ? "wr " : "rd ") : "   ", p->addr, p->count,
+        p->ns / 1e3, p->ns / p->count, place_owner(m, p));
 }
 
 void kvm_info_exits(Machine *m, GString *out)
@@ -328,17 +351,12 @@ void kvm_info_exits(Machine *m, GString *out)
     sum_machine(&sum, m);
     exits_reasons(&sum, out);
     if (sum.places->len) {
-        g_string_append(out, "\nport or address           count   handled in "
-                             "us  ns each\n");
+        g_string_append(out,
+                        "\nport or address                 count   handled "
+                        "in us  ns each  device\n");
     }
     for (guint i = 0; i < sum.places->len && i < SHOWN; i++) {
-        const KvmPlace *p = &g_array_index(sum.places, KvmPlace, i);
-        const char *what = p->mmio ? "mmio" : p->write ? "out" : "in";
-
-        g_string_append_printf(
-            out, "%-4s %s%9" PRIx64 " %12" PRIu64 " %15.0f %8" PRIu64 "\n",
-            what, p->mmio ? (p->write ? "wr " : "rd ") : "   ", p->addr,
-            p->count, p->ns / 1e3, p->ns / p->count);
+        exits_place(m, &g_array_index(sum.places, KvmPlace, i), out);
     }
     if (sum.places->len > SHOWN) {
         g_string_append_printf(out, "and %u more\n", sum.places->len - SHOWN);
