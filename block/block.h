@@ -302,7 +302,13 @@ struct BlockNode {
     BlockGate gate;
     BlockWatch *watches;
     struct BlockBitmap *bitmaps; /* in memory; block/dirty.c */
+    unsigned jobs;   /* that read or write it in threads of theirs (live.c) */
+    const char *job; /* the type of the last that came */
 };
+
+/* False and @errp: a job uses it, so it must not be resized, reopened, got a layer
+ * on top or be given to a device. Main thread. */
+bool block_is_idle(const BlockNode *bn, GError **errp);
 
 extern const BlockDriver *const block_drivers[]; /* NULL-terminated */
 const BlockDriver *block_find_driver(const char *name);

@@ -99,3 +99,13 @@ BlockNode *block_open_ref(BlockGraph *g, const char *name, GError **errp)
     }
     return block_ref(bn);
 }
+
+bool block_is_idle(const BlockNode *bn, GError **errp)
+{
+    if (bn->jobs) {
+        error_setg(errp,
+                   "Node '%s' is busy: block device is in use by block job: %s",
+                   bn->name, bn->job);
+    }
+    return !bn->jobs;
+}

@@ -228,7 +228,7 @@ LiveJob *live_backup_start(LiveJobs *all, Blk *blk, BlockNode *target,
         error_setg(errp, bitmap ? "a bitmap goes with sync mode 'incremental'"
                                 : "must provide a valid bitmap name for "
                                   "'incremental' sync mode");
-    } else if (backup_prepare(job, errp)) {
+    } else if (block_is_idle(target, errp) && backup_prepare(job, errp)) {
         blk_quiesce(blk);
         ok = backup_begin(job, errp);
         blk_resume(blk);

@@ -47,7 +47,8 @@ struct LiveJob {
 
     /* Of the operations. */
     BlockNode *source, *target; /* one reference each; target may be NULL */
-    BlockNode *base, *top;      /* not owned */
+    BlockNode *base, *top;      /* not owned; in the source's chain */
+    GPtrArray *nodes; /* of BlockNode, one reference each: marked as used */
     LiveSync sync;
     bool target_zero, compress, base_was_ro, success_on_cancel;
     bool blocking; /* mirror: the guest's writes wait for the target */

@@ -319,7 +319,8 @@ LiveJob *live_mirror_start(LiveJobs *all, Blk *blk, BlockNode *target,
         error_setg(errp, "Can't mirror node into itself");
     } else if (sync == LIVE_INCREMENTAL) {
         error_setg(errp, "Sync mode 'incremental' not supported");
-    } else if (live_mirror_prepare(job, granularity, errp)) {
+    } else if (block_is_idle(target, errp) &&
+               live_mirror_prepare(job, granularity, errp)) {
         blk_quiesce(blk);
         block_watch_add(job->source, &job->watch);
         blk_resume(blk);

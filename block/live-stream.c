@@ -290,9 +290,13 @@ LiveJob *live_commit_start(LiveJobs *all, Blk *blk, BlockNode *top,
                            const LiveOpts *o, GError **errp)
 {
     bool active = !top || top == blk_node(blk), ok = false;
-    LiveJob *job = live_new(all, active ? &live_active_commit_ops : &commit_ops,
-                            blk, o, errp);
+    LiveJob *job;
 
+    if (base && !block_is_idle(base, errp)) {
+        return NULL;
+    }
+    job = live_new(all, active ? &live_active_commit_ops : &commit_ops, blk, o,
+                   errp);
     if (!job) {
         return NULL;
     }

@@ -51,6 +51,23 @@ LiveJob *live_of_blk(LiveJobs *all, const Blk *blk)
     return NULL;
 }
 
+/* ---- nodes ---- */
+
+static void leave_node(void *p)
+{
+    BlockNode *bn = p;
+
+    bn->jobs--;
+    block_close(bn, NULL);
+}
+
+static void use_node(LiveJob *job, BlockNode *bn)
+{
+    bn->jobs++;
+    bn->job = job->ops->type;
+    g_ptr_array_add(job->nodes, block_ref(bn));
+}
+
 /* ---- life ---------------------------------------------------------------------------- */
 
 LiveJob *live_new(LiveJobs *all, const LiveOps *ops, Blk *blk,
@@ -70,6 +87,9 @@ LiveJob *live_new(LiveJobs *all, const LiveOps *ops, Blk *blk,
                    blk_name(blk), live_of_blk(all, blk)->ops->type);
         return NULL;
     }
+    if (!block_is_idle(blk_node(blk), errp)) { /* as a target */
+        return NULL;
+    }
     if (live_find(all, id)) {
         error_setg(errp, "Job ID '%s' already in use", id);
         return NULL;
@@ -87,6 +107,10 @@ LiveJob *live_new(LiveJobs *all, const LiveOps *ops, Blk *blk,
     job->source = block_ref(blk_node(blk));
     job->busy = g_array_new(false, false, sizeof(LiveRange));
     job->untold = g_array_new(false, false, sizeof(LiveFault));
+    job->nodes = g_ptr_array_new_with_free_func(leave_node);
+    for (BlockNode *bn = job->source; bn; bn = bn->backing) {
+        use_node(job, bn);
+    }
     g_mutex_init(&job->lock);
     g_cond_init(&job->cond);
     g_ptr_array_add(all->list, job);
@@ -100,6 +124,7 @@ static void live_free(LiveJob *job)
     g_cond_clear(&job->cond);
     g_array_unref(job->busy);
     g_array_unref(job->untold);
+    g_ptr_array_unref(job->nodes);
     dirty_free(job->dirty);
     dirty_free(job->taken);
     g_free(job->backing_name);
@@ -156,6 +181,7 @@ static void live_conclude(LiveJob *job)
     blk_resume(job->blk);
     blk_unref(g_steal_pointer(&job->blk));
     /* What is closed now may write: nobody waits for it. */
+    g_ptr_array_set_size(job->nodes, 0);
     block_close(g_steal_pointer(&job->target), NULL);
     block_close(g_steal_pointer(&job->source), NULL);
     if (!ok && !job->error) {
@@ -236,6 +262,9 @@ static gpointer live_thread(gpointer opaque)
 
 void live_go(LiveJob *job)
 {
+    if (job->target) {
+        use_node(job, job->target);
+    }
     live_event(job, LIVE_EV_STATUS);
     job->thread = g_thread_new("block-job", live_thread, job);
 }

@@ -20,9 +20,12 @@ static void commit(Monitor *mon, Blk *blk)
                    blk_name(blk));
         return;
     }
-    blk_quiesce(blk);
-    ok = block_commit(bn, bn->backing, true, &(BlockJob) { 0 }, &err);
-    blk_resume(blk);
+    ok = block_is_idle(bn, &err);
+    if (ok) {
+        blk_quiesce(blk);
+        ok = block_commit(bn, bn->backing, true, &(BlockJob) { 0 }, &err);
+        blk_resume(blk);
+    }
     if (!ok) {
         mon_report(mon, err);
     }

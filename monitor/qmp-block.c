@@ -345,7 +345,7 @@ json_object *qmp_block_resize(Machine *m, const Args *args, GError **errp)
     int64_t size = args_int(args, "size", 0);
     Drive *d = bn ? drive_of_node(m, bn) : NULL;
 
-    if (!bn) {
+    if (!bn || !block_is_idle(bn, errp)) {
         return NULL;
     }
     if (size < 0) {
@@ -402,8 +402,9 @@ static bool is_removable(const Drive *d, GError **errp)
 {
     if (!d->cdrom) {
         error_setg(errp, "Device '%s' is not removable", d->id);
+        return false;
     }
-    return d->cdrom;
+    return !blk_node(d->blk) || block_is_idle(blk_node(d->blk), errp);
 }
 
 /* The guest may hold the tray: it is asked then, unless @force. */

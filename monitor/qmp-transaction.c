@@ -112,8 +112,9 @@ static Undo *snapshot_sync(Machine *m, const Args *args, GError **errp)
     }
     blk = qmp_find_blk(m, device ? device : node, errp);
     fmt = fmt ? fmt : "qcow2";
-    if (!blk || (g_strcmp0(args_str(args, "mode"), "existing") &&
-                 !create_overlay(blk_node(blk), path, fmt, errp))) {
+    if (!blk || !block_is_idle(blk_node(blk), errp) ||
+        (g_strcmp0(args_str(args, "mode"), "existing") &&
+         !create_overlay(blk_node(blk), path, fmt, errp))) {
         return NULL;
     }
     keyval_set(kv, "backing", blk_node(blk)->name);
@@ -131,7 +132,8 @@ static Undo *snapshot_node(Machine *m, const Args *args, GError **errp)
     BlockNode *overlay =
         blk ? qmp_find_node(m, NULL, args_str(args, "overlay"), errp) : NULL;
 
-    if (!overlay) {
+    if (!overlay || !block_is_idle(blk_node(blk), errp) ||
+        !block_is_idle(overlay, errp)) {
         return NULL;
     }
     if (overlay->backing && overlay->backing != blk_node(blk)) {
@@ -165,7 +167,7 @@ static Undo *snapshot_internal(Machine *m, const Args *args, GError **errp)
     Undo *u;
     bool ok;
 
-    if (!bn) {
+    if (!bn || !block_is_idle(bn, errp)) {
         return NULL;
     }
     if (!bn->drv->snapshots || bn->read_only) {
@@ -217,7 +219,7 @@ json_object *qmp_snapshot_delete_internal(Machine *m, const Args *args,
     json_object *o;
     bool ok;
 
-    if (!blk) {
+    if (!blk || !block_is_idle(blk_node(blk), errp)) {
         return NULL;
     }
     if (!id && !name) {

@@ -136,6 +136,9 @@ static char *node_conflict(Machine *m, BlockNode *bn, bool write)
         }
         return g_strdup_printf("drive '%s'", d->id);
     }
+    if (bn->jobs) {
+        return g_strdup_printf("a block job: %s", bn->job);
+    }
     for (guint i = 0; i < nodes->len; i++) {
         const BlockNode *p = nodes->pdata[i];
 

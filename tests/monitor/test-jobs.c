@@ -428,9 +428,82 @@ static void test_life(void)
     mvm_leave_dir();
 }
 
+/* ---- what others may do meanwhile ------------------------------------------------ */
+
+static void expect_busy(Machine *m, bool busy)
+{
+    static const char *const calls[][3] = {
+        { "blockdev-snapshot-sync",
+          "{'device':'d0','snapshot-file':'over.qcow2'}", "Node '*' is busy*" },
+        { "blockdev-snapshot-internal-sync", "{'device':'d0','name':'s'}",
+          "Node '*' is busy*" },
+        { "block_resize", "{'device':'d0','size':8388608}",
+          "Node '*' is busy*" },
+        { "block_resize", "{'node-name':'t','size':8388608}",
+          "Node 't' is busy*" },
+        { "device_add", "{'driver':'virtio-blk-pci','id':'v','drive':'t'}",
+          "Node 't' is already in use by a block job: *" },
+        { "blockdev-del", "{'node-name':'t'}", "Node 't' is busy*" },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
+        g_autoptr(GError) err = NULL;
+        json_object *ret;
+
+        if (!busy && !g_str_has_prefix(calls[i][0], "block")) {
+            continue; /* it would stay */
+        }
+        ret = qmp_call(m, calls[i][0], json_tokener_parse(calls[i][1]), &err);
+        json_object_put(ret);
+        if (busy) {
+            g_assert_nonnull(err);
+            g_assert_true(g_pattern_match_simple(calls[i][2], err->message));
+        } else { /* not all of them can do it */
+            g_assert_true(!err || !strstr(err->message, "busy"));
+        }
+    }
+}
+
+/* A job's nodes belong to it: a layer put on the disk would be lost when a mirror
+ * replaces it, and a resize closes what the thread reads. */
+static void test_busy(gconstpointer command)
+{
+    Machine *m = mvm_new();
+    g_autoptr(GError) err = NULL;
+    json_object *ret = NULL;
+
+    mvm_enter_dir();
+    make_image("base.qcow2", NULL);
+    drive_add(m, "if=none,id=d0,file=base.qcow2", &err);
+    g_assert_no_error(err);
+    blockdev_add(m, "null-co,node-name=t,size=4M", &err);
+    g_assert_no_error(err);
+    json_object_put(qmp_call(
+        m, command,
+        json_tokener_parse("{'job-id':'j','device':'d0','target':'t',"
+                           "'sync':'full','auto-dismiss':false,'speed':1}"),
+        &err));
+    g_assert_no_error(err);
+    expect_busy(m, true);
+    json_object_put(
+        qmp_call(m, "job-cancel", json_tokener_parse("{'id':'j'}"), &err));
+    g_assert_no_error(err);
+    while (!ret) {
+        mainloop_iterate(true);
+        ret =
+            qmp_call(m, "job-dismiss", json_tokener_parse("{'id':'j'}"), NULL);
+    }
+    json_object_put(ret);
+    expect_busy(m, false);
+    mvm_free(m);
+    mvm_leave_dir();
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_data_func("/jobs/busy/mirror", "blockdev-mirror", test_busy);
+    g_test_add_data_func("/jobs/busy/backup", "blockdev-backup", test_busy);
     g_test_add_func("/jobs/life", test_life);
     return g_test_run();
 }
