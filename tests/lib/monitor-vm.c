@@ -14,6 +14,8 @@
 #include "system/object.h"
 #include "target-x86/cpuid.h"
 
+enum { PATIENCE_S = 500 };
+
 static const MachineClass *board_class(const char *name)
 {
     unsigned i = 0;
@@ -239,9 +241,10 @@ static void sort_lines(Client *c)
     }
 }
 
-json_object *client_line(Client *c, bool events)
+/* NULL when none has come. */
+static json_object *line_within(Client *c, bool events, unsigned seconds)
 {
-    int64_t end = g_get_monotonic_time() + 1000000;
+    int64_t end = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
 
     do {
         client_settle(c->m);
@@ -253,6 +256,25 @@ json_object *client_line(Client *c, bool events)
         g_usleep(500);
     } while (g_get_monotonic_time() < end);
     return NULL;
+}
+
+json_object *client_line(Client *c, bool events)
+{
+    json_object *o = line_within(c, events, PATIENCE_S);
+
+    if (!o) {
+        g_error("no %s came in %d s", events ? "event" : "reply", PATIENCE_S);
+    }
+    return o;
+}
+
+void client_no_line(Client *c, bool events)
+{
+    g_autoptr(json_object) o = line_within(c, events, 1);
+
+    if (o) {
+        g_error("nobody waits for %s", json_object_to_json_string(o));
+    }
 }
 
 json_object *client_ask(Client *c, const char *text)

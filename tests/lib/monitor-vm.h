@@ -36,8 +36,10 @@ typedef struct Client {
 Client *client_new(Machine *m, bool negotiate);
 void client_free(Client *c); /* hangs up */
 void client_send(Client *c, const char *text);
-/* The next reply, or event, or NULL after a second of nothing; the caller's. */
+/* The next reply, or event; the caller's. */
 json_object *client_line(Client *c, bool events);
+/* None comes within a second. */
+void client_no_line(Client *c, bool events);
 /* Sends and returns the reply. */
 json_object *client_ask(Client *c, const char *text);
 /* Sends, expects success, and returns the next event. */

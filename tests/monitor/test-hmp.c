@@ -296,7 +296,7 @@ static void test_long_lines(void)
 
     for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
         g_autoptr(GString) line = g_string_new(lines[i].head);
-        int64_t start = g_get_monotonic_time();
+        clock_t start = clock(); /* of this process: others may be busy */
         g_autofree char *out = NULL;
 
         for (size_t k = 0; k < lines[i].n; k++) {
@@ -304,7 +304,7 @@ static void test_long_lines(void)
         }
         out = run(m, line->str);
         g_assert_nonnull(out);
-        if (g_get_monotonic_time() - start > 30 * G_USEC_PER_SEC) {
+        if (clock() - start > 30 * CLOCKS_PER_SEC) {
             g_error("'%s%s...' took too long", lines[i].head, lines[i].unit);
         }
     }
