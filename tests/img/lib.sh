@@ -39,13 +39,25 @@ steady()
         -e 's/completed in [0-9.]* sec/completed in N sec/' | tr '\r' '@'
 }
 
+# Seconds, for what may hang. The runner gives up sooner and shows where it hangs.
+LIMIT=${LIMIT:-1000}
+
+# listens PID SOCKET: waits until somebody can connect; false: PID has ended.
+listens()
+{
+    until grep -q " 00010000 .* $2\$" /proc/net/unix; do
+        kill -0 "$1" 2>/dev/null || return
+        sleep 0.05
+    done
+}
+
 run()
 {
     echo "\$ $*"
     tool=$1
     shift
     status=0
-    timeout 60 "$TMP/bin/$tool" "$@" >"$TMP/text" 2>&1 </dev/null || status=$?
+    timeout $LIMIT "$TMP/bin/$tool" "$@" >"$TMP/text" 2>&1 </dev/null || status=$?
     steady <"$TMP/text"
     [ $status = 0 ] || echo "[$status]"
 }

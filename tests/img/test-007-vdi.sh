@@ -31,7 +31,7 @@ for at in 64 68 72 76 340 344 360 368 372 376 384 388 392 424 440; do
     printf '\377\377\377\377' | dd of=b.vdi bs=1 seek=$at conv=notrunc 2>/dev/null
     for c in info check map; do
         s=0
-        timeout 10 "$IMG" $c -f vdi b.vdi >out 2>&1 || s=$?
+        timeout $LIMIT "$IMG" $c -f vdi b.vdi >out 2>&1 || s=$?
         [ $s -lt 64 ] || { echo "byte $at, $c: status $s"; cat out; exit 1; }
     done
 done

@@ -123,7 +123,7 @@ while [ $at -lt 80 ]; do
         printf "$v" | dd of=b.vmdk bs=1 seek=$at conv=notrunc 2>/dev/null
         for c in info check map; do
             s=0
-            (ulimit -v $SMALL; timeout 10 "$IMG" $c -f vmdk b.vmdk) >out 2>&1 || s=$?
+            (ulimit -v $SMALL; timeout $LIMIT "$IMG" $c -f vmdk b.vmdk) >out 2>&1 || s=$?
             [ $s -lt 64 ] || { echo "byte $at, $c: status $s"; cat out; exit 1; }
         done
     done

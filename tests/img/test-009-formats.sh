@@ -123,7 +123,7 @@ for f in vpc parallels vhdx; do
             printf "$v" | dd of=b.$f bs=1 seek=$at conv=notrunc 2>/dev/null
             for c in info check map; do
                 s=0
-                (ulimit -v $SMALL; timeout 10 "$IMG" $c -f $f b.$f) >out 2>&1 || s=$?
+                (ulimit -v $SMALL; timeout $LIMIT "$IMG" $c -f $f b.$f) >out 2>&1 || s=$?
                 [ $s -lt 64 ] || { echo "$f: byte $at, $c: status $s"; cat out; exit 1; }
             done
         done

@@ -14,12 +14,7 @@ serve() # ARGUMENTS of qemu-nbd
     rm -f sock
     "$QEMU_NBD" -k "$PWD/sock" -t "$@" &
     server=$!
-    n=0
-    while [ ! -S sock ]; do
-        n=$((n + 1))
-        [ $n -lt 100 ] || { echo "qemu-nbd does not start"; exit 1; }
-        sleep 0.05
-    done
+    listens $server "$PWD/sock" || { echo "qemu-nbd does not start"; exit 1; }
 }
 
 unserve()
@@ -90,10 +85,8 @@ port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
 if [ "$port" != 0 ]; then
     "$QEMU_NBD" -b 127.0.0.1 -p "$port" -t -f raw c.raw &
     server=$!
-    n=0
     until "$IMG" info -f raw "nbd://127.0.0.1:$port" >/dev/null 2>&1; do
-        n=$((n + 1))
-        [ $n -lt 100 ] || { echo "no TCP"; exit 1; }
+        kill -0 $server || { echo "no TCP"; exit 1; }
         sleep 0.05
     done
     "$IMG" info -f raw "nbd:127.0.0.1:$port" >/dev/null
@@ -105,12 +98,11 @@ fi
 serve -f raw c.raw
 s=0
 mkfifo commands
-timeout 60 "$IO" -f raw "$u" <commands >out 2>&1 &
+timeout $LIMIT "$IO" -f raw "$u" <commands >out 2>&1 &
 client=$!
 {
     echo 'read 0 512'
-    n=0
-    until grep -q 'read 512/512' out || [ $n = 300 ]; do sleep 0.1; n=$((n + 1)); done
+    until grep -q 'read 512/512' out || ! kill -0 $client; do sleep 0.1; done
     kill -9 $server
     printf '%s\n' 'read 0 512' 'write 0 512' quit
 } >commands
@@ -124,7 +116,7 @@ server=
 # No server, no address.
 for bad in "nbd+unix:///?socket=$PWD/none" nbd+unix:///x nbd+unix://host/x?socket=y \
     nbd+vsock://1/ nbd:foo nbd: nbd:unix: "nbd://127.0.0.1:1/" "nbd://[::1"; do
-    ! timeout 20 "$IMG" info "$bad" >out 2>&1 || { echo "$bad"; exit 1; }
+    ! timeout $LIMIT "$IMG" info "$bad" >out 2>&1 || { echo "$bad"; exit 1; }
     [ "$(wc -l <out)" = 1 ] || { cat out; exit 1; }
 done
 
@@ -185,15 +177,11 @@ while True:
 END
 for how in garbage huge odd blocks stall cookie half error; do
     rm -f sock
-    python3 hostile.py sock $how &
+    python3 hostile.py "$PWD/sock" $how &
     server=$!
-    n=0
-    while [ ! -S sock ] && [ $n -lt 100 ]; do
-        sleep 0.05
-        n=$((n + 1))
-    done
+    listens $server "$PWD/sock" || { echo "no server"; exit 1; }
     s=0
-    timeout 20 "$IO" --image-opts -c 'read 4096 4096' -c 'read 0 512' \
+    timeout $LIMIT "$IO" --image-opts -c 'read 4096 4096' -c 'read 0 512' \
         driver=nbd,path=sock,request-timeout=1 >out 2>&1 || s=$?
     [ $s -lt 124 ] || { echo "$how: status $s"; cat out; exit 1; }
     # libnbd leaves out block sizes that make no sense.

@@ -44,7 +44,7 @@ while read -r line; do
         [ $t = q ] || tool=$TMP/bin/qemu-img
         status=0
         # shellcheck disable=SC2086
-        (cd $t && eval "timeout 60 \"$tool\" $line") >out.$t 2>&1 </dev/null ||
+        (cd $t && eval "timeout $LIMIT \"$tool\" $line") >out.$t 2>&1 </dev/null ||
             status=$?
         { tidy <out.$t; echo; } | sed '/^$/d' >text.$t
         # "~": in words of our own; as a rule they say what would be right

@@ -36,11 +36,11 @@ for name in os.listdir(sys.argv[1] + '/formats'):
     with open(form + '.' + name, 'wb') as f:
         f.write(image)
 EOF
-one() # COMMAND...: a signal, or more than 60 s, is a failure
+one() # COMMAND...: a signal, or no end, is a failure
 {
     (
         ulimit -v "$SMALL"
-        timeout 60 "$@" >out 2>&1
+        timeout $LIMIT "$@" >out 2>&1
     )
     status=$?
     if [ $status -gt 1 ] && { [ $status -gt 123 ] || grep -qi 'sanitizer' out; } ||
