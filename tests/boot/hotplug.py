@@ -15,7 +15,7 @@ import traceback
 RHEA = sys.argv[1]
 ACCEL = sys.argv[2] if len(sys.argv) > 2 else 'tcg'
 DIR = tempfile.mkdtemp(prefix='rhea-hotplug.')
-LIMIT = 120
+LIMIT = 500  # seconds, for what may hang
 MODULES = 'virtio_blk virtio_net virtio_scsi sd_mod sr_mod virtio-rng virtio_console'
 
 
@@ -24,7 +24,7 @@ def path(name):
 
 
 def connect(name):
-    end = time.monotonic() + 20
+    end = time.monotonic() + LIMIT
     while True:
         s = socket.socket(socket.AF_UNIX)
         try:
@@ -79,10 +79,9 @@ class Vm:
         if boot:
             self.ser.until(b'rhea# ')
             # Without line editing, which throws away what comes too early.
-            self.ser.s.sendall(b'stty -echo; while read -r l; do eval "$l"; '
-                               b'done\n')
-            self.ser.until(b'\n')
-            time.sleep(0.5)
+            self.ser.s.sendall(b"stty -echo; echo he''re; while read -r l; do "
+                               b'eval "$l"; done\n')
+            self.ser.until(b'here')
             self.sh('modprobe -a ' + MODULES)
 
     def raw(self, command, **args):
@@ -101,7 +100,7 @@ class Vm:
         assert 'return' in o, '%s: %s' % (command, o)
         return o['return']
 
-    def deleted(self, dev, limit=60):
+    def deleted(self, dev, limit=LIMIT):
         """A path, or an id, which comes as well then."""
         end = time.monotonic() + limit
         where = dev if dev[0] == '/' else '/machine/peripheral/' + dev
@@ -128,7 +127,7 @@ class Vm:
         return self.ser.until(mark.encode())
 
     def wait(self, what, there=True):
-        out = self.sh('i=0; while [ $i -lt 100 ]; do [ -e %s ] %s break; '
+        out = self.sh('i=0; while [ $i -lt 1000 ]; do [ -e %s ] %s break; '
                       'sleep 0.2; i=$((i+1)); done; [ -e %s ] && echo it-is || '
                       'echo it-is-not' % (what, '&&' if there else '||', what))
         assert ('it-is-not' in out) != there, out
@@ -138,7 +137,7 @@ class Vm:
 
     def end(self):
         self.ask('quit')
-        self.p.wait(20)
+        self.p.wait(LIMIT)
 
     def kill(self):
         self.p.kill()
@@ -392,7 +391,7 @@ def wrong_place():
          *DRIVES, '-device', 'virtio-rng-pci,id=hr,addr=4',
          '-device', 'virtio-blk-pci,drive=s0,id=first,addr=7',
          '-device', 'virtio-blk-pci,drive=s1,id=second,addr=5',
-         '-loadvm', 'plugged'], stderr=subprocess.PIPE, timeout=60)
+         '-loadvm', 'plugged'], stderr=subprocess.PIPE, timeout=LIMIT)
     assert p.returncode == 1, p
     assert b"'first': it sat in slot 6.0; this one sits in 7.0" in p.stderr, p
 

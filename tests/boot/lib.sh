@@ -8,6 +8,8 @@ G=$BUILD/tests/boot
 TMP=$(mktemp -d "${TMPDIR:-/tmp}/rhea-boot.XXXXXX")
 trap 'rm -rf "$TMP"' EXIT
 trap 'exit 1' INT TERM HUP
+# Seconds, for what may hang. The runner gives up sooner and shows where it hangs.
+LIMIT=${LIMIT:-1000}
 test_no=0
 failed=0
 
@@ -21,7 +23,7 @@ check()
     shift 3
     test_no=$((test_no + 1))
     status=0
-    timeout "${CHECK_TIMEOUT:-60}" "$@" >"$TMP/out" 2>"$TMP/err" </dev/null || status=$?
+    timeout $LIMIT "$@" >"$TMP/out" 2>"$TMP/err" </dev/null || status=$?
     printf '%s' "$want" >"$TMP/want"
     tr -d '\r' <"$TMP/out" >"$TMP/got"
     if [ "$status" = "$want_status" ] && cmp -s "$TMP/want" "$TMP/got"; then
@@ -43,7 +45,7 @@ check_err()
     shift 2
     test_no=$((test_no + 1))
     status=0
-    timeout "${CHECK_TIMEOUT:-60}" "$@" >"$TMP/out" 2>"$TMP/all" </dev/null || status=$?
+    timeout $LIMIT "$@" >"$TMP/out" 2>"$TMP/all" </dev/null || status=$?
     grep -v '^[^ ]*: info: ' "$TMP/all" >"$TMP/err"
     if [ "$status" = 1 ] && [ "$(wc -l <"$TMP/err")" = 1 ] &&
         grep -qF -- "$part" "$TMP/err"; then
@@ -71,16 +73,14 @@ engines()
         sed -n 's/^\(kvm\) .*usable: yes.*/\1/p'
 }
 
-# gdb_play SECONDS: gdb plays $TMP/commands once the emulator listens at
-# $TMP/gdb; what it says is in $TMP/gdb.out.
+# gdb_play PID: gdb plays $TMP/commands once the emulator with that PID listens
+# at $TMP/gdb; what it says is in $TMP/gdb.out.
 gdb_play()
 {
-    i=0
-    while [ ! -S "$TMP/gdb" ] && [ $i -lt 100 ]; do
-        i=$((i + 1))
-        sleep 0.1
+    until grep -q " 00010000 .* $TMP/gdb\$" /proc/net/unix || ! kill -0 "$1"; do
+        sleep 0.05
     done
-    timeout "$1" gdb -nx -batch -x "$TMP/commands" >"$TMP/gdb.out" 2>&1
+    timeout $LIMIT gdb -nx -batch -x "$TMP/commands" >"$TMP/gdb.out" 2>&1
 }
 
 # gdb_saw NAME TEXT [-E]: gdb said TEXT, or something that the pattern fits.

@@ -16,6 +16,7 @@ import sys
 import time
 
 GUEST = 'build/guest'
+LIMIT = 500  # seconds, for what may hang
 COMPLAINTS = re.compile(r'BUG:|WARNING:|Oops|Call Trace|segfault|lockup|'
                         r'Kernel panic|rcu.*stall|went back')
 
@@ -31,11 +32,13 @@ class Machine:
              'unix:%s,server=on,wait=off' % path] + extra,
             stdin=subprocess.DEVNULL, stderr=open('%s/err%d' % (tmp, n), 'w'))
         self.s = socket.socket(socket.AF_UNIX)
-        for _ in range(200):
+        while True:
             try:
                 self.s.connect(path)
                 break
             except OSError:
+                if self.p.poll() is not None:
+                    raise
                 time.sleep(0.05)
         self.f = self.s.makefile('rw')
         self.f.readline()
@@ -86,19 +89,19 @@ def main():
                     options)
         try:
             if n:
-                m.until(lambda: m.ask('query-status')['status'] != 'inmigrate', 30)
+                m.until(lambda: m.ask('query-status')['status'] != 'inmigrate', LIMIT)
                 m.ask('cont')
             if n == moves:
-                if not m.until(lambda: 'sum end\n' in m.lines(), 120):
+                if not m.until(lambda: 'sum end\n' in m.lines(), LIMIT):
                     raise RuntimeError('no end under %s' % engines[n % 2])
             else:
-                if not m.until(lambda: len(m.lines()) >= step, 120):
+                if not m.until(lambda: len(m.lines()) >= step, LIMIT):
                     raise RuntimeError('nothing more under %s: %r' %
                                        (engines[n % 2], m.text()[-300:]))
                 m.ask('stop')
                 state = '%s/state%d' % (tmp, n)
                 m.ask('migrate', uri='file:' + state)
-                m.until(lambda: m.ask('query-migrate')['status'] == 'completed', 60)
+                m.until(lambda: m.ask('query-migrate')['status'] == 'completed', LIMIT)
                 options = ['-incoming', 'file:' + state]
             text += m.text()
         finally:
@@ -107,7 +110,7 @@ def main():
             except (OSError, ValueError, RuntimeError):
                 pass
             try:
-                m.p.wait(20)
+                m.p.wait(LIMIT)
             except subprocess.TimeoutExpired:
                 m.p.kill()
             if n > 1:

@@ -7,7 +7,7 @@ has()
     name=$1 pattern=$2
     shift 2
     test_no=$((test_no + 1))
-    if timeout 60 "$@" >"$TMP/out" 2>"$TMP/err" </dev/null &&
+    if timeout $LIMIT "$@" >"$TMP/out" 2>"$TMP/err" </dev/null &&
         grep -qE -- "$pattern" "$TMP/out"; then
         echo "ok $test_no $name"
     else
@@ -112,7 +112,7 @@ logged()
     test_no=$((test_no + 1))
     rm -f "$TMP/d.log"
     # shellcheck disable=SC2086
-    if timeout 60 "$RHEA" $hi -d "$3" -D "$TMP/d.log" >/dev/null 2>"$TMP/err" </dev/null &&
+    if timeout $LIMIT "$RHEA" $hi -d "$3" -D "$TMP/d.log" >/dev/null 2>"$TMP/err" </dev/null &&
         grep -qE -- "$2" "$TMP/d.log"; then
         echo "ok $test_no $1"
     else
@@ -132,10 +132,9 @@ test_no=$((test_no + 1))
 "$RHEA" -display none -S -pidfile "$TMP/pid" -flat "file=$G/hi16.bin,addr=0x1000,mode=real" \
     2>"$TMP/err" &
 pid=$!
-n=0
 # The file is there early; SIGTERM is bit 14 of what the process catches.
 while { [ ! -s "$TMP/pid" ] || ! grep -q '^SigCgt:.*[4-7c-f]...$' /proc/$pid/status; } &&
-    [ $n -lt 600 ]; do sleep 0.1; n=$((n + 1)); done
+    kill -0 $pid; do sleep 0.1; done
 seen=$(cat "$TMP/pid")
 kill -TERM $pid
 status=0

@@ -29,7 +29,7 @@ compare()
     shift 2
     test_no=$((test_no + 1))
     "$TMP/root/init" | lines "$wanted" >"$TMP/want"
-    timeout 200 "$RHEA" -accel tcg -m 256 -kernel $GUEST/vmlinuz -initrd "$TMP/initrd" \
+    timeout $LIMIT "$RHEA" -accel tcg -m 256 -kernel $GUEST/vmlinuz -initrd "$TMP/initrd" \
         -append "console=ttyS0 quiet panic=-1" -display none -serial stdio -monitor none \
         -no-reboot "$@" </dev/null 2>"$TMP/err" | lines "$wanted" >"$TMP/got"
     if cmp -s "$TMP/want" "$TMP/got"; then

@@ -18,7 +18,7 @@ engines=${ENGINES:-$(engines | paste -sd ' ')}
 
 linux() # arguments
 {
-    timeout 250 "$RHEA" -m 256 -display none -monitor none -no-reboot \
+    timeout $LIMIT "$RHEA" -m 256 -display none -monitor none -no-reboot \
         -kernel $GUEST/vmlinuz -initrd $GUEST/initrd.gz "$@"
 }
 
@@ -80,7 +80,7 @@ session() # engine
 {
     linux -accel "$1" -S -serial none -append "nokaslr quiet panic=-1" \
         -gdb unix:"$TMP/gdb" >"$TMP/log" 2>&1 &
-    gdb_play 240
+    gdb_play $!
     kill $! 2>/dev/null
     wait $! 2>/dev/null
     rm -f "$TMP/gdb"

@@ -59,10 +59,10 @@ EOF
 
 session() # engine
 {
-    timeout 60 "$RHEA" -accel $1 -display none -S \
+    timeout $LIMIT "$RHEA" -accel $1 -display none -S \
         -flat file=$G/modes.bin,addr=0x7c00,mode=real \
         -gdb unix:"$TMP/gdb" >"$TMP/log" 2>&1 &
-    gdb_play 50
+    gdb_play $!
     wait $! || true
     rm -f "$TMP/gdb"
 }

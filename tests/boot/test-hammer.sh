@@ -5,7 +5,7 @@
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
 for accel in tcg tcg,jit=off; do
     test_no=$((test_no + 1))
-    if timeout "$((${HAMMER:-8} + 200))" python3 tests/boot/hammer.py "$RHEA" \
+    if timeout "$((${HAMMER:-8} + LIMIT))" python3 tests/boot/hammer.py "$RHEA" \
         "$G/hammer.elf" "${HAMMER:-8}" -accel "$accel" >"$TMP/out" 2>&1; then
         grep '^#' "$TMP/out"
         echo "ok $test_no hammer: $accel"

@@ -19,7 +19,7 @@ ${CC:-cc} -O2 -static -o "$TMP/work" tests/boot/move-work.c 2>"$TMP/e" || {
 }
 move()
 {
-    CHECK_TIMEOUT=300 check "$*" 0 "49 lines, $1 moves
+    check "$*" 0 "49 lines, $1 moves
 " tests/boot/move.py "$RHEA" "$TMP/work" "$TMP" "$@"
 }
 move 6 kvm tcg

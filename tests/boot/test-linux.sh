@@ -18,7 +18,7 @@ boot()
     shift
     test_no=$((test_no + 1))
     rm -f "$TMP/log"
-    if tools/demo-session -q -t 200 "$RHEA" -accel tcg -kernel $GUEST/vmlinuz \
+    if tools/demo-session -q -t $LIMIT "$RHEA" -accel tcg -kernel $GUEST/vmlinuz \
         -initrd $GUEST/initrd.gz -append console=ttyS0 -display none \
         -chardev "stdio,id=c,signal=off,logfile=$TMP/log" -serial chardev:c \
         -monitor none -no-reboot "$@" >"$TMP/out" 2>&1 &&
@@ -48,7 +48,7 @@ programs()
     (cd "$TMP/extra" && find . | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$TMP/extra.gz"
     cat $GUEST/initrd.gz "$TMP/extra.gz" >"$TMP/initrd"
     sh "$TMP/extra/data/work.sh" "$TMP/extra/data" >"$TMP/want" 2>&1
-    timeout 300 "$RHEA" -accel tcg -m 1G -kernel $GUEST/vmlinuz -initrd "$TMP/initrd" \
+    timeout $LIMIT "$RHEA" -accel tcg -m 1G -kernel $GUEST/vmlinuz -initrd "$TMP/initrd" \
         -append "console=ttyS0 quiet rhea.exec=echo,BEGIN;sh,/data/work.sh,/data;echo,END" \
         -display none -serial stdio -monitor none </dev/null 2>"$TMP/err" |
         tr -d '\r' | sed -n '/^BEGIN$/,/^END$/p' | sed '1d;$d' >"$TMP/got"

@@ -102,7 +102,7 @@ linux() # NAME FORMAT RHEA-OPTION...
     mkfs.ext4 -q -F "$TMP/raw"
     "$BUILD/rhea-img" convert -O "$format" "$TMP/raw" "$TMP/disk"
     # shellcheck disable=SC2046
-    if timeout 200 $(rhea) -m 256 -no-reboot -kernel $GUEST/vmlinuz \
+    if timeout $LIMIT $(rhea) -m 256 -no-reboot -kernel $GUEST/vmlinuz \
         -initrd "$TMP/initrd" \
         -append "console=ttyS0 quiet panic=-1 rhea.exec=disk-test" \
         -drive "if=none,id=d0,file=$TMP/disk,format=$format" "$@" \

@@ -30,18 +30,17 @@ start()
 {
     log=$1 ramdisk=$2
     shift 2
-    timeout 240 "$RHEA" -accel tcg -m 256 -kernel $GUEST/vmlinuz -initrd "$ramdisk" \
+    timeout $LIMIT "$RHEA" -accel tcg -m 256 -kernel $GUEST/vmlinuz -initrd "$ramdisk" \
         -append "console=ttyS0 quiet panic=-1 rhea.exec=sh,/script" -display none \
         -serial stdio -monitor none -no-reboot "$@" </dev/null >"$log" 2>&1 &
     pid=$!
 }
 
-# wait_for LOG TEXT: false when the machine has ended, or after 200 s.
+# wait_for LOG TEXT: false when the machine has ended.
 wait_for()
 {
-    for _ in $(seq 1000); do
+    while kill -0 "$pid" 2>/dev/null; do
         grep -qaF -- "$2" "$1" && return
-        kill -0 "$pid" 2>/dev/null || break
         sleep 0.2
     done
     grep -qaF -- "$2" "$1"
@@ -75,7 +74,7 @@ free_port()
 # transfer PORT OUT [FILE]: sends the file, or nothing; keeps what comes back.
 transfer()
 {
-    timeout 100 python3 - "$@" <<'PY'
+    timeout $LIMIT python3 - "$@" <<'PY'
 import socket, sys
 s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
 if len(sys.argv) > 3:
@@ -117,7 +116,7 @@ nc -l -p 8000 </open >/tmp/in && echo in $(sha256sum </tmp/in)
 echo listening 8001
 nc -l -p 8001 </data
 n=0
-until ip -6 addr show dev eth0 | grep fec0 | grep -qv tentative || [ $n = 100 ]; do
+until ip -6 addr show dev eth0 | grep fec0 | grep -qv tentative || [ $n = 3000 ]; do
     usleep 100000; n=$((n + 1))
 done
 ping6 -c 2 fec0::2 | grep packets
@@ -128,7 +127,7 @@ EOF
 in=$(free_port) out=$(free_port) v6=$(free_port)
 echo "$v6" >"$TMP/port6"
 # What the guest asks for over IPv6 comes from the host's ::1.
-timeout 240 python3 - "$v6" "$TMP/data" <<'PY' &
+timeout $LIMIT python3 - "$v6" "$TMP/data" <<'PY' &
 import socket, sys
 try:
     s = socket.create_server(('::1', int(sys.argv[1])), family=socket.AF_INET6)
@@ -202,17 +201,17 @@ fi
 
 # ---- what is there without being asked for ---------------------------------------
 
-printf 'info network\nquit\n' | timeout 60 "$RHEA" -S -display none -serial none -monitor stdio >"$TMP/info" 2>&1
+printf 'info network\nquit\n' | timeout $LIMIT "$RHEA" -S -display none -serial none -monitor stdio >"$TMP/info" 2>&1
 verdict "default: a card on a user network" "$TMP/info" \
     "virtio-net-pci.0: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56"
 for o in "-nodefaults" "-nic none" "-net none"; do
     # shellcheck disable=SC2086
     printf 'info network\nquit\n' |
-        timeout 60 "$RHEA" $o -S -display none -serial none -monitor stdio >"$TMP/info" 2>&1
+        timeout $LIMIT "$RHEA" $o -S -display none -serial none -monitor stdio >"$TMP/info" 2>&1
     grep -c type= "$TMP/info" >"$TMP/count"
     verdict "none with $o" "$TMP/count" "^0"
 done
-printf 'info network\nquit\n' | timeout 60 "$RHEA" -S -display none -serial none -monitor stdio \
+printf 'info network\nquit\n' | timeout $LIMIT "$RHEA" -S -display none -serial none -monitor stdio \
     -net nic,model=virtio,macaddr=52:54:00:00:00:99 -net user >"$TMP/info" 2>&1
 verdict "-net: both on hub 0" "$TMP/info" 'hub0port1: #net0: index=0,type=user'
 check_err "a netdev used twice" "can't take value 'n', it's in use by 'virtio-net-pci.0'" \
@@ -221,7 +220,7 @@ check_err "no such netdev" "can't find value 'm'" "$RHEA" -device virtio-net-pci
 check_err "a card there is not" "Unsupported NIC model: e1000" "$RHEA" -nic user,model=e1000
 python3 -c '
 import socket, time
-s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True); time.sleep(30)' >"$TMP/taken" &
+s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True); time.sleep(1000)' >"$TMP/taken" &
 holder=$!
 while [ ! -s "$TMP/taken" ]; do sleep 0.1; done
 check_err "a port that is taken, and by whom" \
@@ -241,9 +240,9 @@ EOF
 cat >"$TMP/script2" <<'EOF'
 for n in 0 1 2 3; do ip addr add 10.$n.0.2/24 dev eth$n; ip link set eth$n up; done
 for n in 0 1 2 3; do
-    ping -c 1 -w 60 10.$n.0.1 | grep packets
+    ping -c 1 -w 600 10.$n.0.1 | grep packets
     k=0
-    until nc 10.$n.0.1 700$n </small || [ $k = 100 ]; do usleep 100000; k=$((k + 1)); done
+    until nc 10.$n.0.1 700$n </small || [ $k = 3000 ]; do usleep 100000; k=$((k + 1)); done
 done
 sleep 600 # until the other end has it all
 EOF
@@ -253,7 +252,7 @@ initrd "$TMP/script1" "$TMP/initrd1"
 initrd "$TMP/script2" "$TMP/initrd2" "$TMP/small"
 tcp=$(free_port) mc=$(free_port) multicast=yes
 mcast="socket,id=n2,mcast=239.192.7.8:$mc,localaddr=127.0.0.1"
-timeout 10 "$RHEA" -M none -S -display none -monitor null -netdev "$mcast" </dev/null >"$TMP/mc" 2>&1
+echo quit | timeout $LIMIT "$RHEA" -M none -S -display none -monitor stdio -netdev "$mcast" >"$TMP/mc" 2>&1
 grep -q multicast "$TMP/mc" && multicast=no mcast=hubport,id=n2,hubid=9
 cards()
 {
@@ -273,10 +272,7 @@ start "$TMP/two.log" "$TMP/initrd2" $(cards 2) \
     -netdev "stream,id=n0,addr.type=unix,addr.path=$TMP/stream" \
     -netdev "socket,id=n1,connect=127.0.0.1:$tcp" -netdev "$mcast" \
     -netdev "dgram,id=n3,local.type=unix,local.path=$TMP/d2,remote.type=unix,remote.path=$TMP/d1"
-k=0
-until grep -qa '^cable 3' "$TMP/one.log" || ! kill -0 "$pid" || [ $k = 3000 ]; do
-    sleep 0.1; k=$((k + 1))
-done
+wait_for "$TMP/one.log" 'cable 3'
 kill $one "$pid" 2>/dev/null
 wait $one "$pid"
 verdict "two machines: stream, unix" "$TMP/one.log" "^cable 0 $sum"
@@ -293,7 +289,7 @@ fi
 cat >"$TMP/script" <<'EOF'
 ip addr add 10.8.0.2/24 dev eth0
 ip link set eth0 up
-ping -c 2 -w 20 10.8.0.1 | grep packets
+ping -c 2 -w 600 10.8.0.1 | grep packets
 nc 10.8.0.1 7000 </data
 ls -d /sys/class/net/eth0/queues/rx-*
 EOF
@@ -301,7 +297,7 @@ cat >"$TMP/tap" <<'EOF'
 printf '#!/bin/sh\nip addr add 10.8.0.1/24 dev $1\nip link set $1 up\n' >"$TMP/ifup"
 chmod +x "$TMP/ifup"
 ip link set lo up
-timeout 200 python3 -c '
+timeout $LIMIT python3 -c '
 import hashlib, socket
 s = socket.create_server(("0.0.0.0", 7000))
 c = s.accept()[0]
@@ -312,7 +308,7 @@ while True:
         break
     h.update(d)
 print("tap " + h.hexdigest(), flush=True)' &
-timeout 200 "$RHEA" -accel tcg -m 256 -smp 2 -kernel build/guest/vmlinuz -initrd "$TMP/initrd" \
+timeout $LIMIT "$RHEA" -accel tcg -m 256 -smp 2 -kernel build/guest/vmlinuz -initrd "$TMP/initrd" \
     -append "console=ttyS0 quiet panic=-1 rhea.exec=sh,/script" -display none -serial stdio \
     -monitor none -no-reboot -netdev "tap,id=t,ifname=rtap0,script=$TMP/ifup,downscript=no,queues=2" \
     -device virtio-net-pci,netdev=t,mq=on,vectors=8 </dev/null
@@ -327,8 +323,8 @@ elif ! command -v ip >/dev/null; then
 elif ! unshare -n ip tuntap add dev x mode tap 2>"$TMP/err"; then
     skip tap "$(head -n 1 "$TMP/err")"
 else
-    export TMP RHEA
-    timeout 240 unshare -n sh "$TMP/tap" >"$TMP/tap.log" 2>&1
+    export TMP RHEA LIMIT
+    timeout $LIMIT unshare -n sh "$TMP/tap" >"$TMP/tap.log" 2>&1
     verdict "tap: ping" "$TMP/tap.log" "2 packets transmitted, 2 packets received"
     verdict "tap: TCP with offloads" "$TMP/tap.log" "^tap $sum"
     verdict "tap: two queues" "$TMP/tap.log" "queues/rx-1"

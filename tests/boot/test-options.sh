@@ -166,7 +166,7 @@ check_err "a set for reading only" "Permission denied" $r -add-fd fd=8,set=2 \
 # ---- in the background ----------------------------------------------------------------------
 status=0
 case $RHEA in /*) rhea=$RHEA ;; *) rhea=$PWD/$RHEA ;; esac
-(cd "$TMP" && timeout 60 "$rhea" -display none -S -daemonize -pidfile pid -name process=rhea-bg \
+(cd "$TMP" && timeout $LIMIT "$rhea" -display none -S -daemonize -pidfile pid -name process=rhea-bg \
     -chardev file,id=c,path="$TMP/serial" -serial chardev:c >out 2>err </dev/null) || status=$?
 ok "daemonize ends with status 0" $status
 pid=$(cat "$TMP/pid")
@@ -179,8 +179,7 @@ check_err "pidfile: it is taken" "another one runs with it (process $pid)" \
 [ "$(cat "$TMP/pid")" = "$pid" ]
 ok "the file is untouched" $?
 kill -TERM "$pid"
-n=0
-while [ -e "$TMP/pid" ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
+while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
 [ ! -e "$TMP/pid" ]
 ok "the file goes with the process" $?
 "$RHEA" -display none -pidfile "$TMP/pid" -drive file=/nowhere 2>/dev/null

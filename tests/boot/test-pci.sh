@@ -36,7 +36,7 @@ run()
 {
     args=$1 command=$2
     shift 2
-    timeout "${TIMEOUT:-240}" "$RHEA" -accel "${ACCEL:-tcg}" -m 256 \
+    timeout $LIMIT "$RHEA" -accel "${ACCEL:-tcg}" -m 256 \
         -kernel $GUEST/vmlinuz -initrd $GUEST/initrd-virtio.gz \
         -append "console=ttyS0 panic=-1 $args rhea.exec=$command" \
         -nodefaults -display none -serial stdio -d guest_errors "$@" \

@@ -64,7 +64,7 @@ play()
     chmod +x "$ROOT/run.sh"
     (cd "$ROOT" && echo ./run.sh | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$TMP/last"
     cat "$TMP/initrd" "$TMP/last" >"$TMP/all"
-    timeout "${CHECK_TIMEOUT:-600}" "$RHEA" "$@" -m 768 -kernel $GUEST/vmlinuz -initrd "$TMP/all" \
+    timeout $LIMIT "$RHEA" "$@" -m 768 -kernel $GUEST/vmlinuz -initrd "$TMP/all" \
         -append "console=ttyS0 quiet panic=-1 rhea.exec=/run.sh" -display none \
         -serial stdio -monitor none -no-reboot </dev/null 2>"$TMP/err" |
         tr -d '\r' >"$TMP/out"

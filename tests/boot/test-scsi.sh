@@ -15,7 +15,7 @@ cat >"$TMP/add/bin/scsi-test" <<'END'
 #!/bin/sh
 fail() { echo "scsi-test: $*"; exit 1; }
 i=0
-while [ $i -lt 50 ] && ! { [ -b /dev/sda ] && [ -b /dev/sdb ] && [ -b /dev/sr0 ]; }; do
+while [ $i -lt 500 ] && ! { [ -b /dev/sda ] && [ -b /dev/sdb ] && [ -b /dev/sr0 ]; }; do
     sleep 0.2
     i=$((i + 1))
 done
@@ -51,7 +51,7 @@ linux() # NAME RHEA-OPTION...
     truncate -s 16M "$TMP/b"
     mkfs.ext4 -q -F "$TMP/a"
     # shellcheck disable=SC2046
-    if timeout 250 $(rhea) -m 256 -no-reboot -kernel $GUEST/vmlinuz \
+    if timeout $LIMIT $(rhea) -m 256 -no-reboot -kernel $GUEST/vmlinuz \
         -initrd "$TMP/initrd" \
         -append "console=ttyS0 quiet panic=-1 rhea.exec=scsi-test" "$@" \
         </dev/null >"$TMP/log" 2>&1 && grep -q 'scsi-test ok' "$TMP/log" &&

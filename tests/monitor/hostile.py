@@ -16,7 +16,7 @@ SEED = int(sys.argv[2]) if len(sys.argv) > 2 else random.getrandbits(32)
 # ASan keeps what is freed for a while.
 GROWTH = (400 if 'asan' in sys.argv[1] else 48) << 20
 FLOOD = 64 << 20
-PATIENCE = 20
+PATIENCE = 200
 
 MON = 'info registers\nhelp\ninfo mtree\n'
 KINDS = {
