@@ -50,7 +50,7 @@ typedef struct Bucket {
 
 /* Of one disk, or of several (throttling.group). */
 typedef struct Limits {
-    unsigned refs;
+    GSList *blks; /* that keep to them */
     BlkLimits limits;
     Bucket buckets[LIMIT_KINDS];
     bool limited;
@@ -489,7 +489,8 @@ static gboolean throttle_run(gpointer opaque)
 
     blk->timer = 0;
     while ((r = g_queue_peek_head(&blk->throttled))) {
-        int64_t wait = throttle_wait(blk, r);
+        /* Who waits for requests to end does not wait for the limit. */
+        int64_t wait = blk->drainers ? 0 : throttle_wait(blk, r);
 
         if (wait > 0) {
             blk->timer =
@@ -501,6 +502,15 @@ static gboolean throttle_run(gpointer opaque)
         blk_start(r);
     }
     return G_SOURCE_REMOVE;
+}
+
+/* Those that wait look again at what holds them. */
+static void throttle_again(Blk *blk)
+{
+    if (blk->timer) {
+        g_source_remove(blk->timer);
+        throttle_run(blk);
+    }
 }
 
 static void blk_throttle(BlkReq *r)
@@ -521,18 +531,29 @@ static void blk_throttle(BlkReq *r)
     }
 }
 
-static void limits_unref(Limits *l)
+static void limits_join(Blk *blk, Limits *l)
 {
-    if (!--l->refs) {
+    l->blks = g_slist_prepend(l->blks, blk);
+    blk->limit = l;
+}
+
+static void limits_leave(Blk *blk)
+{
+    Limits *l = g_steal_pointer(&blk->limit);
+
+    l->blks = g_slist_remove(l->blks, blk);
+    if (!l->blks) {
         g_free(l);
     }
 }
 
 void blk_share_limits(Blk *blk, Blk *with)
 {
-    with->limit->refs++;
-    limits_unref(blk->limit);
-    blk->limit = with->limit;
+    if (blk->limit != with->limit) {
+        limits_leave(blk);
+        limits_join(blk, with->limit);
+        throttle_again(blk);
+    }
 }
 
 bool blk_set_limits(Blk *blk, const BlkLimits *limits, GError **errp)
@@ -571,6 +592,9 @@ bool blk_set_limits(Blk *blk, const BlkLimits *limits, GError **errp)
         blk->limit->buckets[k].last = g_get_monotonic_time();
         blk->limit->buckets[k].level = 0;
         blk->limit->limited |= limits->avg[k] > 0;
+    }
+    for (GSList *p = blk->limit->blks; p; p = p->next) {
+        throttle_again(p->data);
     }
     return true;
 }
@@ -695,12 +719,15 @@ void blk_unplug(Blk *blk)
 static void drain_to(Blk *blk, const guint *left)
 {
     blk->drainers++;
+    blk_ref(blk); /* the main loop may let go of it */
+    throttle_again(blk);
     while (blk->in_flight > *left) {
         if (!aio_flush(blk->aio)) {
             mainloop_iterate(true);
         }
     }
     blk->drainers--;
+    blk_unref(blk);
 }
 
 void blk_drain(Blk *blk)
@@ -771,8 +798,7 @@ Blk *blk_new(const char *name, BlockNode *bn, BlkAio aio)
     Blk *blk = g_new0(Blk, 1);
 
     blk->refs = 1;
-    blk->limit = g_new0(Limits, 1);
-    blk->limit->refs = 1;
+    limits_join(blk, g_new0(Limits, 1));
     blk->name = g_strdup(name);
     blk->bn = bn;
     blk->aio_kind = aio;
@@ -798,7 +824,7 @@ void blk_unref(Blk *blk)
         g_source_remove(blk->timer);
     }
     cor_free(blk->cor);
-    limits_unref(blk->limit);
+    limits_leave(blk);
     block_close(blk->bn, NULL);
     aio_free(blk->aio);
     while (blk->free_reqs) {
@@ -828,9 +854,10 @@ const char *blk_name(const Blk *blk)
 
 BlockNode *blk_set_node(Blk *blk, BlockNode *bn)
 {
-    BlockNode *old = blk->bn;
+    BlockNode *old;
 
     blk_drain(blk);
+    old = blk->bn; /* not before: a job may have ended meanwhile */
     set_node(blk, bn);
     return old;
 }

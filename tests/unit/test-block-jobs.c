@@ -372,6 +372,13 @@ static void test_refused(void)
     remove_file("r.img");
 }
 
+static void until_idle(Blk *blk)
+{
+    while (blk_in_flight(blk)) {
+        mainloop_iterate(true);
+    }
+}
+
 static void test_throttle(void)
 {
     g_autoptr(GError) err = NULL;
@@ -389,7 +396,7 @@ static void test_throttle(void)
     for (int i = 0; i < 60; i++) {
         blk_submit(blk, BLK_READ, 0, 512, &iov, 1, 0, keep_ret, &ret);
     }
-    blk_drain(blk);
+    until_idle(blk);
     /* 20 at once, the other 40 at 200 a second */
     g_assert_cmpint(g_get_monotonic_time() - start, >, 150000);
     l.avg[LIMIT_IOPS_READ] = 5;
@@ -420,13 +427,66 @@ static void test_throttle_group(void)
     for (int i = 0; i < 60; i++) {
         blk_submit(blk[i % 2], BLK_READ, 0, 512, &iov, 1, 0, keep_ret, &ret);
     }
-    blk_drain(blk[0]);
-    blk_drain(blk[1]);
+    until_idle(blk[0]);
+    until_idle(blk[1]);
     g_assert_cmpint(g_get_monotonic_time() - start, >, 150000);
     blk_free(blk[0]); /* the other keeps them */
     l.avg[LIMIT_IOPS_TOTAL] = 0;
     g_assert_true(blk_set_limits(blk[1], &l, NULL));
     blk_free(blk[1]);
+    remove_file("t.img");
+}
+
+/* At one request a second these would take a quarter of an hour. */
+static void test_throttle_end(void)
+{
+    BlkLimits slow = { .avg[LIMIT_IOPS_TOTAL] = 1 }, none = { 0 };
+    int64_t start = g_get_monotonic_time();
+    uint8_t buf[512];
+    struct iovec iov = { buf, sizeof(buf) };
+    Blk *blk[2];
+    int ret;
+
+    create("t.img", "raw", "size=1M");
+    for (int i = 0; i < 2; i++) {
+        blk[i] = blk_new("d", open_as("t.img", "raw", 0), BLK_AIO_DEFAULT);
+    }
+    blk_share_limits(blk[1], blk[0]);
+    g_assert_true(blk_set_limits(blk[0], &slow, NULL));
+    for (int i = 0; i < 1000; i++) {
+        blk_submit(blk[i % 2], BLK_READ, 0, 512, &iov, 1, 0, keep_ret, &ret);
+    }
+    mainloop_iterate(false);
+    blk_drain(blk[0]);
+    g_assert_cmpuint(blk_in_flight(blk[1]), >, 0);
+    g_assert_true(blk_set_limits(blk[0], &none, NULL)); /* of both */
+    until_idle(blk[1]);
+    g_assert_cmpint(g_get_monotonic_time() - start, <,
+                    100 * G_TIME_SPAN_SECOND);
+    blk_free(blk[0]);
+    blk_free(blk[1]);
+    remove_file("t.img");
+}
+
+static void free_call(void *opaque)
+{
+    blk_free(opaque);
+}
+
+/* Its last user goes while somebody waits for its requests. */
+static void test_drain_free(void)
+{
+    uint8_t buf[512];
+    struct iovec iov = { buf, sizeof(buf) };
+    int ret = 1;
+    Blk *blk;
+
+    create("t.img", "raw", "size=1M");
+    blk = blk_new("d", open_as("t.img", "raw", 0), BLK_AIO_THREADS);
+    blk_submit(blk, BLK_READ, 0, 512, &iov, 1, 0, keep_ret, &ret);
+    mainloop_call(free_call, blk);
+    blk_drain(blk);
+    g_assert_cmpint(ret, ==, 0);
     remove_file("t.img");
 }
 
@@ -838,6 +898,8 @@ int main(int argc, char **argv)
     g_test_add_func("/block/refused", test_refused);
     g_test_add_func("/block/throttle", test_throttle);
     g_test_add_func("/block/throttle-group", test_throttle_group);
+    g_test_add_func("/block/throttle-end", test_throttle_end);
+    g_test_add_func("/block/drain-free", test_drain_free);
     g_test_add_func("/block/copy-on-read", test_copy_on_read);
     g_test_add_func("/block/convert", test_convert);
     g_test_add_func("/block/commit", test_commit);
