@@ -10,11 +10,12 @@ fi
 bad=0
 # A few rounds of each row: every run is a trip into the kernel.
 for t in test-engine test-tlb test-simd-engine test-engine-diff test-host-block; do
-    if EVM_ENGINE=kvm SIMD_ROUNDS=2 RHEA_TEST_N=1000 \
-        "$B/tests/insn/$t" >"$B/tests/insn/$t.kvm.log" 2>&1; then
-        echo "$t: $(grep -c '^ok' "$B/tests/insn/$t.kvm.log") under KVM"
+    if said=$(EVM_ENGINE=kvm SIMD_ROUNDS=2 RHEA_TEST_N=1000 \
+        "$B/tests/insn/$t" 2>&1); then
+        echo "$t: $(echo "$said" | grep -c '^ok') under KVM"
     else
-        grep -E '^(not ok|# |ERROR|Bail)' "$B/tests/insn/$t.kvm.log" | tail -n 20
+        echo "$t fails:"
+        echo "$said" | grep -E '^(not ok|# |ERROR|Bail)' | tail -n 20
         bad=1
     fi
 done
