@@ -587,49 +587,6 @@ static void io_write(Region *r, hwaddr offset, uint64_t value, unsigned len)
     }
 }
 
-static uint64_t ram_load(const uint8_t *p, unsigned len)
-{
-    uint64_t v = 0;
-
-    switch (len) {
-    case 1:
-        return *p;
-    case 2:
-        return ld_le16(p);
-    case 4:
-        return ld_le32(p);
-    case 8:
-        return ld_le64(p);
-    default: /* the part before a border */
-        for (unsigned i = 0; i < len; i++) {
-            v |= (uint64_t)p[i] << (8 * i);
-        }
-        return v;
-    }
-}
-
-static void ram_store(uint8_t *p, uint64_t v, unsigned len)
-{
-    switch (len) {
-    case 1:
-        *p = (uint8_t)v;
-        break;
-    case 2:
-        st_le16(p, (uint16_t)v);
-        break;
-    case 4:
-        st_le32(p, (uint32_t)v);
-        break;
-    case 8:
-        st_le64(p, v);
-        break;
-    default:
-        for (unsigned i = 0; i < len; i++) {
-            p[i] = (uint8_t)(v >> (8 * i));
-        }
-    }
-}
-
 static void as_lock(AddressSpace *as)
 {
     if (as->lock) {
@@ -700,7 +657,7 @@ static bool part_load(const Part *p, uint64_t *value)
     if (p->f->region->kind == REGION_IO) {
         *value = io_read(p->f->region, p->offset, (unsigned)p->len);
     } else {
-        *value = ram_load(p->f->region->ram + p->offset, (unsigned)p->len);
+        *value = ld_le(p->f->region->ram + p->offset, (unsigned)p->len);
     }
     return true;
 }
@@ -718,7 +675,7 @@ static bool part_store(AddressSpace *as, hwaddr addr, const Part *p,
         io_write(p->f->region, p->offset, value, len);
         break;
     case REGION_RAM:
-        ram_store(p->f->region->ram + p->offset, value, len);
+        st_le(p->f->region->ram + p->offset, value, len);
         ram_written(as, addr, len);
         break;
     default: /* ROM does not change */
@@ -824,7 +781,7 @@ bool as_read(AddressSpace *as, hwaddr addr, void *buf, size_t len)
 
             p.len = step_size(addr, p.len);
             ok &= access_load(as, addr, (unsigned)p.len, &v);
-            ram_store(out, v, (unsigned)p.len);
+            st_le(out, v, (unsigned)p.len);
         }
         addr += p.len;
         out += p.len;
@@ -849,7 +806,7 @@ bool as_write(AddressSpace *as, hwaddr addr, const void *buf, size_t len)
         } else if (part_is_io(&p)) {
             p.len = step_size(addr, p.len);
             ok &= access_store(as, addr, (unsigned)p.len,
-                               ram_load(in, (unsigned)p.len));
+                               ld_le(in, (unsigned)p.len));
         }
         addr += p.len;
         in += p.len;

@@ -54,4 +54,51 @@ BITS_LOAD_STORE(be32, uint32_t, GUINT32_TO_BE, GUINT32_FROM_BE)
 BITS_LOAD_STORE(be64, uint64_t, GUINT64_TO_BE, GUINT64_FROM_BE)
 #undef BITS_LOAD_STORE
 
+/* The same for @size bytes, 0 to 8, of any number. */
+static inline uint64_t ld_le(const void *p, unsigned size)
+{
+    const uint8_t *byte = p;
+    uint64_t v = 0;
+
+    switch (size) {
+    case 1:
+        return *byte;
+    case 2:
+        return ld_le16(p);
+    case 4:
+        return ld_le32(p);
+    case 8:
+        return ld_le64(p);
+    default:
+        for (unsigned i = 0; i < size; i++) {
+            v |= (uint64_t)byte[i] << (8 * i);
+        }
+        return v;
+    }
+}
+
+static inline void st_le(void *p, uint64_t v, unsigned size)
+{
+    uint8_t *byte = p;
+
+    switch (size) {
+    case 1:
+        *byte = (uint8_t)v;
+        break;
+    case 2:
+        st_le16(p, (uint16_t)v);
+        break;
+    case 4:
+        st_le32(p, (uint32_t)v);
+        break;
+    case 8:
+        st_le64(p, v);
+        break;
+    default:
+        for (unsigned i = 0; i < size; i++) {
+            byte[i] = (uint8_t)(v >> (8 * i));
+        }
+    }
+}
+
 #endif

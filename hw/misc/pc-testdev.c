@@ -14,6 +14,7 @@
 #include "util/osdep.h"
 #include "chardev/chardev.h"
 #include "system/machine.h"
+#include "util/bits.h"
 
 extern const DeviceClass pc_testdev_class;
 
@@ -38,24 +39,6 @@ typedef struct TestDev {
     uint8_t buf[IOMEM_SIZE];
 } TestDev;
 
-/* Little-endian bytes of @p as a number, and back. */
-static uint64_t testdev_get(const uint8_t *p, unsigned size)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < size; i++) {
-        value |= (uint64_t)p[i] << (8 * i);
-    }
-    return value;
-}
-
-static void testdev_put(uint8_t *p, uint64_t value, unsigned size)
-{
-    for (unsigned i = 0; i < size; i++) {
-        p[i] = value >> (8 * i);
-    }
-}
-
 static bool testdev_inside(hwaddr offset, unsigned size, size_t len)
 {
     return offset < len && size <= len - offset;
@@ -66,7 +49,7 @@ static uint64_t testdev_data_read(void *opaque, hwaddr offset, unsigned size)
     TestDev *t = opaque;
 
     return testdev_inside(offset, size, sizeof(t->data))
-               ? testdev_get(t->data + offset, size)
+               ? ld_le(t->data + offset, size)
                : UINT64_MAX;
 }
 
@@ -76,7 +59,7 @@ static void testdev_data_write(void *opaque, hwaddr offset, uint64_t value,
     TestDev *t = opaque;
 
     if (testdev_inside(offset, size, sizeof(t->data))) {
-        testdev_put(t->data + offset, value, size);
+        st_le(t->data + offset, value, size);
     }
 }
 
@@ -85,7 +68,7 @@ static uint64_t testdev_iomem_read(void *opaque, hwaddr offset, unsigned size)
     TestDev *t = opaque;
 
     return testdev_inside(offset, size, sizeof(t->buf))
-               ? testdev_get(t->buf + offset, size)
+               ? ld_le(t->buf + offset, size)
                : UINT64_MAX;
 }
 
@@ -95,7 +78,7 @@ static void testdev_iomem_write(void *opaque, hwaddr offset, uint64_t value,
     TestDev *t = opaque;
 
     if (testdev_inside(offset, size, sizeof(t->buf))) {
-        testdev_put(t->buf + offset, value, size);
+        st_le(t->buf + offset, value, size);
     }
 }
 

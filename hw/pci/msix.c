@@ -278,12 +278,8 @@ static uint64_t msix_read(void *opaque, hwaddr offset, unsigned size)
 {
     Msix *x = opaque;
     const uint8_t *p = msix_at(x, offset, size, false);
-    uint64_t v = 0;
 
-    for (unsigned i = 0; p && i < size; i++) {
-        v |= (uint64_t)p[i] << (8 * i);
-    }
-    return v;
+    return p ? ld_le(p, size) : 0;
 }
 
 static void msix_write(void *opaque, hwaddr offset, uint64_t value,
@@ -300,9 +296,7 @@ static void msix_write(void *opaque, hwaddr offset, uint64_t value,
                  pd->dev.cls->name, size, offset);
         return;
     }
-    for (unsigned i = 0; i < size; i++) {
-        p[i] = value >> (8 * i);
-    }
+    st_le(p, value, size);
     st_le32(entry(pd, vector) + ENTRY_CONTROL,
             entry(pd, vector)[ENTRY_CONTROL] & ENTRY_MASKED);
     entry(pd, vector)[0] &= ~3u;

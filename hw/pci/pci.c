@@ -213,7 +213,7 @@ static void config_changed(PciDevice *pd, unsigned off, unsigned size)
 
 uint32_t pci_config_read(PciDevice *pd, unsigned off, unsigned size)
 {
-    uint32_t value = 0;
+    uint32_t value;
 
     if (size > 4 || off > PCI_CONFIG_SIZE - size) {
         return UINT32_MAX;
@@ -221,9 +221,7 @@ uint32_t pci_config_read(PciDevice *pd, unsigned off, unsigned size)
     if (pd->config_reading) {
         pd->config_reading(pd, off, size);
     }
-    for (unsigned i = 0; i < size; i++) {
-        value |= (uint32_t)pd->config[off + i] << (8 * i);
-    }
+    value = (uint32_t)ld_le(pd->config + off, size);
     trace(pci_cfg_read, pd->dev.cls->name, off, value);
     return value;
 }
