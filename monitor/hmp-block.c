@@ -195,6 +195,19 @@ void hmp_info_blockstats(Monitor *mon, const Args *args)
 
 /* ---- doing ------------------------------------------------------------------- */
 
+json_object *hmp_args(const Args *args, const char *first, ...)
+{
+    json_object *o = json_object_new_object();
+    va_list ap;
+
+    va_start(ap, first);
+    for (const char *name = first; name; name = va_arg(ap, const char *)) {
+        js_str(o, name, args_str(args, name));
+    }
+    va_end(ap);
+    return o;
+}
+
 void hmp_do(Monitor *mon, const char *name, json_object *args)
 {
     json_object_put(hmp_call(mon, name, args));
@@ -202,9 +215,8 @@ void hmp_do(Monitor *mon, const char *name, json_object *args)
 
 void hmp_block_resize(Monitor *mon, const Args *args)
 {
-    json_object *o = json_object_new_object();
+    json_object *o = hmp_args(args, "device", NULL);
 
-    js_str(o, "device", args_str(args, "device"));
     js_int(o, "size", args_int(args, "size", 0));
     hmp_do(mon, "block_resize", o);
 }
@@ -213,9 +225,8 @@ void hmp_block_set_io_throttle(Monitor *mon, const Args *args)
 {
     static const char *const names[] = { "bps",  "bps_rd",  "bps_wr",
                                          "iops", "iops_rd", "iops_wr" };
-    json_object *o = json_object_new_object();
+    json_object *o = hmp_args(args, "device", NULL);
 
-    js_str(o, "device", args_str(args, "device"));
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         js_int(o, names[i], args_int(args, names[i], 0));
     }
@@ -224,18 +235,16 @@ void hmp_block_set_io_throttle(Monitor *mon, const Args *args)
 
 void hmp_eject(Monitor *mon, const Args *args)
 {
-    json_object *o = json_object_new_object();
+    json_object *o = hmp_args(args, "device", NULL);
 
-    js_str(o, "device", args_str(args, "device"));
     js_bool(o, "force", args_bool(args, "force", false));
     hmp_do(mon, "eject", o);
 }
 
 void hmp_change(Monitor *mon, const Args *args)
 {
-    json_object *o = json_object_new_object();
+    json_object *o = hmp_args(args, "device", NULL);
 
-    js_str(o, "device", args_str(args, "device"));
     js_str(o, "filename", args_str(args, "target"));
     js_str(o, "format", args_str(args, "arg"));
     js_str(o, "read-only-mode", args_str(args, "read-only-mode"));

@@ -80,17 +80,9 @@ void hmp_info_block_jobs(Monitor *mon, const Args *args)
     }
 }
 
-static json_object *device_args(const Args *args)
-{
-    json_object *o = json_object_new_object();
-
-    js_str(o, "device", args_str(args, "device"));
-    return o;
-}
-
 void hmp_block_job_cancel(Monitor *mon, const Args *args)
 {
-    json_object *o = device_args(args);
+    json_object *o = hmp_args(args, "device", NULL);
 
     js_bool(o, "force", args_bool(args, "force", false));
     hmp_do(mon, "block-job-cancel", o);
@@ -98,22 +90,22 @@ void hmp_block_job_cancel(Monitor *mon, const Args *args)
 
 void hmp_block_job_complete(Monitor *mon, const Args *args)
 {
-    hmp_do(mon, "block-job-complete", device_args(args));
+    hmp_do(mon, "block-job-complete", hmp_args(args, "device", NULL));
 }
 
 void hmp_block_job_pause(Monitor *mon, const Args *args)
 {
-    hmp_do(mon, "block-job-pause", device_args(args));
+    hmp_do(mon, "block-job-pause", hmp_args(args, "device", NULL));
 }
 
 void hmp_block_job_resume(Monitor *mon, const Args *args)
 {
-    hmp_do(mon, "block-job-resume", device_args(args));
+    hmp_do(mon, "block-job-resume", hmp_args(args, "device", NULL));
 }
 
 void hmp_block_job_set_speed(Monitor *mon, const Args *args)
 {
-    json_object *o = device_args(args);
+    json_object *o = hmp_args(args, "device", NULL);
 
     js_int(o, "speed", args_int(args, "speed", 0));
     hmp_do(mon, "block-job-set-speed", o);
@@ -121,7 +113,7 @@ void hmp_block_job_set_speed(Monitor *mon, const Args *args)
 
 void hmp_block_stream(Monitor *mon, const Args *args)
 {
-    json_object *o = device_args(args);
+    json_object *o = hmp_args(args, "device", NULL);
 
     if (args_has(args, "speed")) {
         js_int(o, "speed", args_int(args, "speed", 0));
@@ -133,10 +125,8 @@ void hmp_block_stream(Monitor *mon, const Args *args)
 /* What drive_mirror and drive_backup share. */
 static json_object *copy_args(const Args *args)
 {
-    json_object *o = device_args(args);
+    json_object *o = hmp_args(args, "device", "target", "format", NULL);
 
-    js_str(o, "target", args_str(args, "target"));
-    js_str(o, "format", args_str(args, "format"));
     js_str(o, "sync", args_bool(args, "full", false) ? "full" : "top");
     js_str(o, "mode",
            args_bool(args, "new", false) ? "existing" : "absolute-paths");
@@ -160,10 +150,8 @@ void hmp_drive_backup(Monitor *mon, const Args *args)
 
 void hmp_snapshot_blkdev(Monitor *mon, const Args *args)
 {
-    json_object *o = device_args(args);
+    json_object *o = hmp_args(args, "device", "snapshot-file", "format", NULL);
 
-    js_str(o, "snapshot-file", args_str(args, "snapshot-file"));
-    js_str(o, "format", args_str(args, "format"));
     js_str(o, "mode",
            args_bool(args, "new", false) ? "existing" : "absolute-paths");
     hmp_do(mon, "blockdev-snapshot-sync", o);
@@ -171,19 +159,14 @@ void hmp_snapshot_blkdev(Monitor *mon, const Args *args)
 
 void hmp_snapshot_blkdev_internal(Monitor *mon, const Args *args)
 {
-    json_object *o = device_args(args);
-
-    js_str(o, "name", args_str(args, "name"));
-    hmp_do(mon, "blockdev-snapshot-internal-sync", o);
+    hmp_do(mon, "blockdev-snapshot-internal-sync",
+           hmp_args(args, "device", "name", NULL));
 }
 
 void hmp_snapshot_delete_blkdev_internal(Monitor *mon, const Args *args)
 {
-    json_object *o = device_args(args);
-
-    js_str(o, "name", args_str(args, "name"));
-    js_str(o, "id", args_str(args, "id"));
-    hmp_do(mon, "blockdev-snapshot-delete-internal-sync", o);
+    hmp_do(mon, "blockdev-snapshot-delete-internal-sync",
+           hmp_args(args, "device", "name", "id", NULL));
 }
 
 #endif

@@ -146,35 +146,22 @@ void hmp_mouse_button(Monitor *mon, const Args *args)
 
 void hmp_device_del(Monitor *mon, const Args *args)
 {
-    json_object *o = json_object_new_object();
-
-    js_str(o, "id", args_str(args, "id"));
-    hmp_do(mon, "device_del", o);
+    hmp_do(mon, "device_del", hmp_args(args, "id", NULL));
 }
 
 void hmp_chardev_remove(Monitor *mon, const Args *args)
 {
-    json_object *o = json_object_new_object();
-
-    js_str(o, "id", args_str(args, "id"));
-    hmp_do(mon, "chardev-remove", o);
+    hmp_do(mon, "chardev-remove", hmp_args(args, "id", NULL));
 }
 
 void hmp_chardev_send_break(Monitor *mon, const Args *args)
 {
-    json_object *o = json_object_new_object();
-
-    js_str(o, "id", args_str(args, "id"));
-    hmp_do(mon, "chardev-send-break", o);
+    hmp_do(mon, "chardev-send-break", hmp_args(args, "id", NULL));
 }
 
 void hmp_ringbuf_write(Monitor *mon, const Args *args)
 {
-    json_object *o = json_object_new_object();
-
-    js_str(o, "device", args_str(args, "device"));
-    js_str(o, "data", args_str(args, "data"));
-    hmp_do(mon, "ringbuf-write", o);
+    hmp_do(mon, "ringbuf-write", hmp_args(args, "device", "data", NULL));
 }
 
 void hmp_getfd(Monitor *mon, const Args *args)
@@ -188,10 +175,7 @@ void hmp_getfd(Monitor *mon, const Args *args)
 
 void hmp_closefd(Monitor *mon, const Args *args)
 {
-    json_object *o = json_object_new_object();
-
-    js_str(o, "fdname", args_str(args, "fdname"));
-    hmp_do(mon, "closefd", o);
+    hmp_do(mon, "closefd", hmp_args(args, "fdname", NULL));
 }
 
 /* Bytes that a terminal would act on are shown as \ooo. */
@@ -210,10 +194,9 @@ static void print_bytes(Monitor *mon, const char *s)
 
 void hmp_ringbuf_read(Monitor *mon, const Args *args)
 {
-    json_object *o = json_object_new_object();
+    json_object *o = hmp_args(args, "device", NULL);
     g_autoptr(json_object) text = NULL;
 
-    js_str(o, "device", args_str(args, "device"));
     js_int(o, "size", args_int(args, "size", 0));
     text = hmp_call(mon, "ringbuf-read", o);
     if (text) {
@@ -382,12 +365,7 @@ void hmp_qom_get(Monitor *mon, const Args *args)
 
 void hmp_qom_set(Monitor *mon, const Args *args)
 {
-    json_object *o = json_object_new_object();
-
-    js_str(o, "path", args_str(args, "path"));
-    js_str(o, "property", args_str(args, "property"));
-    js_str(o, "value", args_str(args, "value"));
-    hmp_do(mon, "qom-set", o);
+    hmp_do(mon, "qom-set", hmp_args(args, "path", "property", "value", NULL));
 }
 
 /* "child<isa-serial>" to "isa-serial"; false: no child. */

@@ -421,44 +421,35 @@ json_object *qmp_job_cancel(Machine *m, const Args *args, GError **errp)
     return NULL;
 }
 
-json_object *qmp_job_complete(Machine *m, const Args *args, GError **errp)
+static json_object *ask_job(Machine *m, const Args *args, const char *verb,
+                            bool (*ask)(LiveJob *, GError **), GError **errp)
 {
-    LiveJob *job = find_job(m, args, "complete", errp);
+    LiveJob *job = find_job(m, args, verb, errp);
 
     if (job) {
-        live_complete(job, errp);
+        ask(job, errp);
     }
     return NULL;
+}
+
+json_object *qmp_job_complete(Machine *m, const Args *args, GError **errp)
+{
+    return ask_job(m, args, "complete", live_complete, errp);
 }
 
 json_object *qmp_job_pause(Machine *m, const Args *args, GError **errp)
 {
-    LiveJob *job = find_job(m, args, "pause", errp);
-
-    if (job) {
-        live_pause(job, errp);
-    }
-    return NULL;
+    return ask_job(m, args, "pause", live_pause, errp);
 }
 
 json_object *qmp_job_resume(Machine *m, const Args *args, GError **errp)
 {
-    LiveJob *job = find_job(m, args, "resume", errp);
-
-    if (job) {
-        live_resume(job, errp);
-    }
-    return NULL;
+    return ask_job(m, args, "resume", live_resume, errp);
 }
 
 json_object *qmp_job_finalize(Machine *m, const Args *args, GError **errp)
 {
-    LiveJob *job = find_job(m, args, "finalize", errp);
-
-    if (job) {
-        live_finalize(job, errp);
-    }
-    return NULL;
+    return ask_job(m, args, "finalize", live_finalize, errp);
 }
 
 json_object *qmp_job_dismiss(Machine *m, const Args *args, GError **errp)
