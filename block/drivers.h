@@ -18,4 +18,7 @@ extern const BlockDriver block_blkdebug;
 extern const BlockDriver block_null;      /* null-co:// */
 extern const BlockDriver block_null_zero; /* null-aio:// */
 
+/* Of file, and of raw, which makes nothing but a file. */
+extern const CreateOpt block_file_create_opts[];
+
 #endif

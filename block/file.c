@@ -575,7 +575,7 @@ static int host_device_probe(const uint8_t *head, size_t len,
     return 0;
 }
 
-static const CreateOpt file_create_opts[] = {
+const CreateOpt block_file_create_opts[] = {
     { "size", OPT_SIZE, "Virtual disk size", CREATE_OPT },
     { "preallocation", OPT_STR,
       "Preallocation mode (allowed values: off, falloc, full)", CREATE_OPT },
@@ -597,7 +597,7 @@ const BlockDriver block_file = {
     .name = "file",
     .prefix = "file:",
     .create = file_create,
-    .create_opts = file_create_opts,
+    .create_opts = block_file_create_opts,
     FILE_DRIVER_FUNCTIONS,
 };
 

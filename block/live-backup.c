@@ -157,13 +157,7 @@ static bool backup_prepare(LiveJob *job, GError **errp)
 
     block_get_info(job->target, &info);
     job->chunk = MAX(LIVE_GRANULARITY, info.cluster_size);
-    if (job->target->size < job->source->size) {
-        error_setg(errp, "the target has %" PRIu64 " bytes, the disk %" PRIu64,
-                   job->target->size, job->source->size);
-        return false;
-    }
-    if (job->target->read_only) {
-        error_setg(errp, "the target is read-only");
+    if (!live_check_target(job, errp)) {
         return false;
     }
     if (job->compress && !info.cluster_size) {

@@ -70,6 +70,10 @@ typedef struct LiveRange {
  * disk's node gets a reference as job->source. */
 LiveJob *live_new(LiveJobs *all, const LiveOps *ops, Blk *blk,
                   const LiveOpts *o, GError **errp);
+/* Mirror, backup: the target can take the whole disk. */
+bool live_check_target(const LiveJob *job, GError **errp);
+/* Commit, also an active one: the base is read-only again if it was. */
+void live_give_base_back(LiveJob *job);
 /* Starts the thread. */
 void live_go(LiveJob *job);
 /* Undoes live_new(); for failures before live_go(). */

@@ -251,8 +251,8 @@ static bool mirror_finish(LiveJob *job, GError **errp)
 static void mirror_clean(LiveJob *job, bool ok)
 {
     block_watch_remove(job->source, &job->watch);
-    if (job->base && job->base_was_ro && !(ok && job->complete)) {
-        block_reopen(job->base, false, NULL);
+    if (!(ok && job->complete)) {
+        live_give_base_back(job);
     }
 }
 
@@ -281,13 +281,7 @@ bool live_mirror_prepare(LiveJob *job, uint32_t granularity, GError **errp)
                          "512 and 64 MiB");
         return false;
     }
-    if (job->target->size < job->source->size) {
-        error_setg(errp, "the target has %" PRIu64 " bytes, the disk %" PRIu64,
-                   job->target->size, job->source->size);
-        return false;
-    }
-    if (job->target->read_only) {
-        error_setg(errp, "the target is read-only");
+    if (!live_check_target(job, errp)) {
         return false;
     }
     job->dirty = dirty_new(job->source->size, g);

@@ -254,11 +254,16 @@ static bool commit_finish(LiveJob *job, GError **errp)
     return set_backing(above, job->base, job->backing_name, errp);
 }
 
-static void commit_clean(LiveJob *job, bool ok)
+void live_give_base_back(LiveJob *job)
 {
-    if (job->base_was_ro) {
+    if (job->base && job->base_was_ro) {
         block_reopen(job->base, false, NULL);
     }
+}
+
+static void commit_clean(LiveJob *job, bool ok)
+{
+    live_give_base_back(job);
 }
 
 static const LiveOps commit_ops = {
@@ -279,9 +284,7 @@ static bool commit_base(LiveJob *job, GError **errp)
         block_resize(job->base, job->top->size, "off", false, errp)) {
         return true;
     }
-    if (job->base_was_ro) {
-        block_reopen(job->base, false, NULL);
-    }
+    live_give_base_back(job);
     return false;
 }
 

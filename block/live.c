@@ -260,6 +260,20 @@ static gpointer live_thread(gpointer opaque)
     return NULL;
 }
 
+bool live_check_target(const LiveJob *job, GError **errp)
+{
+    if (job->target->size < job->source->size) {
+        error_setg(errp, "the target has %" PRIu64 " bytes, the disk %" PRIu64,
+                   job->target->size, job->source->size);
+        return false;
+    }
+    if (job->target->read_only) {
+        error_setg(errp, "the target is read-only");
+        return false;
+    }
+    return true;
+}
+
 void live_go(LiveJob *job)
 {
     if (job->target) {

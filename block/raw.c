@@ -158,24 +158,13 @@ static bool raw_measure(KeyVal *opts, BlockNode *in, MeasureInfo *out,
     return true;
 }
 
-static const CreateOpt raw_create_opts[] = {
-    { "size", OPT_SIZE, "Virtual disk size", CREATE_OPT },
-    { "preallocation", OPT_STR,
-      "Preallocation mode (allowed values: off, falloc, full)", CREATE_OPT },
-    { "nocow", OPT_BOOL, "Turn off copy-on-write (valid only on btrfs)",
-      CREATE_OPT },
-    { "extent_size_hint", OPT_SIZE,
-      "Extent size hint for the image file, 0 to disable", CREATE_OPT },
-    { NULL, OPT_END, NULL, CREATE_OPT },
-};
-
 const BlockDriver block_raw = {
     .name = "raw",
     .size = sizeof(RawState),
     .is_format = true,
     .probe = raw_probe,
     .create = raw_create,
-    .create_opts = raw_create_opts,
+    .create_opts = block_file_create_opts,
     .open = raw_open,
     .close = raw_close,
     .read = raw_read,
