@@ -50,6 +50,18 @@ EVM_PROGRAM(writer, "mov $1, %ebx\n"
                     "jne 1b\n"
                     "3: movl $0, 0x100(%rdi)\n"
                     "hlt\n");
+/* Of both readers: with the number in r8d, calls FN, counts in r9 what is right,
+ * echoes and goes on at 1 with the next number. 3 is the end. */
+#define CHECK_AND_ECHO \
+    "call *%rsi\n" \
+    "cmp %r8d, %eax\n" \
+    "jne 2f\n" \
+    "inc %r9\n" \
+    "2: mov %r8d, 0x180(%rdi)\n" \
+    "inc %r8d\n" \
+    "jmp 1b\n" \
+    "3: hlt\n"
+
 /* The second one waits for the number, serializes, calls FN and compares. */
 EVM_PROGRAM(reader, "mov $1, %r8d\n"
                     "1: pause\n"
@@ -59,15 +71,7 @@ EVM_PROGRAM(reader, "mov $1, %r8d\n"
                     "jne 1b\n"
                     "xor %eax, %eax\n"
                     "xor %ecx, %ecx\n"
-                    "cpuid\n"
-                    "call *%rsi\n"
-                    "cmp %r8d, %eax\n"
-                    "jne 2f\n"
-                    "inc %r9\n"
-                    "2: mov %r8d, 0x180(%rdi)\n"
-                    "inc %r8d\n"
-                    "jmp 1b\n"
-                    "3: hlt\n");
+                    "cpuid\n" CHECK_AND_ECHO);
 
 /* The same without the instruction that serializes, as threads of a program with
  * a translator of its own do: who has read the number has the new code, if he is
@@ -76,15 +80,7 @@ EVM_PROGRAM(hasty, "mov $1, %r8d\n"
                    "1: mov 0x100(%rdi), %ecx\n"
                    "jrcxz 3f\n"
                    "cmp %r8d, %ecx\n"
-                   "jne 1b\n"
-                   "call *%rsi\n"
-                   "cmp %r8d, %eax\n"
-                   "jne 2f\n"
-                   "inc %r9\n"
-                   "2: mov %r8d, 0x180(%rdi)\n"
-                   "inc %r8d\n"
-                   "jmp 1b\n"
-                   "3: hlt\n");
+                   "jne 1b\n" CHECK_AND_ECHO);
 
 static void cross_modify(const uint8_t *code, size_t len)
 {

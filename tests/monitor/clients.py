@@ -598,14 +598,20 @@ def job_states(q, job):
     return states, end
 
 
-def disk_jobs():
-    """Overlays, commits, backups, mirrors, streams; all or nothing."""
-    raw, base, over = path('j.raw'), path('j.qcow2'), path('over.qcow2')
+def start_with_disk(name):
+    """A machine whose disk d0 is NAME.qcow2, made of NAME.raw."""
+    raw, base = path(name + '.raw'), path(name + '.qcow2')
     fill(raw, 1)
     img('convert', '-O', 'qcow2', raw, base)
     p = start(*QUIET, '-M', 'pc', '-m', '16', '-S', '-qmp', 'stdio', '-drive',
               'if=none,id=d0,file=' + base)
-    q = Qmp(stdio(p))
+    return p, Qmp(stdio(p)), raw, base
+
+
+def disk_jobs():
+    """Overlays, commits, backups, mirrors, streams; all or nothing."""
+    p, q, raw, base = start_with_disk('j')
+    over = path('over.qcow2')
     o = q.raw('transaction', actions=[
         {'type': 'block-dirty-bitmap-add', 'data': {'node': 'd0',
                                                     'name': 'b0'}},
@@ -681,12 +687,8 @@ def disk_jobs():
 
 def jobs_by_hand():
     """auto-finalize=false: chains change when somebody says so, or never."""
-    raw, base, over = path('h.raw'), path('h.qcow2'), path('hover.qcow2')
-    fill(raw, 1)
-    img('convert', '-O', 'qcow2', raw, base)
-    p = start(*QUIET, '-M', 'pc', '-m', '16', '-S', '-qmp', 'stdio', '-drive',
-              'if=none,id=d0,file=' + base)
-    q = Qmp(stdio(p))
+    p, q, raw, base = start_with_disk('h')
+    over = path('hover.qcow2')
     hand = {'auto_finalize': False, 'auto_dismiss': False}
     q.ask('blockdev-snapshot-sync', device='d0', snapshot_file=over)
     for verb, left in (('job-cancel', over), ('job-finalize', over),

@@ -1,10 +1,4 @@
 #!/bin/sh
 # The programs and people that talk to a monitor: tests/monitor/clients.py.
-BUILD=${BUILD:-build}
-RHEA=${RHEA:-$BUILD/rhea}
-
-[ -x "$RHEA" ] || { echo "no $RHEA: run make"; exit 77; }
-command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
-grep -q 'CONFIG_JSON_C 1' "$BUILD/config.h" build/config.h 2>/dev/null ||
-    { echo "built without json-c"; exit 77; }
+. tests/lib/python-test.sh
 exec python3 tests/monitor/clients.py "$RHEA"

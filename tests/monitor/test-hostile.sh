@@ -1,10 +1,4 @@
 #!/bin/sh
 # Clients that nobody wants on a socket: tests/monitor/hostile.py.
-BUILD=${BUILD:-build}
-RHEA=${RHEA:-$BUILD/rhea}
-
-[ -x "$RHEA" ] || { echo "no $RHEA: run make"; exit 77; }
-command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
-grep -q 'CONFIG_JSON_C 1' "$BUILD/config.h" build/config.h 2>/dev/null ||
-    { echo "built without json-c"; exit 77; }
+. tests/lib/python-test.sh
 exec python3 tests/monitor/hostile.py "$RHEA"
