@@ -6,8 +6,9 @@
  *
  * The first byte chooses the board, then come operations of an opcode and a few
  * bytes. A register is named by the piece of the map that it is in and its
- * offset there, so that most accesses find one. A board is built once; each
- * input begins with what reset leaves of it, and the time and memory of then.
+ * offset there, so that most accesses find one. A board is built once, and again
+ * when a guest has ejected something; each input begins with what reset leaves
+ * of it, and the time and memory of then.
  */
 #include "util/osdep.h"
 #include "tests/lib/fuzz-input.h"
@@ -206,11 +207,18 @@ static void (*const ops[])(Fuzz *f) = {
 
 /* ---- one input -------------------------------------------------------------------- */
 
+static void drop_state(GByteArray *s)
+{
+    if (s) {
+        g_byte_array_unref(s);
+    }
+}
+
 static void keep_fresh(Fuzz *f)
 {
     GPtrArray *devices = f->m->devices;
 
-    f->fresh = g_ptr_array_new();
+    f->fresh = g_ptr_array_new_with_free_func((GDestroyNotify)drop_state);
     for (guint i = 0; i < devices->len; i++) {
         Device *dev = devices->pdata[i];
         GByteArray *s = dev->cls->vmstate ? g_byte_array_new() : NULL;
@@ -243,12 +251,21 @@ static void build(Fuzz *f, unsigned board)
 }
 
 /* As it was when it was built. */
-static void restart(Fuzz *f)
+static void restart(Fuzz *f, unsigned board)
 {
-    Machine *m = f->m;
+    Machine *m;
 
-    while (mainloop_iterate(false)) {
+    while (f->m && mainloop_iterate(false)) {
     }
+    if (f->m && f->m->devices->len != f->fresh->len) {
+        g_ptr_array_unref(f->fresh);
+        mvm_free(f->m);
+        f->m = NULL;
+    }
+    if (!f->m) {
+        build(f, board);
+    }
+    m = f->m;
     m->state = RUN_PRELAUNCH;
     machine_reset(m);
     memset(as_ram(m->mem, RAM_AT, RAM / 2, true), 0, RAM / 2);
@@ -275,10 +292,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     unsigned board = len ? data[0] % G_N_ELEMENTS(boards) : 0;
     Fuzz *f = &fuzz[board];
 
-    if (!f->m) {
-        build(f, board);
-    }
-    restart(f);
+    restart(f, board);
     f->in = (FuzzInput) { data + (len > 0), data + len };
     for (unsigned n = 0; more(&f->in) && n < OPS_MAX; n++) {
         ops[take(&f->in) % G_N_ELEMENTS(ops)](f);
