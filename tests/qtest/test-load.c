@@ -100,6 +100,12 @@ static void side_init(Side *s, const BoardOf *b)
     machine_reset(m);
 }
 
+static void side_fini(Side *s)
+{
+    snap_forget(s->m);
+    mvm_free(s->m);
+}
+
 /* ---- a guest, and who sits before the machine ----------------------------------- */
 
 typedef enum OpKind {
@@ -485,7 +491,7 @@ static void test_board(gconstpointer data)
         expect_same(one, two, "went on after the refusal", round);
     }
     for (int i = 0; i < 2; i++) {
-        mvm_free(side[i].m);
+        side_fini(&side[i]);
     }
 }
 
@@ -528,7 +534,7 @@ static void test_late_timer(void)
     g_assert_cmphex(as_load(m->io, 0x20, 1), ==, 0);
     clock_step(m->vclock, 1);
     g_assert_cmphex(as_load(m->io, 0x20, 1), ==, 1);
-    mvm_free(m);
+    side_fini(&s);
 }
 
 int main(int argc, char **argv)
