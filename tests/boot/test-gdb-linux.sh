@@ -16,9 +16,9 @@ done
 names='_text|start_kernel|setup_arch|rest_init|jiffies_64|x86_64_start_kernel|x86_64_start_reservations|secondary_startup_64'
 engines=${ENGINES:-$(engines | paste -sd ' ')}
 
-linux() # arguments
+linux() # arguments; in a subshell, whose place it takes: a signal to that ends it
 {
-    timeout $LIMIT "$RHEA" -m 256 -display none -monitor none -no-reboot \
+    exec timeout $LIMIT "$RHEA" -m 256 -display none -monitor none -no-reboot \
         -kernel $GUEST/vmlinuz -initrd $GUEST/initrd.gz "$@"
 }
 
