@@ -35,7 +35,8 @@ typedef struct Migration {
     char *uri;
     int fd, listen_fd;
     unsigned listen_id;
-    GPid child;             /* of exec: */
+    GMutex child_lock;
+    GPid child;             /* of exec:; 0 under child_lock once it is reaped */
     int cancelled;          /* atomic */
     uint64_t bytes;         /* atomic */
     uint64_t ram_done;      /* atomic: bytes of RAM, sent or zero */
@@ -191,6 +192,7 @@ static Migration *migration_of(Machine *m)
 
         g->m = m;
         g->fd = g->listen_fd = -1;
+        g_mutex_init(&g->child_lock);
         m->migration = g;
     }
     return m->migration;
@@ -227,10 +229,37 @@ static void set_status(Migration *g, MigrateStatus status)
     }
 }
 
+/* Waits until it has ended. Until it is reaped nobody else has its number, which
+ * kill_child() needs. */
+static int reap_child(Migration *g)
+{
+    siginfo_t info;
+    int status = 0;
+
+    while (waitid(P_PID, (id_t)g->child, &info, WEXITED | WNOWAIT) < 0 &&
+           errno == EINTR) {
+    }
+    g_mutex_lock(&g->child_lock);
+    waitpid(g->child, &status, 0);
+    g_spawn_close_pid(g->child);
+    g->child = 0;
+    g_mutex_unlock(&g->child_lock);
+    return status;
+}
+
+static void kill_child(Migration *g)
+{
+    g_mutex_lock(&g->child_lock);
+    if (g->child) {
+        kill(g->child, SIGTERM);
+    }
+    g_mutex_unlock(&g->child_lock);
+}
+
 /* Closes the pipe; a command that failed makes the migration fail. */
 static bool hang_up(Migration *g, GError **errp)
 {
-    int status = 0;
+    int status;
 
     if (g->fd >= 0 && close(g->fd) < 0) {
         error_setg_errno(errp, errno, "cannot finish writing");
@@ -239,9 +268,7 @@ static bool hang_up(Migration *g, GError **errp)
     if (!g->child) {
         return !errp || !*errp;
     }
-    waitpid(g->child, &status, 0);
-    g_spawn_close_pid(g->child);
-    g->child = 0;
+    status = reap_child(g);
     if (status && !*errp) {
         error_setg(errp, "the command '%s' failed (status %d)",
                    g->uri + strlen("exec:"),
@@ -361,11 +388,11 @@ bool migrate_start(Machine *m, const char *uri, GError **errp)
     const Scheme *s = scheme_of(uri, errp);
     int fd;
 
-    if (!s || !begin(g, uri, false, errp)) {
+    if (s && m->state == RUN_INMIGRATE) {
+        error_setg(errp, "Guest is waiting for an incoming migration");
         return false;
     }
-    if (m->state == RUN_INMIGRATE) {
-        error_setg(errp, "Guest is waiting for an incoming migration");
+    if (!s || !begin(g, uri, false, errp)) {
         return false;
     }
     fd = s->open(g, uri + strlen(s->prefix), errp);
@@ -398,12 +425,7 @@ void migrate_cancel(Machine *m)
 
     if (g && g->status == MIGRATE_ACTIVE) {
         __atomic_store_n(&g->cancelled, 1, __ATOMIC_RELAXED);
-        if (g->child) {
-            kill(g->child, SIGTERM);
-        }
-        if (g->fd >= 0) {
-            shutdown(g->fd, SHUT_RDWR); /* a socket that waits wakes up */
-        }
+        kill_child(g); /* the thread looks at `cancelled` by itself */
     }
 }
 
@@ -567,15 +589,13 @@ void migrate_free(Machine *m)
         return;
     }
     migrate_cancel(m);
-    if (g->incoming && g->status == MIGRATE_ACTIVE && g->fd >= 0 && g->child) {
-        kill(g->child, SIGTERM);
-    }
     migrate_wait(m);
     if (g->listen_id) {
         mainloop_remove(g->listen_id);
         close(g->listen_fd);
     }
     g_clear_error(&g->err);
+    g_mutex_clear(&g->child_lock);
     g_free(g->uri);
     g_free(g);
     m->migration = NULL;

@@ -686,6 +686,38 @@ static void test_migrate(void)
     cvm_free(m);
 }
 
+/* One that waits for another machine does not forget it when it is told to go
+ * itself. */
+static void test_migrate_both(void)
+{
+    g_autofree char *path = g_strdup_printf("%s/both", dir);
+    g_autofree char *uri = g_strdup_printf("unix:%s", path);
+    g_autofree char *line = g_strdup_printf("-incoming %s", uri);
+    Machine *to = busy_machine(line), *from = busy_machine("");
+    g_autoptr(GByteArray) a = NULL, b = NULL;
+    g_autoptr(GError) err = NULL;
+    MigrateInfo info;
+
+    g_assert_false(migrate_start(to, "file:/dev/null", &err));
+    g_assert_cmpstr(err->message, ==,
+                    "Guest is waiting for an incoming migration");
+    g_clear_error(&err);
+    a = save(from, false);
+    g_assert_true(migrate_start(from, uri, &err));
+    migrate_wait(from);
+    migrate_query(to, &info);
+    while (info.status == MIGRATE_NONE || info.status == MIGRATE_ACTIVE) {
+        mainloop_iterate(true);
+        migrate_query(to, &info);
+    }
+    g_assert_cmpstr(migrate_status_name(info.status), ==, "completed");
+    b = save(to, false);
+    g_assert_true(same(a, b));
+    cvm_free(from);
+    cvm_free(to);
+    g_unlink(path);
+}
+
 static int connect_to(const char *path)
 {
     struct sockaddr_un sa = { .sun_family = AF_UNIX };
@@ -865,6 +897,7 @@ int main(int argc, char **argv)
     g_test_add_func("/savevm/refused", test_refused);
     g_test_add_func("/savevm/failed-load", test_failed_load);
     g_test_add_func("/migrate/file", test_migrate);
+    g_test_add_func("/migrate/file-both", test_migrate_both);
     g_test_add_func("/migrate/garbage", test_migrate_garbage);
     g_test_add_func("/migrate/silence", test_migrate_silence);
     g_test_add_func("/migrate/deaf", test_migrate_deaf);
