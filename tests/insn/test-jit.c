@@ -19,6 +19,14 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+/* The thread sanitizer looks at every access of the interpreter, which is some
+ * hundred times slower, and sees the same threads in each program. */
+#ifdef __SANITIZE_THREAD__
+enum { PROGRAMS = 20 };
+#else
+enum { PROGRAMS = 600 };
+#endif
+
 enum {
     ROUNDS = 60, /* of the loop */
     COUNTER = EVM_DATA + 0xff8,
@@ -181,7 +189,7 @@ static void test_pair(gconstpointer arg)
     unsigned with = GPOINTER_TO_INT(arg) & 7;
     Pair p = { .code64 = GPOINTER_TO_INT(arg) >= 64 };
     EvmMode mode = p.code64 ? EVM_LONG64 : EVM_PROT32;
-    unsigned n = g_test_thorough() ? 100000 : 600;
+    unsigned n = g_test_thorough() ? 100000 : PROGRAMS;
 
     p.jit = evm_new_with(mode, "tcg", "tcg,jit-threshold=2", NULL);
     p.interp = evm_new_with(mode, "tcg", "tcg,jit=off", NULL);
