@@ -135,7 +135,8 @@ static const CharBackend *backend_find(const char *name, GError **errp)
         g_ptr_array_add(names, (char *)char_backends[i]->name);
     }
     hint = did_you_mean(name, names_end(names), " (");
-    error_setg(errp, "'%s' is not a valid char driver name%s", name, hint);
+    error_setg(errp, "'%s' is not a valid char driver name%s", name,
+               *hint ? hint : " (-chardev help lists them)");
     return NULL;
 }
 

@@ -8,6 +8,7 @@
 #include "system/device.h"
 
 #include "system/machine.h"
+#include "system/object.h"
 #include "util/error.h"
 #include "util/keyval.h"
 #include "util/nearest.h"
@@ -168,9 +169,9 @@ static void no_such_prop(const DeviceClass *cls, const char *name,
         error_setg(errp, "Property '%s.%s' not found; did you mean '%s'?",
                    cls->name, name, near);
     } else {
-        error_setg(errp,
-                   "Property '%s.%s' not found (-device %s,help lists them)",
-                   cls->name, name, cls->name);
+        error_setg(errp, "Property '%s.%s' not found (-%s %s,help lists them)",
+                   cls->name, name, object_class_is(cls) ? "object" : "device",
+                   cls->name);
     }
 }
 

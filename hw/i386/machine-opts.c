@@ -169,7 +169,8 @@ static void machine_check_option(const char *key, const char *value,
         error_setg(&w->err, "-machine %s must be on or off, not '%s'", key,
                    value);
     } else if (o->kind == OPT_NONE || (o->kind == OPT_OFF && on)) {
-        error_setg(&w->err, "-machine %s=%s is not supported yet", key, value);
+        error_setg(&w->err, "-machine %s=%s is not supported yet; leave it out",
+                   key, value);
     }
 }
 

@@ -49,6 +49,8 @@ check_err "object: kind" "did you mean 'secret'?" $r -object secrte,id=s,data=x
 check_err "object: no id" "'id' is missing" $r -object secret,data=x
 check_err "object: property" "did you mean 'data'?" $r -object secret,id=s,dtaa=x
 check_err "object: not there" "not supported yet" $r -object tls-creds-x509,id=t
+check_err "object: property" "(-object memory-backend-ram,help lists them)" \
+    $r -object memory-backend-ram,id=m,size=1M,nothere=on
 check_err "object as a device" "is added with -object" $r -device secret
 check_err "memory: no size" "'size' is missing" $r -object memory-backend-ram,id=m
 check_err "memory: no path" "'mem-path' is missing" \
