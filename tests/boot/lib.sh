@@ -16,6 +16,14 @@ failed=0
 [ -x "$RHEA" ] || { echo "no $RHEA: run make"; exit 77; }
 [ -s "$G/hi16.bin" ] || { echo "no guests: run make boot-guests"; exit 77; }
 
+# need TOOL...: the script skips without them.
+need()
+{
+    for tool; do
+        command -v "$tool" >/dev/null || { echo "$tool is not installed"; exit 77; }
+    done
+}
+
 # check NAME STATUS EXPECTED COMMAND...: exit status, and stdout exactly.
 check()
 {

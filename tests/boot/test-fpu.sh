@@ -3,6 +3,7 @@
 # without AVX and FMA run other code in the C library, so there only traps and
 # threads are compared.
 . tests/boot/lib.sh
+need cpio
 
 GUEST=build/guest
 [ -s $GUEST/vmlinuz ] || {

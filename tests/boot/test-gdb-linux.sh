@@ -6,9 +6,7 @@
 . tests/boot/lib.sh
 
 GUEST=build/guest
-for tool in gdb as ld objcopy; do
-    command -v $tool >/dev/null || { echo "$tool is not installed"; exit 77; }
-done
+need gdb as ld objcopy
 [ -s $GUEST/vmlinuz ] && [ -s $GUEST/initrd.gz ] || {
     echo "no guest kernel: run tools/make-guest"
     exit 77

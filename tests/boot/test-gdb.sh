@@ -3,10 +3,7 @@
 # watchpoint, registers, memory, the monitor; under each engine.
 . tests/boot/lib.sh
 
-if ! command -v gdb >/dev/null; then
-    echo "gdb is not installed"
-    exit 77
-fi
+need gdb
 
 cat >"$TMP/commands" <<EOF
 set confirm off

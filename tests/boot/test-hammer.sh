@@ -2,7 +2,7 @@
 # for how many seconds.
 . tests/boot/lib.sh
 
-command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
+need python3
 for accel in tcg tcg,jit=off; do
     test_no=$((test_no + 1))
     if timeout "$((${HAMMER:-8} + LIMIT))" python3 tests/boot/hammer.py "$RHEA" \

@@ -3,6 +3,7 @@
 # Linux works: to and fro several times. MOVE_CHIPS=on: with controllers in the
 # kernel, too, which takes an interpreting KVM long on a busy machine (docs/kvm.md).
 . tests/boot/lib.sh
+need python3 cpio gzip
 
 why=$($RHEA -accel help | sed -n 's/^kvm .*usable: no, because //p')
 if [ -n "$why" ]; then

@@ -2,6 +2,7 @@
 # processors, sizes of memory and numbers of CPUs, without a complaint in its
 # log; and programs that print in the guest what they print on the host.
 . tests/boot/lib.sh
+need python3 cpio gzip
 
 GUEST=build/guest
 [ -s $GUEST/vmlinuz ] && [ -s $GUEST/initrd.gz ] || {

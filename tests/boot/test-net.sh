@@ -2,6 +2,7 @@
 # A Debian kernel on the network: user mode (DHCP, forwardings, TFTP, IPv6,
 # captures), two machines on each kind of cable, and a tap.
 . tests/boot/lib.sh
+need python3 cpio gzip
 GUEST=build/guest
 [ -s $GUEST/vmlinuz ] && [ -s $GUEST/initrd-virtio.gz ] || {
     echo "no guest kernel: run tools/make-guest"

@@ -2,7 +2,7 @@
 # keys; the line that says how to leave.
 . tests/boot/lib.sh
 
-command -v python3 >/dev/null || { echo "no python3"; exit 77; }
+need python3
 cat >"$TMP/pty.py" <<'EOF'
 import os, select, signal, subprocess, sys, termios, time
 
