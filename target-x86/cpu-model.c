@@ -510,23 +510,15 @@ static bool making_words(Making *mk, char **words, int pass, GError **errp)
 
 /* ---- the whole ------------------------------------------------------------------------- */
 
-/* What must follow from other features or from the topology. */
-static void making_finish(Making *mk, const MachineConfig *cfg)
+/* Features that cannot be without another one, and those that the operating
+ * system turns on at run time. */
+static void finish_features(CpuModel *cm)
 {
-    CpuModel *cm = mk->cm;
     static const uint16_t need_avx[] = { FEAT_AVX2, FEAT_FMA, FEAT_F16C };
     static const uint16_t need_xsave[] = { FEAT_AVX,      FEAT_PKU,
                                            FEAT_XSAVEOPT, FEAT_XSAVEC,
                                            FEAT_XGETBV1,  FEAT_XSAVES };
 
-    cm->vendor = !strcmp(cm->vendor_id, "GenuineIntel") ? VENDOR_INTEL
-                 : !strcmp(cm->vendor_id, "AuthenticAMD") ||
-                         !strcmp(cm->vendor_id, "HygonGenuine")
-                     ? VENDOR_AMD
-                     : VENDOR_OTHER;
-    cm->threads = MAX(cfg ? cfg->threads : 1, 1u);
-    cm->cores = MAX(cfg ? cfg->cores : 1, 1u);
-    cm->dies = MAX(cfg ? cfg->dies : 1, 1u);
     for (unsigned i = 0; i < G_N_ELEMENTS(need_xsave); i++) {
         if (!cpu_model_has(cm, FEAT_XSAVE)) {
             bit_set(cm->has, need_xsave[i], false);
@@ -537,13 +529,34 @@ static void making_finish(Making *mk, const MachineConfig *cfg)
             bit_set(cm->has, need_avx[i], false);
         }
     }
-    /* These follow the operating system, at run time. */
     bit_set(cm->has, FEAT_OSXSAVE, false);
     bit_set(cm->has, FEAT_OSPKE, false);
+}
+
+/* Threads, cores and dies, and the features that tell of them. */
+static void finish_topology(CpuModel *cm, const MachineConfig *cfg)
+{
+    cm->threads = MAX(cfg ? cfg->threads : 1, 1u);
+    cm->cores = MAX(cfg ? cfg->cores : 1, 1u);
+    cm->dies = MAX(cfg ? cfg->dies : 1, 1u);
     bit_set(cm->has, FEAT_HT, cm->threads * cm->cores * cm->dies > 1);
     if (cm->vendor == VENDOR_AMD && cm->cores * cm->threads > 1) {
         bit_set(cm->has, FEAT_CMP_LEGACY, true);
     }
+}
+
+/* What must follow from the rest. */
+static void making_finish(Making *mk, const MachineConfig *cfg)
+{
+    CpuModel *cm = mk->cm;
+
+    cm->vendor = !strcmp(cm->vendor_id, "GenuineIntel") ? VENDOR_INTEL
+                 : !strcmp(cm->vendor_id, "AuthenticAMD") ||
+                         !strcmp(cm->vendor_id, "HygonGenuine")
+                     ? VENDOR_AMD
+                     : VENDOR_OTHER;
+    finish_features(cm);
+    finish_topology(cm, cfg);
     if (!cm->phys_bits) {
         cm->phys_bits = cpu_model_has(cm, FEAT_LM)      ? 40
                         : cpu_model_has(cm, FEAT_PSE36) ? 36

@@ -110,16 +110,13 @@ static uint16_t current_profile(const ScsiDisk *s)
 /* Features 0 (profiles), 1 (core), 3 (removable). */
 void cd_get_configuration(ScsiRequest *r)
 {
+    /* clang-format off */
     static const uint8_t features[] = {
-        0,           0,          0x03, 8, 0,
-        PROFILE_DVD, 0,          0,       /* profiles */
-        0,           PROFILE_CD, 0,    0, /* */
-        0,           1,          0x0b, 8, 0,
-        0,           0,          1,       /* core */
-        1,           0,          0,    0, /* */
-        0,           3,          0x07, 4, 0x29 /* tray, lockable */,
-        0,           0,          0,
+        0, 0, 0x03, 8,  0, PROFILE_DVD, 0, 0,  0, PROFILE_CD, 0, 0,
+        0, 1, 0x0b, 8,  0, 0, 0, 1,  1, 0, 0, 0, /* physical interface: SCSI */
+        0, 3, 0x07, 4,  0x29, 0, 0, 0,           /* a tray that can be locked */
     };
+    /* clang-format on */
     uint16_t profile = current_profile(disk_of(r));
     uint8_t buf[8 + sizeof(features)] = { 0 };
 

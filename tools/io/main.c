@@ -8,6 +8,8 @@
 
 #include <getopt.h>
 
+enum { OPT_OBJECT = 256, OPT_IMAGE_OPTS }; /* no letter of theirs */
+
 static const struct option options[] = {
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, 'V' },
@@ -24,8 +26,8 @@ static const struct option options[] = {
     { "discard", required_argument, NULL, 'd' },
     { "trace", required_argument, NULL, 'T' },
     { "force-share", no_argument, NULL, 'U' },
-    { "object", required_argument, NULL, 256 },
-    { "image-opts", no_argument, NULL, 257 },
+    { "object", required_argument, NULL, OPT_OBJECT },
+    { "image-opts", no_argument, NULL, OPT_IMAGE_OPTS },
     { NULL, 0, NULL, 0 },
 };
 
@@ -201,10 +203,10 @@ static void take_option(Io *io, IoArgs *a, int ch)
     case 'U':
         io->flags |= BLOCK_FORCE_SHARE;
         break;
-    case 256:
+    case OPT_OBJECT:
         add_secret(optarg);
         break;
-    case 257:
+    case OPT_IMAGE_OPTS:
         io->image_opts = true;
         break;
     default:
