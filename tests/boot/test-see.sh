@@ -102,6 +102,7 @@ seen "blocks" "$TMP/err" '^  blocks decoded  *[1-9]'
 seen "devices" "$TMP/err" '^  serial  *[1-9][0-9]*  *5$'
 
 "$BUILD/rhea-img" create -q -f qcow2 "$TMP/disk.qcow2" 64M
+# shellcheck disable=SC2016  # the inner shell expands it
 check "-explain ends" 0 '' sh -c '"$@" >"$0"' "$TMP/is" "$RHEA" -explain \
     -m 96 -smp 3,sockets=3 -kernel "$G/pvh.elf" -append 'a "b"' -S \
     -hda "$TMP/disk.qcow2" -drive "if=none,id=other,file=$TMP/disk.qcow2,snapshot=on,file.locking=off" \
@@ -125,6 +126,7 @@ seen "monitor" "$TMP/is" '^monitor    QMP, for programs: unix:'
 seen "gdb" "$TMP/is" '^gdb        tcp::1234$'
 seen "a device" "$TMP/is" '^           09.0         virtio-rng-pci  *Entropy$'
 seen "a port" "$TMP/is" '^           port 0x3f8   isa-serial '
+# shellcheck disable=SC2016
 check "-explain, nothing given" 0 '' sh -c '"$@" >"$0" 2>/dev/null' \
     "$TMP/is" "$RHEA" -explain
 seen "no program" "$TMP/is" '^starts     nothing (-kernel or -flat names a program)$'
