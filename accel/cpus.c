@@ -2,9 +2,8 @@
  * vCPU threads: one run loop for all accelerators.
  *
  * One lock guards who runs and why not. A vCPU enters guest code only from
- * cpu_loop(), after it has seen under that lock that nothing speaks against
- * it; whoever brings such a reason writes it down under the lock and then
- * kicks. CPU_STOP is cleared in the same critical section in which the vCPU
+ * cpu_loop(), after it has seen under that lock that there is no reason to
+ * wait; whoever has one writes it down under the lock and then kicks. CPU_STOP is cleared in the same critical section in which the vCPU
  * counts itself in, so a kick is never lost: either the reason was seen, or
  * CPU_STOP is set when run() looks.
  *

@@ -2,7 +2,7 @@
  * libslirp's sockets and timers on the main loop.
  *
  * libslirp names its sockets anew before each sleep. They live in an epoll set
- * that is changed only where the wish changed, and the main loop watches the
+ * that is changed only where what it waits for changed, and the main loop watches the
  * set: a GPollFD that comes or goes would wake the loop every time.
  */
 #include "util/osdep.h"

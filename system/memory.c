@@ -3,7 +3,7 @@
  *
  * Regions are kept in order of precedence: higher priority first, and of two
  * with the same priority the one mapped last. The flat map is drawn in that
- * order, each region only where nothing lies yet, so no pixel is drawn twice.
+ * order, each region only where nothing lies yet, so nothing is drawn twice.
  *
  * A new map replaces the old one by one atomic store. Old ones are kept until
  * as_reclaim(), because vCPUs look things up without a lock; one that comes back

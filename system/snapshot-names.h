@@ -1,6 +1,6 @@
 /*
- * What a device is called in a stream of system/snapshot-stream.h. Freed by the
- * caller, all of it.
+ * What a device is called in a stream of system/snapshot-stream.h. All
+ * strings are the caller's.
  */
 #ifndef SYSTEM_SNAPSHOT_NAMES_H
 #define SYSTEM_SNAPSHOT_NAMES_H

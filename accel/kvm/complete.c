@@ -15,8 +15,8 @@
  * Where the kernel only interprets, slower than the software CPU, the work is
  * shared without any failure: in turn KVM for a while, then a burst. With several
  * processors bursts are shorter, and each interrupt in one forgets what was
- * decoded: without one, x86 promises nobody that it sees code that another
- * processor changed. -accel kvm,turns=off leaves turns out, completion=off
+ * decoded: from an interrupt on, x86 promises a processor that it sees the code
+ * that another one has changed. -accel kvm,turns=off leaves turns out, completion=off
  * everything.
  */
 #include "util/osdep.h"

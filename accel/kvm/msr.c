@@ -4,7 +4,8 @@
  * The TSC: the kernel's runs by itself. A pull writes down by how much it is
  * ahead of the virtual clock; a push writes it only when somebody changed that
  * (reset, a snapshot, WRMSR), so that running guests never see a step. While
- * the machine stands still it stands still, too, as that clock does. A snapshot made at another rate goes on at that rate where the host can scale.
+ * the machine stands still it stands still, too, as that clock does. A snapshot
+ * made at another rate goes on at that rate where the host can scale.
  */
 #include "util/osdep.h"
 #include <sys/ioctl.h>

@@ -1,6 +1,6 @@
 /*
- * From /dev/kvm to a virtual machine: the node, the API's version, a VM. Trust
- * is in that order; CPUID and /proc only explain a failure, in one line that
+ * From /dev/kvm to a virtual machine: the node, the API's version, a VM. They
+ * are believed in that order; CPUID and /proc only explain a failure, in one line that
  * says what it is and what to do.
  */
 #include "util/osdep.h"

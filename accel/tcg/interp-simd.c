@@ -60,9 +60,19 @@ static ALWAYS_INLINE void simd_put(X86Cpu *c, const Insn *op, V lo, V hi)
     v_st(c->s.vec[op->reg], lo);
 }
 
-/* ---- bodies ---------------------------------------------------------------------
- * Each is a statement list with c and op in scope: LOAD gives the second
- * source, FP_BEGIN and FP_END frame floating point. */
+/*
+ * ---- handlers ---------------------------------------------------------------------
+ *
+ * A handler is put together from three pieces, with c and op in scope:
+ *
+ *   FROM(bytes, mask)  gives p, the second source: a register, or memory whose
+ *                      address has none of the bits of mask
+ *   a shape            loads, computes and stores: SSE_BIN, VEX_BIN, SSE_UN ...
+ *   BEGIN, END         what stands around floating point; else NO_FP
+ *
+ * Its name is NAME_FORM, with a v before the form under VEX. Forms are r for
+ * FROM_REG, b, bi, g for FROM_B, FROM_BI, FROM_G; FORMS() makes all of them.
+ */
 
 #define NO_FP
 #define FP_BEGIN \
@@ -99,6 +109,8 @@ static ALWAYS_INLINE V ld_scalar(const void *p, unsigned bytes)
 
 #define HANDLER(name) static void name(X86Cpu *c, const Insn *op)
 
+/* ---- shapes: two sources, one source, one element ---- */
+
 /* SSE: dst = op(dst, src). */
 #define SSE_BIN(name, op_, form, FROM, BEGIN, END) \
     HANDLER(name##_##form) \
@@ -129,6 +141,7 @@ static ALWAYS_INLINE V ld_scalar(const void *p, unsigned bytes)
         return op_next(c, op + 1); \
     }
 
+/* dst = op(src). */
 #define SSE_UN(name, op_, form, FROM, BEGIN, END) \
     HANDLER(name##_##form) \
     { \
@@ -203,8 +216,8 @@ static ALWAYS_INLINE V ld_scalar(const void *p, unsigned bytes)
         return op_next(c, op + 1); \
     }
 
-/* The places of the operand, SSE and VEX. EA_G knows all addresses; moves have
- * forms for indexed ones of their own. */
+/* ---- a shape in each form. EA_G knows all addresses; moves have a form of their
+ * own for indexed ones. */
 #define FORMS(X, ...) \
     X(__VA_ARGS__, r, FROM_REG) \
     X(__VA_ARGS__, b, FROM_B) \

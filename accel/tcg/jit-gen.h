@@ -1,7 +1,7 @@
 /*
  * From a block of decoded operations to host code: what each operation becomes
- * (jit-decide.c), all of them in a row (jit-block.c), the flags between them and memory (jit-gen.c), the templates
- * (jit-ops.c, jit-flow.c).
+ * (jit-decide.c), all of them in a row (jit-block.c), the flags between them and
+ * memory (jit-gen.c), the templates (jit-ops.c, jit-flow.c).
  *
  * Arithmetic flags. The host's instruction makes the guest's flags as well;
  * nobody needs them but a reader in the block, or whoever looks at RFLAGS after

@@ -9,8 +9,8 @@
  * 16) and the I/O APIC, there with ISA interrupt 0 on pin 2. Line 0 and 8 pass
  * through the HPET, which can take the place of the 8254 and the RTC.
  *
- * Whoever takes the board apart: devices belong to machine->devices, the
- * regions and the plan to the board.
+ * When it is taken apart: devices belong to machine->devices, regions and the
+ * boot plan to the board.
  */
 #include "util/osdep.h"
 #include "util/error.h"

@@ -2,8 +2,8 @@
  * Port CF9, the reset control register of the PIIX3 and its successors.
  *
  * Intel 82371SB data sheet (290550), 2.2.19. Bit 2 going from 0 to 1 resets;
- * bit 1 says how hard, bit 3 (ICH) with the power taken away: all the same to
- * a machine of software.
+ * bit 1 says how hard, bit 3 (ICH) with the power taken away: which makes
+ * no difference here.
  *
  * It lies in the middle of CONFADD (CF8-CFB), which is only accessed as four
  * bytes: a host bridge has that port range and passes bytes at CF9 on to us.

@@ -9,7 +9,7 @@
  *
  * Memory BARs lie below everything the board maps (priority -1: RAM hides
  * them), I/O BARs above ISA ports, as in QEMU. A BAR at address 0, or one that
- * ends above what it can address, is nowhere: that is what sizing looks like.
+ * ends above what it can address, is not mapped: that is what sizing it looks like.
  *
  * Not modelled: parity and system errors, BIST, wait cycles; the bits of the
  * command register that ask for them read back as zero or have no effect.

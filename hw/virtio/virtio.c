@@ -7,12 +7,12 @@
  * many there are until it comes. The work outlives the device if the main loop
  * still has it in its queue.
  *
- * A patient device is served in the vCPU's thread, while it is patient at one of
- * two moments (system/later.h). A guest that waits for each of its requests is
- * served at once: then the interrupt is there before it has gone to sleep. One
- * with many requests is left alone until it has nothing more to do or stops
- * adding to them, so that one notification and one interrupt are enough for all.
- * Which of the two it is, is tried again and again.
+ * A device that is "patient" is served in the vCPU's thread (system/later.h), at
+ * one of two moments. A guest that waits for each of its requests is served at
+ * once: then the interrupt is there before it has gone to sleep. One that has
+ * many requests is left alone until it comes to HLT or stops adding to them, so
+ * that one notification and one interrupt are enough for all. Which kind of
+ * guest it is, is found out anew every now and then.
  */
 #include "util/osdep.h"
 #include "util/error.h"

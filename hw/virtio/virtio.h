@@ -9,8 +9,9 @@
  * Queue handlers run in the main loop with the machine lock held, and not while
  * the machine is stopped: a notification schedules them once. Those of a device
  * that is patient run in a vCPU's thread when that comes to HLT (system/
- * later.h); never inside a register access. Rings and descriptors are the guest's and hostile: a broken ring
- * sets NEEDS_RESET, and virtq_pop() returns NULL from then on.
+ * later.h); never inside a register access. Rings and descriptors are the
+ * guest's and hostile: a broken ring sets NEEDS_RESET, and virtq_pop() returns
+ * NULL from then on.
  *
  * A handler takes what is there and leaves:
  *
