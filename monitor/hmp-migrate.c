@@ -12,6 +12,7 @@ void hmp_migrate(Monitor *mon, const Args *args)
     g_autoptr(GError) err = NULL;
     g_autofree char *uri = fds_uri(m, args_str(args, "uri"), &err);
     MigrateInfo info;
+    unsigned others;
 
     if (!uri || !migrate_start(m, uri, &err)) {
         mon_report(mon, g_steal_pointer(&err));
@@ -20,7 +21,9 @@ void hmp_migrate(Monitor *mon, const Args *args)
     if (args_bool(args, "detach", false)) {
         return;
     }
+    others = mon_let_others(mon); /* to ask how far it is, or cancel it */
     migrate_wait(m);
+    mon_go_on(mon, others);
     migrate_query(m, &info);
     if (info.error) {
         error_setg(&err, "%s", info.error);

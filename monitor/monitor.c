@@ -31,6 +31,9 @@ typedef struct Monitors {
     EventQueue *events;
     Jobs *jobs;
 #endif
+    unsigned running; /* commands; a command may run the main loop */
+    guint again;      /* source: those that were made to wait */
+    bool made_wait;
 } Monitors;
 
 struct Monitor {
@@ -137,6 +140,73 @@ void mon_report(Monitor *mon, GError *err)
     g_error_free(err);
 }
 
+/* ---- one command at a time ------------------------------------------------------ */
+
+static Monitors *all_monitors(Machine *m);
+
+bool mon_is_busy(Monitor *mon)
+{
+    Monitors *all = all_monitors(mon->m);
+
+    all->made_wait |= all->running > 0;
+    return all->running > 0;
+}
+
+void mon_begin(Monitor *mon)
+{
+    all_monitors(mon->m)->running++;
+}
+
+static gboolean go_on(void *opaque)
+{
+    Monitors *all = opaque;
+
+    all->again = 0;
+    for (GList *l = all->list; l; l = l->next) {
+        Monitor *mon = l->data;
+
+#if CONFIG_JSON_C
+        if (mon->qmp) {
+            qmp_resume(mon->qmp);
+            continue;
+        }
+#endif
+        chardev_resume(mon->c);
+    }
+    return G_SOURCE_REMOVE;
+}
+
+static void not_busy(Monitors *all)
+{
+    if (!all->running && all->made_wait && !all->again) {
+        all->made_wait = false;
+        all->again = g_idle_add_full(G_PRIORITY_DEFAULT, go_on, all, NULL);
+    }
+}
+
+void mon_end(Monitor *mon)
+{
+    Monitors *all = all_monitors(mon->m);
+
+    all->running--;
+    not_busy(all);
+}
+
+unsigned mon_let_others(Monitor *mon)
+{
+    Monitors *all = all_monitors(mon->m);
+    unsigned n = all->running;
+
+    all->running = 0;
+    not_busy(all);
+    return n;
+}
+
+void mon_go_on(Monitor *mon, unsigned n)
+{
+    all_monitors(mon->m)->running += n;
+}
+
 /* ---- the line editor's side ---------------------------------------------------- */
 
 static void mon_rl_output(void *opaque, const char *text, size_t len)
@@ -149,7 +219,9 @@ static void mon_rl_line(void *opaque, const char *line)
 {
     Monitor *mon = opaque;
 
+    mon_begin(mon);
     hmp_run(mon, line);
+    mon_end(mon);
     if (mon->rl) {
         readline_prompt(mon->rl);
     }
@@ -178,7 +250,7 @@ static bool is_clogged(const Monitor *mon)
  * would keep the main loop from everybody. */
 static size_t mon_can_receive(void *opaque)
 {
-    return is_clogged(opaque) ? 0 : MON_ROOM;
+    return is_clogged(opaque) || mon_is_busy(opaque) ? 0 : MON_ROOM;
 }
 
 static void mon_receive(void *opaque, const uint8_t *buf, size_t len)
@@ -476,6 +548,9 @@ void monitors_close(Machine *m)
     machine_unwatch(m, on_machine_event, all);
     event_queue_free(all->events);
 #endif
+    if (all->again) {
+        g_source_remove(all->again);
+    }
     symbols_free(all->symbols);
     keys_forget(&all->keys);
     fds_close_all(all->fds);

@@ -69,4 +69,17 @@ GPtrArray *monitor_complete(Machine *m, const char *before, const char *word);
 void monitor_run_line_on(Machine *m, unsigned cpu, const char *line,
                          GString *out);
 
+/*
+ * One command at a time, of all connections: it may run the main loop (to wait for
+ * a disk), and others must not change the machine under it. Who is busy takes no
+ * input; when all is over all are asked again.
+ */
+void mon_begin(Monitor *mon);
+void mon_end(Monitor *mon);
+bool mon_is_busy(Monitor *mon);
+/* In a command that waits for long: others may run until mon_go_on(), which gets
+ * what mon_let_others() returned. */
+unsigned mon_let_others(Monitor *mon);
+void mon_go_on(Monitor *mon, unsigned n);
+
 #endif

@@ -1,10 +1,11 @@
 /*
  * QMP: requests in, replies out.
  *
- * A request runs when the one before it is done. With the capability "oob" a
- * client may send "exec-oob", which overtakes requests that wait; then those
- * wait in a queue and run one per turn of the main loop. Without it each runs
- * as soon as it has been read.
+ * A request runs when the one before it is done, whoever sent that: a command may
+ * run the main loop, and others must not change the machine under it. With the
+ * capability "oob" a client may send "exec-oob", which overtakes requests that
+ * wait; then those wait in a queue and run one per turn of the main loop. Without
+ * it each runs as soon as it has been read.
  *
  * Nothing grows without bound: a session whose client does not read, or that
  * has QUEUE_MAX requests waiting, takes no more input.
@@ -28,7 +29,8 @@ struct Qmp {
     GByteArray *unread; /* came while the queue was full or a command ran */
     GQueue requests;    /* of json_object */
     unsigned drain;     /* source that runs the next request; 0: none */
-    bool running;       /* a command: no other may start */
+    bool running;       /* one of its own commands */
+    unsigned session;   /* counts: a client that went hears no more */
 };
 
 /* ---- output ---------------------------------------------------------------- */
@@ -233,12 +235,20 @@ static void serve(Qmp *q, json_object *req)
 {
     GError *err = NULL;
     json_object *value;
+    unsigned session = q->session;
     bool outer = q->running;
 
     q->running = true;
+    mon_begin(q->mon);
     value = execute(q, req, &err);
+    mon_end(q->mon);
     q->running = outer;
-    reply(q, value, err, js_get(req, "id"));
+    if (session == q->session) {
+        reply(q, value, err, js_get(req, "id"));
+    } else {
+        json_object_put(value);
+        g_clear_error(&err);
+    }
     json_object_put(req);
 }
 
@@ -248,7 +258,8 @@ static gboolean drain_one(void *opaque)
 {
     Qmp *q = opaque;
 
-    if (q->running || mon_is_clogged(q->mon)) { /* qmp_resume() goes on */
+    /* qmp_resume() goes on */
+    if (mon_is_busy(q->mon) || mon_is_clogged(q->mon)) {
         q->drain = 0;
         return G_SOURCE_REMOVE;
     }
@@ -283,8 +294,9 @@ static void accept_request(Qmp *q, json_object *req)
 
 static bool can_accept(Qmp *q)
 {
-    return !q->running && g_queue_get_length(&q->requests) < QUEUE_MAX &&
-           !mon_is_clogged(q->mon);
+    return g_queue_get_length(&q->requests) < QUEUE_MAX &&
+           !mon_is_clogged(q->mon) &&
+           (q->oob ? !q->running : !mon_is_busy(q->mon));
 }
 
 /* Reads requests from what came. A command may run the main loop, so more may
@@ -335,6 +347,7 @@ static void forget(Qmp *q)
     g_queue_foreach(&q->requests, (GFunc)(void *)json_object_put, NULL);
     g_queue_clear(&q->requests);
     q->negotiated = q->oob = false;
+    q->session++;
 }
 
 Qmp *qmp_new(Monitor *mon, bool pretty,

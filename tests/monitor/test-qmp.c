@@ -714,6 +714,111 @@ static void test_dump(void)
     mvm_free(m);
 }
 
+/* ---- a command that runs the main loop ------------------------------------------- */
+
+static struct {
+    Client *other;
+    char *path;
+    int old, fd;
+} in_the_middle;
+
+/* The disks are not at rest: somebody else asks meanwhile. */
+static void ask_in_the_middle(Machine *m)
+{
+    Client *c = in_the_middle.other;
+
+    client_send(c, "{'execute':'cont'}{'execute':'query-status'}");
+    client_no_line(c, false);
+    g_assert_cmpint(m->state, ==, RUN_PAUSED);
+}
+
+static void test_one_at_a_time(void)
+{
+    Machine *m = mvm_new();
+    Client *c = client_new(m, true), *other = client_new(m, true);
+    g_autoptr(json_object) first = NULL, status = NULL;
+
+    mvm_enter(m, RUN_RUNNING);
+    in_the_middle.other = other;
+    m->settle_disks = ask_in_the_middle;
+    expect(c, "{'execute':'stop'}", "{\"return\": {}}");
+    m->settle_disks = NULL;
+    first = client_line(other, false);
+    expect_text(json_object_get(first), "{\"return\": {}}", "cont");
+    status = client_line(other, false);
+    expect_text(json_object_get(status), "*\"status\": \"running\"*", "status");
+    client_free(c);
+    client_free(other);
+    mvm_free(m);
+}
+
+static int connect_to(const char *path)
+{
+    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    g_strlcpy(sa.sun_path, path, sizeof(sa.sun_path));
+    g_assert_cmpint(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), ==, 0);
+    return fd;
+}
+
+/* What has come until now. */
+static char *read_some(Machine *m, int fd)
+{
+    char buf[65536];
+    ssize_t n;
+
+    client_settle(m);
+    n = recv(fd, buf, sizeof(buf) - 1, MSG_DONTWAIT);
+    return g_strndup(buf, (gsize)MAX(n, 0));
+}
+
+/* Its client goes, and another one comes. */
+static void swap_in_the_middle(Machine *m)
+{
+    close(in_the_middle.old);
+    client_settle(m);
+    in_the_middle.fd = connect_to(in_the_middle.path);
+    client_settle(m);
+}
+
+/* The reply is not for who came since. Commands of who may use exec-oob run beside
+ * the reading, so that it sees the hangup. */
+static void test_next_client(void)
+{
+    Machine *m = mvm_new();
+    static const char ask[] =
+        "{'execute':'qmp_capabilities','arguments':{'enable':['oob']}}"
+        "{'execute':'stop'}";
+    g_autofree char *text = NULL;
+    g_autoptr(GError) err = NULL;
+    Chardev *chr;
+    int fd;
+
+    mvm_enter_dir();
+    in_the_middle.path = (char *)"qmp";
+    chr = chardev_new(m->chardevs, "socket,id=s,path=qmp,server=on,wait=off",
+                      &err);
+    g_assert_no_error(err);
+    g_assert_true(monitor_open(m, chr, MON_QMP, &err));
+    mvm_enter(m, RUN_RUNNING);
+    m->settle_disks = swap_in_the_middle;
+    in_the_middle.old = fd = connect_to("qmp");
+    text = read_some(m, fd);
+    g_assert_nonnull(strstr(text, "QMP"));
+    g_assert_cmpint(send(fd, ask, strlen(ask), 0), ==, (ssize_t)strlen(ask));
+    client_settle(m);
+    m->settle_disks = NULL;
+    g_free(text);
+    text = read_some(m, in_the_middle.fd);
+    g_assert_nonnull(strstr(text, "QMP"));
+    g_assert_null(strstr(text, "return"));
+    close(in_the_middle.fd);
+    client_settle(m);
+    mvm_free(m);
+    mvm_leave_dir();
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -731,6 +836,8 @@ int main(int argc, char **argv)
     g_test_add_func("/qmp/run-state", test_run_state);
     g_test_add_func("/qmp/rate", test_rate);
     g_test_add_func("/qmp/fds", test_fds);
+    g_test_add_func("/qmp/one-at-a-time", test_one_at_a_time);
+    g_test_add_func("/qmp/next-client", test_next_client);
     g_test_add_func("/qmp/chardevs", test_chardevs);
     g_test_add_func("/qmp/dump", test_dump);
     return g_test_run();
