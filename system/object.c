@@ -56,11 +56,6 @@ static const char *const other_kinds[] = {
     NULL,
 };
 
-bool object_class_is(const DeviceClass *dc)
-{
-    return dc->bus && strcmp(dc->bus, OBJECT_BUS) == 0;
-}
-
 bool object_is_late(const char *qom_type)
 {
     return g_str_has_prefix(qom_type, "filter-") ||

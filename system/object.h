@@ -31,7 +31,11 @@ void objects_free(Machine *m);
  * cfg.ram_size. */
 bool machine_use_memory_backend(Machine *m, const char *id, GError **errp);
 
-bool object_class_is(const DeviceClass *dc); /* one for -object? */
+/* One for -object? (Here, so that a device needs nothing of object.c.) */
+static inline bool object_class_is(const DeviceClass *dc)
+{
+    return dc->bus && strcmp(dc->bus, OBJECT_BUS) == 0;
+}
 /* Looks for network or other back ends in realize(): made after those. */
 bool object_is_late(const char *qom_type);
 
