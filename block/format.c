@@ -4,6 +4,7 @@
 
 #include "util/bits.h"
 #include "util/error.h"
+#include "util/iov.h"
 
 static G_GNUC_PRINTF(2, 0) void say(CheckResult *res, const char *text,
                                     va_list ap)
@@ -47,6 +48,23 @@ bool format_lock(GMutex *lock, unsigned flags)
     }
     g_mutex_lock(lock);
     return true;
+}
+
+int format_pieces(BlockNode *bn, uint64_t off, const struct iovec *iov, int n,
+                  uint64_t block, FormatPiece *one)
+{
+    size_t len = iov_size(iov, n), done = 0;
+    g_autofree struct iovec *part = g_new(struct iovec, (gsize)n);
+    int ret = 0;
+
+    while (done < len && ret == 0) {
+        uint64_t at = off + done;
+        size_t m = MIN(len - done, block - at % block);
+
+        ret = one(bn, at, part, iov_slice(iov, n, done, m, part));
+        done += m;
+    }
+    return ret;
 }
 
 BlockNode *format_create_file(const char *filename, uint64_t size, KeyVal *opts,

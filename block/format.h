@@ -15,6 +15,12 @@ bool format_no_repair(unsigned fix, GError **errp);
 /* For map(): takes the lock; false: with MAP_NOWAIT, and somebody writes tables
  * under it. */
 bool format_lock(GMutex *lock, unsigned flags);
+/* Calls @one with each piece of a request that lies in one block of @block bytes,
+ * from the front, until one does not return 0. Returns the last result. */
+typedef int FormatPiece(BlockNode *bn, uint64_t off, const struct iovec *iov,
+                        int n);
+int format_pieces(BlockNode *bn, uint64_t off, const struct iovec *iov, int n,
+                  uint64_t block, FormatPiece *one);
 /* A new file for a format that takes its end for the end of what is used;
  * refused where the file has a fixed size (devices, servers). */
 BlockNode *format_create_file(const char *filename, uint64_t size, KeyVal *opts,

@@ -229,27 +229,24 @@ static uint64_t place_of_locked(ParallelsState *s, uint64_t off)
     return at;
 }
 
+static int read_piece(BlockNode *bn, uint64_t off, const struct iovec *iov,
+                      int n)
+{
+    uint64_t host = place_of_locked(bn->s, off);
+
+    if (host) {
+        return block_preadv(bn->file, host, iov, n);
+    }
+    iov_memset(iov, n, 0, 0, iov_size(iov, n));
+    return 0;
+}
+
 static int parallels_read(BlockNode *bn, uint64_t off, const struct iovec *iov,
                           int n)
 {
     ParallelsState *s = bn->s;
-    size_t len = iov_size(iov, n), done = 0;
-    g_autofree struct iovec *part = g_new(struct iovec, (gsize)n);
-    int ret = 0;
 
-    while (done < len && ret == 0) {
-        uint64_t at = off + done, host = place_of_locked(s, at);
-        size_t m = MIN(len - done, s->cluster - at % s->cluster);
-        int k = iov_slice(iov, n, done, m, part);
-
-        if (host) {
-            ret = block_preadv(bn->file, host, part, k);
-        } else {
-            iov_memset(part, k, 0, 0, m);
-        }
-        done += m;
-    }
-    return ret;
+    return format_pieces(bn, off, iov, n, s->cluster, read_piece);
 }
 
 /* With the lock: the data first, zeroes around it, then the entry. */
@@ -280,36 +277,34 @@ static int new_cluster(BlockNode *bn, uint64_t off, const struct iovec *iov,
     return ret;
 }
 
+static int write_piece(BlockNode *bn, uint64_t off, const struct iovec *iov,
+                       int n)
+{
+    ParallelsState *s = bn->s;
+    uint64_t host;
+    int ret = 0;
+
+    g_mutex_lock(&s->lock);
+    host = place_of(s, off);
+    if (!host) {
+        ret = new_cluster(bn, off, iov, n);
+    }
+    g_mutex_unlock(&s->lock);
+    if (host && host < s->first) {
+        return -EIO; /* a cluster inside the tables: not to be written */
+    }
+    return host ? block_pwritev(bn->file, host, iov, n, 0) : ret;
+}
+
 static int parallels_write(BlockNode *bn, uint64_t off, const struct iovec *iov,
                            int n, unsigned flags)
 {
     ParallelsState *s = bn->s;
-    size_t len = iov_size(iov, n), done = 0;
-    g_autofree struct iovec *part = g_new(struct iovec, (gsize)n);
-    int ret = 0;
 
     if (flags & WRITE_COMPRESSED) {
         return -ENOTSUP;
     }
-    while (done < len && ret == 0) {
-        uint64_t at = off + done, host;
-        size_t m = MIN(len - done, s->cluster - at % s->cluster);
-        int k = iov_slice(iov, n, done, m, part);
-
-        g_mutex_lock(&s->lock);
-        host = place_of(s, at);
-        if (!host) {
-            ret = new_cluster(bn, at, part, k);
-        }
-        g_mutex_unlock(&s->lock);
-        if (host && host < s->first) {
-            ret = -EIO; /* a cluster inside the tables: not to be written */
-        } else if (host) {
-            ret = block_pwritev(bn->file, host, part, k, 0);
-        }
-        done += m;
-    }
-    return ret;
+    return format_pieces(bn, off, iov, n, s->cluster, write_piece);
 }
 
 static int parallels_map(BlockNode *bn, uint64_t off, uint64_t len,

@@ -182,30 +182,23 @@ static uint32_t entry_of(VdiState *s, uint64_t off)
 
 /* ---- data ----------------------------------------------------------------------------- */
 
-static int vdi_read(BlockNode *bn, uint64_t off, const struct iovec *iov, int n)
+static int read_piece(BlockNode *bn, uint64_t off, const struct iovec *iov,
+                      int n)
 {
     VdiState *s = bn->s;
-    size_t len = iov_size(iov, n), done = 0;
-    g_autofree struct iovec *part = g_new(struct iovec, (gsize)n);
+    uint32_t e = entry_of(s, off);
 
-    while (done < len) {
-        uint64_t at = off + done, in = at % VDI_BLOCK;
-        size_t m = MIN(len - done, VDI_BLOCK - in);
-        uint32_t e = entry_of(s, at);
-        int k = iov_slice(iov, n, done, m, part);
-
-        if (stored(e)) {
-            int ret = block_preadv(bn->file, block_offset(s, e) + in, part, k);
-
-            if (ret < 0) {
-                return ret;
-            }
-        } else {
-            iov_memset(part, k, 0, 0, m);
-        }
-        done += m;
+    if (stored(e)) {
+        return block_preadv(bn->file, block_offset(s, e) + off % VDI_BLOCK, iov,
+                            n);
     }
+    iov_memset(iov, n, 0, 0, iov_size(iov, n));
     return 0;
+}
+
+static int vdi_read(BlockNode *bn, uint64_t off, const struct iovec *iov, int n)
+{
+    return format_pieces(bn, off, iov, n, VDI_BLOCK, read_piece);
 }
 
 /* With the lock: a new block with @iov at @in, zeroes around it. */
@@ -239,35 +232,32 @@ static int new_block(BlockNode *bn, uint32_t index, uint64_t in,
     return ret;
 }
 
+static int write_piece(BlockNode *bn, uint64_t off, const struct iovec *iov,
+                       int n)
+{
+    VdiState *s = bn->s;
+    uint64_t in = off % VDI_BLOCK;
+    uint32_t e;
+    int ret = 0;
+
+    g_mutex_lock(&s->lock);
+    e = s->map[off / VDI_BLOCK];
+    if (!stored(e)) {
+        ret = new_block(bn, (uint32_t)(off / VDI_BLOCK), in, iov, n);
+    }
+    g_mutex_unlock(&s->lock);
+    return stored(e)
+               ? block_pwritev(bn->file, block_offset(s, e) + in, iov, n, 0)
+               : ret;
+}
+
 static int vdi_write(BlockNode *bn, uint64_t off, const struct iovec *iov,
                      int n, unsigned flags)
 {
-    VdiState *s = bn->s;
-    size_t len = iov_size(iov, n), done = 0;
-    g_autofree struct iovec *part = g_new(struct iovec, (gsize)n);
-    int ret = 0;
-
     if (flags & WRITE_COMPRESSED) {
         return -ENOTSUP;
     }
-    while (done < len && ret == 0) {
-        uint64_t at = off + done, in = at % VDI_BLOCK;
-        size_t m = MIN(len - done, VDI_BLOCK - in);
-        int k = iov_slice(iov, n, done, m, part);
-        uint32_t e;
-
-        g_mutex_lock(&s->lock);
-        e = s->map[at / VDI_BLOCK];
-        if (!stored(e)) {
-            ret = new_block(bn, (uint32_t)(at / VDI_BLOCK), in, part, k);
-        }
-        g_mutex_unlock(&s->lock);
-        if (stored(e)) {
-            ret = block_pwritev(bn->file, block_offset(s, e) + in, part, k, 0);
-        }
-        done += m;
-    }
-    return ret;
+    return format_pieces(bn, off, iov, n, VDI_BLOCK, write_piece);
 }
 
 static int vdi_map(BlockNode *bn, uint64_t off, uint64_t len, unsigned flags,

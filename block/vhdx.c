@@ -416,30 +416,29 @@ static bool strange(uint64_t e)
 
 /* ---- data ----------------------------------------------------------------------------- */
 
+static int read_piece(BlockNode *bn, uint64_t off, const struct iovec *iov,
+                      int n)
+{
+    VhdxState *s = bn->s;
+    uint64_t e = entry_of(s, off);
+
+    if (strange(e)) {
+        return -EIO;
+    }
+    if (VHDX_BAT_STATE(e) == VHDX_PRESENT) {
+        return block_preadv(bn->file, VHDX_BAT_OFFSET(e) + off % s->block, iov,
+                            n);
+    }
+    iov_memset(iov, n, 0, 0, iov_size(iov, n));
+    return 0;
+}
+
 static int vhdx_read(BlockNode *bn, uint64_t off, const struct iovec *iov,
                      int n)
 {
     VhdxState *s = bn->s;
-    size_t len = iov_size(iov, n), done = 0;
-    g_autofree struct iovec *part = g_new(struct iovec, (gsize)n);
-    int ret = 0;
 
-    while (done < len && ret == 0) {
-        uint64_t at = off + done, in = at % s->block;
-        uint64_t e = entry_of(s, at);
-        size_t m = MIN(len - done, s->block - in);
-        int k = iov_slice(iov, n, done, m, part);
-
-        if (strange(e)) {
-            ret = -EIO;
-        } else if (VHDX_BAT_STATE(e) == VHDX_PRESENT) {
-            ret = block_preadv(bn->file, VHDX_BAT_OFFSET(e) + in, part, k);
-        } else {
-            iov_memset(part, k, 0, 0, m);
-        }
-        done += m;
-    }
-    return ret;
+    return format_pieces(bn, off, iov, n, s->block, read_piece);
 }
 
 /* ---- writing -------------------------------------------------------------------------- */
@@ -535,37 +534,38 @@ static int new_block(BlockNode *bn, uint64_t off, const struct iovec *iov,
     return ret;
 }
 
+static int write_piece(BlockNode *bn, uint64_t off, const struct iovec *iov,
+                       int n)
+{
+    VhdxState *s = bn->s;
+    uint64_t e, host;
+    int ret = 0;
+
+    g_mutex_lock(&s->lock);
+    e = s->bat[off / s->block];
+    if (!strange(e) && VHDX_BAT_STATE(e) != VHDX_PRESENT) {
+        ret = new_block(bn, off, iov, n);
+    }
+    g_mutex_unlock(&s->lock);
+    if (strange(e)) {
+        return -EIO;
+    }
+    if (VHDX_BAT_STATE(e) != VHDX_PRESENT) {
+        return ret;
+    }
+    host = VHDX_BAT_OFFSET(e);
+    return on_tables(s, host)
+               ? -EIO
+               : block_pwritev(bn->file, host + off % s->block, iov, n, 0);
+}
+
 static int vhdx_write(BlockNode *bn, uint64_t off, const struct iovec *iov,
                       int n, unsigned flags)
 {
     VhdxState *s = bn->s;
-    size_t len = iov_size(iov, n), done = 0;
-    g_autofree struct iovec *part = g_new(struct iovec, (gsize)n);
     int ret = flags & WRITE_COMPRESSED ? -ENOTSUP : touch(bn);
 
-    while (done < len && ret == 0) {
-        uint64_t at = off + done, e;
-        size_t m = MIN(len - done, s->block - at % s->block);
-        int k = iov_slice(iov, n, done, m, part);
-
-        g_mutex_lock(&s->lock);
-        e = s->bat[at / s->block];
-        if (!strange(e) && VHDX_BAT_STATE(e) != VHDX_PRESENT) {
-            ret = new_block(bn, at, part, k);
-        }
-        g_mutex_unlock(&s->lock);
-        if (strange(e)) {
-            ret = -EIO;
-        } else if (VHDX_BAT_STATE(e) == VHDX_PRESENT) {
-            ret = on_tables(s, VHDX_BAT_OFFSET(e))
-                      ? -EIO
-                      : block_pwritev(bn->file,
-                                      VHDX_BAT_OFFSET(e) + at % s->block, part,
-                                      k, 0);
-        }
-        done += m;
-    }
-    return ret;
+    return ret ? ret : format_pieces(bn, off, iov, n, s->block, write_piece);
 }
 
 /* Blocks that are not there read as zeroes already. */

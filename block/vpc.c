@@ -306,31 +306,25 @@ static uint64_t data_offset(const VpcState *s, uint32_t entry, uint64_t off)
     return (uint64_t)entry * SECTOR + s->bitmap + off % s->block;
 }
 
+static int read_piece(BlockNode *bn, uint64_t off, const struct iovec *iov,
+                      int n)
+{
+    VpcState *s = bn->s;
+    uint32_t e = entry_of(s, off);
+
+    if (e != VPC_FREE) {
+        return block_preadv(bn->file, data_offset(s, e, off), iov, n);
+    }
+    iov_memset(iov, n, 0, 0, iov_size(iov, n));
+    return 0;
+}
+
 static int vpc_read(BlockNode *bn, uint64_t off, const struct iovec *iov, int n)
 {
     VpcState *s = bn->s;
-    size_t len = iov_size(iov, n), done = 0;
-    g_autofree struct iovec *part = NULL;
-    int ret = 0;
 
-    if (!s->dynamic) {
-        return block_preadv(bn->file, off, iov, n);
-    }
-    part = g_new(struct iovec, (gsize)n);
-    while (done < len && ret == 0) {
-        uint64_t at = off + done;
-        size_t m = MIN(len - done, s->block - at % s->block);
-        uint32_t e = entry_of(s, at);
-        int k = iov_slice(iov, n, done, m, part);
-
-        if (e != VPC_FREE) {
-            ret = block_preadv(bn->file, data_offset(s, e, at), part, k);
-        } else {
-            iov_memset(part, k, 0, 0, m);
-        }
-        done += m;
-    }
-    return ret;
+    return s->dynamic ? format_pieces(bn, off, iov, n, s->block, read_piece)
+                      : block_preadv(bn->file, off, iov, n);
 }
 
 /* With the lock. */
@@ -380,38 +374,32 @@ static int new_block(BlockNode *bn, uint32_t index)
     return ret;
 }
 
+static int write_piece(BlockNode *bn, uint64_t off, const struct iovec *iov,
+                       int n)
+{
+    VpcState *s = bn->s;
+    uint32_t index = (uint32_t)(off / s->block), e;
+    int ret;
+
+    g_mutex_lock(&s->lock);
+    e = s->bat[index];
+    ret = e == VPC_FREE ? new_block(bn, index) : fill_bitmap(bn, index, e);
+    e = s->bat[index];
+    g_mutex_unlock(&s->lock);
+    return ret ? ret
+               : block_pwritev(bn->file, data_offset(s, e, off), iov, n, 0);
+}
+
 static int vpc_write(BlockNode *bn, uint64_t off, const struct iovec *iov,
                      int n, unsigned flags)
 {
     VpcState *s = bn->s;
-    size_t len = iov_size(iov, n), done = 0;
-    g_autofree struct iovec *part = NULL;
-    int ret = 0;
 
     if (flags & WRITE_COMPRESSED) {
         return -ENOTSUP;
     }
-    if (!s->dynamic) {
-        return block_pwritev(bn->file, off, iov, n, 0);
-    }
-    part = g_new(struct iovec, (gsize)n);
-    while (done < len && ret == 0) {
-        uint64_t at = off + done;
-        size_t m = MIN(len - done, s->block - at % s->block);
-        uint32_t index = (uint32_t)(at / s->block), e;
-        int k = iov_slice(iov, n, done, m, part);
-
-        g_mutex_lock(&s->lock);
-        e = s->bat[index];
-        ret = e == VPC_FREE ? new_block(bn, index) : fill_bitmap(bn, index, e);
-        e = s->bat[index];
-        g_mutex_unlock(&s->lock);
-        if (ret == 0) {
-            ret = block_pwritev(bn->file, data_offset(s, e, at), part, k, 0);
-        }
-        done += m;
-    }
-    return ret;
+    return s->dynamic ? format_pieces(bn, off, iov, n, s->block, write_piece)
+                      : block_pwritev(bn->file, off, iov, n, 0);
 }
 
 /* Blocks that are not there read as zeroes already. */
