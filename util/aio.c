@@ -59,7 +59,8 @@ struct Aio {
     int event_fd;
     unsigned watch;
     unsigned in_flight; /* in the ring; at most its completion queue */
-    unsigned held;      /* queued, not submitted */
+    unsigned held;      /* of those, not submitted */
+    guint retry;        /* timer */
     GQueue waiting;     /* of AioReq, for room in the ring */
 #endif
     GThread *writer; /* made by the first cached write */
@@ -424,11 +425,7 @@ static void ring_push(Aio *aio, AioReq *r)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&aio->ring);
 
-    if (!sqe) {
-        io_uring_submit(&aio->ring);
-        aio->held = 0;
-        sqe = io_uring_get_sqe(&aio->ring);
-    }
+    g_assert(sqe); /* in_flight is below the number of entries */
     if (r->op == AIO_FSYNC) {
         io_uring_prep_fsync(sqe, r->fd, IORING_FSYNC_DATASYNC);
     } else if (aio_reads(r) && r->n == 1) {
@@ -508,20 +505,43 @@ static void ring_submit(Aio *aio, AioReq *r)
     }
 }
 
+static gboolean ring_retry(void *opaque);
+
+/* The kernel may take only some (it stops behind one that it finds wrong), or
+ * none (no memory for them now). */
+static void ring_kick(Aio *aio)
+{
+    int ret = 0;
+
+    while (aio->held && ret >= 0) {
+        ret = io_uring_submit(&aio->ring);
+        aio->held = io_uring_sq_ready(&aio->ring);
+    }
+    /* With others under way their end is the time to try again. */
+    if (aio->held && aio->held == aio->in_flight && !aio->retry) {
+        aio->retry = g_timeout_add(1, ring_retry, aio);
+    }
+}
+
+static gboolean ring_retry(void *opaque)
+{
+    Aio *aio = opaque;
+
+    aio->retry = 0;
+    ring_kick(aio);
+    return G_SOURCE_REMOVE;
+}
+
 static void ring_free(Aio *aio)
 {
+    if (aio->retry) {
+        g_source_remove(aio->retry);
+    }
     mainloop_remove(aio->watch);
     io_uring_queue_exit(&aio->ring);
     close(aio->event_fd);
 }
 
-static void ring_kick(Aio *aio)
-{
-    if (aio->held) {
-        aio->held = 0;
-        io_uring_submit(&aio->ring);
-    }
-}
 #else
 static bool ring_init(Aio *aio)
 {
