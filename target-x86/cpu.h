@@ -338,6 +338,14 @@ void x86_reset(X86Cpu *cpu);
 void x86_init(X86Cpu *cpu);
 void cpu_raise(X86Cpu *cpu, uint32_t pending_bits); /* any thread; kicks */
 void cpu_lower(X86Cpu *cpu, uint32_t pending_bits); /* any thread */
+
+/* Lowers them and returns those that were set: one that is raised between a look
+ * and cpu_lower() would be lost. */
+static inline uint32_t cpu_take(X86Cpu *cpu, uint32_t pending_bits)
+{
+    return __atomic_fetch_and(&cpu->pending, ~pending_bits, __ATOMIC_SEQ_CST) &
+           pending_bits;
+}
 static inline uint32_t cpu_pending(const X86Cpu *cpu)
 {
     return __atomic_load_n(&cpu->pending, __ATOMIC_ACQUIRE);

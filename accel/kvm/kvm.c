@@ -471,11 +471,9 @@ static bool kvm_step(KvmCpu *kc, CpuExit *exit)
     __atomic_store_n(&kc->in_kvm, true, __ATOMIC_SEQ_CST);
     __atomic_store_n(&kc->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
     pending = cpu_pending(c);
-    if (pending & (CPU_FLUSH | CPU_REQUEST)) {
-        cpu_lower(c, CPU_FLUSH | CPU_REQUEST);
-        if (pending & CPU_FLUSH) {
-            kvm_drop_translations(kc);
-        }
+    if ((pending & (CPU_FLUSH | CPU_REQUEST)) &&
+        (cpu_take(c, CPU_FLUSH | CPU_REQUEST) & CPU_FLUSH)) {
+        kvm_drop_translations(kc);
     }
     *exit = CPU_EXIT_KICKED;
     if ((pending & CPU_STOP) || kc->failed) {

@@ -181,10 +181,9 @@ static void tcg_forget_all(TcgCpu *tc)
 }
 
 /* Ours may come together with CPU_FLUSH: loading a state does both. */
-static void tcg_serve_requests(TcgCpu *tc, uint32_t pending)
+static void tcg_serve_requests(TcgCpu *tc)
 {
-    cpu_lower(&tc->cpu, CPU_FLUSH | CPU_REQUEST);
-    if (pending & CPU_FLUSH) {
+    if (cpu_take(&tc->cpu, CPU_FLUSH | CPU_REQUEST) & CPU_FLUSH) {
         tcg_forget_all(tc);
         return;
     }
@@ -275,7 +274,7 @@ static bool tcg_between(TcgCpu *tc, CpuExit *exit)
     }
     tc->seen = pending = cpu_pending(c);
     if (unlikely(pending & (CPU_FLUSH | CPU_REQUEST))) {
-        tcg_serve_requests(tc, pending);
+        tcg_serve_requests(tc);
         tc->seen &= ~(uint32_t)(CPU_FLUSH | CPU_REQUEST); /* new ones are */
     }
     if (pending & CPU_STOP) {
