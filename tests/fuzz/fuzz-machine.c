@@ -250,24 +250,35 @@ static void build(Fuzz *f, unsigned board)
     keep_fresh(f);
 }
 
-/* As it was when it was built. */
-static void restart(Fuzz *f, unsigned board)
+/* Reset, and built again if a device is gone: a guest may eject some, and a
+ * state may have a removal that the reset completes. */
+static void rebuild(Fuzz *f, unsigned board)
 {
-    Machine *m;
+    Machine *m = f->m;
 
-    while (f->m && mainloop_iterate(false)) {
+    if (m) {
+        while (mainloop_iterate(false)) {
+        }
+        m->state = RUN_PRELAUNCH;
+        machine_reset(m);
     }
-    if (f->m && f->m->devices->len != f->fresh->len) {
+    if (m && m->devices->len != f->fresh->len) {
         g_ptr_array_unref(f->fresh);
-        mvm_free(f->m);
+        mvm_free(m);
         f->m = NULL;
     }
     if (!f->m) {
         build(f, board);
     }
+}
+
+/* As it was when it was built. */
+static void restart(Fuzz *f, unsigned board)
+{
+    Machine *m;
+
+    rebuild(f, board);
     m = f->m;
-    m->state = RUN_PRELAUNCH;
-    machine_reset(m);
     memset(as_ram(m->mem, RAM_AT, RAM / 2, true), 0, RAM / 2);
     clock_set(m->vclock, START_NS);
     for (guint i = 0; i < f->fresh->len; i++) {
