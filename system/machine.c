@@ -239,6 +239,8 @@ static void reset_paused(Machine *m)
         if (dev->cls->reset) {
             dev->cls->reset(dev);
         }
+        /* It may have run the main loop, where others were unplugged. */
+        g_ptr_array_find(m->devices, dev, &i);
     }
     if (m->cls && m->cls->reset) {
         m->cls->reset(m);
@@ -360,7 +362,9 @@ static void act(Machine *m, const Requests *r)
     }
     if (r->what & REQ_SHUTDOWN) {
         act_shutdown(m, r->exit_code, r->reason);
-        return;
+        if (!m->cfg.no_shutdown) {
+            return;
+        }
     }
     if (r->what & REQ_PANIC) {
         act_panic(m);

@@ -351,6 +351,43 @@ static void test_start_in_stop(void)
     end(m);
 }
 
+static void free_a(void *opaque)
+{
+    Machine *m = opaque;
+
+    device_free(m->devices->pdata[0]);
+}
+
+/* Every one that stays is reset. */
+static void test_unplug_in_reset(void)
+{
+    Machine *m = start_slow();
+
+    add_device(m, "c");
+    add_device(m, "d");
+    mainloop_call(free_a, m);
+    machine_reset(m);
+    expect("pause cpus a b drain c d board resume ");
+    end(m);
+}
+
+/* The guest powers off while somebody resets it. */
+static void test_shutdown_and_reset(void)
+{
+    Machine *m = start();
+
+    m->cfg.no_shutdown = true;
+    machine_start(m, NULL);
+    expect("RESUME resume ");
+    machine_request_shutdown(m, 0);
+    machine_request_reset(m, RESET_HOST);
+    loop();
+    expect("SHUTDOWN:guest-shutdown pause STOP cpus a b board "
+           "RESET:host-qmp-system-reset ");
+    g_assert_cmpint(m->state, ==, RUN_PRELAUNCH);
+    end(m);
+}
+
 static bool cpus_hold(Machine *m)
 {
     return true;
@@ -556,6 +593,8 @@ int main(int argc, char **argv)
     g_test_add_func("/machine/stop-in-reset", test_stop_in_reset);
     g_test_add_func("/machine/reset-in-reset", test_reset_in_reset);
     g_test_add_func("/machine/start-in-stop", test_start_in_stop);
+    g_test_add_func("/machine/unplug-in-reset", test_unplug_in_reset);
+    g_test_add_func("/machine/shutdown-and-reset", test_shutdown_and_reset);
     g_test_add_func("/machine/two-deferred", test_two_deferred);
     g_test_add_func("/machine/free-in-free", test_free_in_free);
     return g_test_run();
