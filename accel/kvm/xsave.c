@@ -142,7 +142,11 @@ static bool get_xsave(KvmCpu *kc)
                                     : STATE_CALL(kc, KVM_GET_XSAVE, kc->xsave);
 }
 
-static void pull_xsave(KvmCpu *kc, X86State *s)
+/*
+ * KVM_GET_XSAVE answers on processors without XSAVE, too, with the FXSAVE image
+ * alone. KVM_GET_FPU would leave MXCSR out.
+ */
+void kvm_pull_fpu(KvmCpu *kc, X86State *s)
 {
     X86Cpu *c = kvm_x86(kc);
     uint64_t bv;
@@ -162,7 +166,7 @@ static void pull_xsave(KvmCpu *kc, X86State *s)
     }
 }
 
-static void push_xsave(KvmCpu *kc, const X86State *s)
+void kvm_push_fpu(KvmCpu *kc, const X86State *s)
 {
     uint64_t bv = XCR0_X87 | XCR0_SSE;
 
@@ -177,57 +181,6 @@ static void push_xsave(KvmCpu *kc, const X86State *s)
     }
     st_le64((uint8_t *)kc->xsave + XS_BV, bv);
     STATE_CALL(kc, KVM_SET_XSAVE, kc->xsave);
-}
-
-void kvm_pull_fpu(KvmCpu *kc, X86State *s)
-{
-    struct kvm_fpu f;
-
-    if (kc->kvm->caps.xsave) {
-        pull_xsave(kc, s);
-        return;
-    }
-    if (!STATE_CALL(kc, KVM_GET_FPU, &f)) {
-        return;
-    }
-    s->fcw = f.fcw;
-    s->fsw = f.fsw;
-    s->ftw = f.ftwx;
-    s->fop = f.last_opcode;
-    s->fip = f.last_ip;
-    s->fdp = f.last_dp;
-    s->mxcsr = f.mxcsr;
-    for (unsigned i = 0; i < 8; i++) {
-        memcpy(s->st[(fx_top(s) + i) & 7], f.fpr[i], 10);
-    }
-    for (unsigned i = 0; i < 16; i++) {
-        memcpy(s->vec[i], f.xmm[i], 16);
-    }
-}
-
-void kvm_push_fpu(KvmCpu *kc, const X86State *s)
-{
-    struct kvm_fpu f = {
-        .fcw = s->fcw,
-        .fsw = s->fsw,
-        .ftwx = s->ftw,
-        .last_opcode = s->fop,
-        .last_ip = s->fip,
-        .last_dp = s->fdp,
-        .mxcsr = s->mxcsr,
-    };
-
-    if (kc->kvm->caps.xsave) {
-        push_xsave(kc, s);
-        return;
-    }
-    for (unsigned i = 0; i < 8; i++) {
-        memcpy(f.fpr[i], s->st[(fx_top(s) + i) & 7], 10);
-    }
-    for (unsigned i = 0; i < 16; i++) {
-        memcpy(f.xmm[i], s->vec[i], 16);
-    }
-    STATE_CALL(kc, KVM_SET_FPU, &f);
 }
 
 /* ---- XCR0 ---------------------------------------------------------------------------------- */

@@ -478,7 +478,8 @@ static bool no_chips(const char *options)
     close(fd);
     if ((strstr(options, "=split") && !caps.split_irqchip) ||
         (strstr(options, "=on") && !caps.irqchip) ||
-        (!strstr(options, "=off") && (!caps.signal_msi || !caps.irq_routes))) {
+        (!strstr(options, "=off") &&
+         (!caps.signal_msi || !caps.irq_routes || !caps.mp_state))) {
         g_test_skip("this host's KVM has no such interrupt controllers");
         return true;
     }

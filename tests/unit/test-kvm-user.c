@@ -18,6 +18,12 @@ static Evm *user_vm(const char *engine)
 {
     Evm *vm = evm_new_on(EVM_USER64, engine);
 
+    /* The breakpoints of accel/kvm/user.c. */
+    if (vm && !evm_is_tcg(vm) && kvm_cpu(vm->c)->kvm->probe.interprets &&
+        !kvm_cpu(vm->c)->kvm->caps.guest_debug) {
+        evm_free(vm);
+        return NULL;
+    }
     if (vm) {
         evm_map(vm, HANDLER, HANDLER | 3);
         evm_write(vm, HANDLER, "\xf4", 1);
