@@ -134,7 +134,9 @@ static void test_host(void)
     timer_init(&u, clk, count, &far);
     timer_arm(&t, 2 * 1000 * 1000);
     timer_arm(&u, INT64_MAX);
-    g_assert_false(mainloop_iterate(false)); /* stopped: nothing is due */
+    while (mainloop_iterate(false)) { /* its first turn has something to do */
+    }
+    g_assert_cmpuint(n, ==, 0); /* stopped: nothing is due */
     clock_start(clk);
     wait_for(&n, 1);
     g_assert_cmpint(clock_ns(clk), >=, 2 * 1000 * 1000);
