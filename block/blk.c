@@ -573,7 +573,6 @@ bool blk_set_limits(Blk *blk, const BlkLimits *limits, GError **errp)
             return false;
         }
     }
-    blk->limit->limited = false;
     for (int k = 0; k < LIMIT_KINDS; k++) {
         if (limits->max[k] > 0 && limits->avg[k] <= 0) {
             error_setg(errp, "bps_max/iops_max require corresponding bps/iops "
@@ -586,6 +585,7 @@ bool blk_set_limits(Blk *blk, const BlkLimits *limits, GError **errp)
         }
     }
     blk->limit->limits = *limits;
+    blk->limit->limited = false;
     for (int k = 0; k < LIMIT_KINDS; k++) {
         blk->limit->buckets[k].avg = limits->avg[k];
         blk->limit->buckets[k].max = limits->max[k];

@@ -383,6 +383,7 @@ static void test_throttle(void)
 {
     g_autoptr(GError) err = NULL;
     BlkLimits l = { .avg[LIMIT_IOPS_TOTAL] = 200 };
+    BlkLimits burst = { .max[LIMIT_IOPS_TOTAL] = 200 };
     uint8_t buf[512];
     struct iovec iov = { buf, sizeof(buf) };
     int64_t start;
@@ -401,6 +402,13 @@ static void test_throttle(void)
     g_assert_cmpint(g_get_monotonic_time() - start, >, 150000);
     l.avg[LIMIT_IOPS_READ] = 5;
     g_assert_false(blk_set_limits(blk, &l, &err));
+    g_assert_false(blk_set_limits(blk, &burst, NULL));
+    for (int i = 0; i < 60; i++) { /* the old ones stay */
+        blk_submit(blk, BLK_READ, 0, 512, &iov, 1, 0, keep_ret, &ret);
+    }
+    start = g_get_monotonic_time();
+    until_idle(blk);
+    g_assert_cmpint(g_get_monotonic_time() - start, >, 150000);
     blk_free(blk);
     remove_file("t.img");
 }
