@@ -22,9 +22,9 @@
 /* The thread sanitizer looks at every access of the interpreter, which is some
  * hundred times slower, and sees the same threads in each program. */
 #ifdef __SANITIZE_THREAD__
-enum { PROGRAMS = 20 };
+enum { PROGRAMS = 20, LONG_ROUNDS = 1 };
 #else
-enum { PROGRAMS = 600 };
+enum { PROGRAMS = 600, LONG_ROUNDS = 6 };
 #endif
 
 enum {
@@ -304,7 +304,7 @@ static void long_run(Evm *vm, Outcome *o)
 {
     long_write(vm);
     memset(o, 0, sizeof(*o));
-    o->s.gpr[R_RCX] = 6; /* rounds */
+    o->s.gpr[R_RCX] = LONG_ROUNDS;
     o->s.gpr[R_RDI] = EVM_DATA;
     o->s.gpr[R_RSP] = EVM_STACK;
     o->s.rflags = 2;
