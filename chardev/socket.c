@@ -220,6 +220,13 @@ static bool resolve_inet(SocketChar *s, const char *host, const char *port,
     return true;
 }
 
+static char *inet_where(const SocketChar *s, const char *host, const char *port,
+                        bool server)
+{
+    return g_strdup_printf("%s:%s:%s%s", s->telnet ? "telnet" : "tcp",
+                           host ? host : "", port, server ? ",server=on" : "");
+}
+
 static bool socket_resolve(SocketChar *s, KeyVal *kv, bool server,
                            GError **errp)
 {
@@ -240,10 +247,23 @@ static bool socket_resolve(SocketChar *s, KeyVal *kv, bool server,
         error_setg(errp, "chardev: socket: give path=, or host= and port=");
         return false;
     }
-    s->f.c.where =
-        g_strdup_printf("%s:%s:%s%s", s->telnet ? "telnet" : "tcp",
-                        host ? host : "", port, server ? ",server=on" : "");
+    s->f.c.where = inet_where(s, host, port, server);
     return resolve_inet(s, host, port, server, errp);
+}
+
+/* port=0: the one that the kernel has found, for who asks where to connect. */
+static void socket_note_port(SocketChar *s, const char *host)
+{
+    struct sockaddr_storage sa = { 0 };
+    socklen_t len = sizeof(sa);
+    char port[8];
+
+    if (getsockname(s->listen_fd, (struct sockaddr *)&sa, &len) == 0 &&
+        getnameinfo((struct sockaddr *)&sa, len, NULL, 0, port, sizeof(port),
+                    NI_NUMERICSERV) == 0) {
+        g_free(s->f.c.where);
+        s->f.c.where = inet_where(s, host, port, true);
+    }
 }
 
 static int socket_make(SocketChar *s, bool server, GError **errp)
@@ -326,6 +346,9 @@ static bool socket_open(Chardev *c, KeyVal *kv, GError **errp)
         return true;
     }
     s->listen_fd = fd;
+    if (g_strcmp0(keyval_get(kv, "port"), "0") == 0) {
+        socket_note_port(s, keyval_get(kv, "host"));
+    }
     if (wait) {
         info_report("QEMU waiting for connection on: disconnected:%s",
                     c->where);

@@ -150,12 +150,6 @@ def finish(p, status=0, timeout=LIMIT):
     assert got == status, 'status %s: %s' % (got, err)
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
-
-
 def path(name):
     return os.path.join(DIR, name)
 
@@ -224,10 +218,16 @@ def unix_client():
 
 
 def tcp_and_telnet():
-    port, tport = free_port(), free_port()
-    p = start(*QUIET, '-M', 'none', '-qmp',
-              'tcp:127.0.0.1:%d,server,nowait' % port, '-monitor',
-              'telnet:127.0.0.1:%d,server,nowait' % tport)
+    p = start(*QUIET, '-M', 'none', '-qmp', 'stdio',
+              '-chardev', 'socket,id=q,host=127.0.0.1,port=0,server,nowait',
+              '-mon', 'q,mode=control', '-chardev',
+              'socket,id=t,host=127.0.0.1,port=0,server,nowait,telnet=on',
+              '-mon', 't')
+    where = {c['label']: c['filename'].split(',')[0].split(':')
+             for c in Qmp(stdio(p)).ask('query-chardev')}
+    assert where['q'][:2] == ['tcp', '127.0.0.1'], where
+    assert where['t'][:2] == ['telnet', '127.0.0.1'], where
+    port, tport = int(where['q'][2]), int(where['t'][2])
     s, line = connect(socket.AF_INET, ('127.0.0.1', port))
     q = Qmp(line)
     t, tline = connect(socket.AF_INET, ('127.0.0.1', tport))
