@@ -154,8 +154,13 @@ typedef struct X86Seg {
 enum { MP_RUNNABLE, MP_WAIT_SIPI };
 
 typedef struct X86State {
-    uint64_t gpr[16];
-    uint64_t rip; /* directly behind gpr: base register number 16 */
+    union {
+        struct {
+            uint64_t gpr[16];
+            uint64_t rip;
+        };
+        uint64_t base[17]; /* of addresses, by Insn.base: 16 is INSN_RIP */
+    };
     uint64_t rflags;
     X86Seg seg[S_COUNT], ldt, tr;
     uint64_t gdt_base, idt_base;

@@ -130,7 +130,7 @@ static ALWAYS_INLINE uint64_t op_ea(const X86Cpu *c, const Insn *op, OpEa how)
         return op->base == INSN_NONE ? at : at + c->s.gpr[op->base];
     }
     if (how != EA_G || op->base != INSN_NONE) {
-        at += c->s.gpr[op->base]; /* 16 is s.rip */
+        at += c->s.base[op->base];
     }
     if (how == EA_BI || (how == EA_G && op->index != INSN_NONE)) {
         at += c->s.gpr[op->index & 15] << op->scale;

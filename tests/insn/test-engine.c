@@ -63,6 +63,28 @@ static void test_calls(void)
     evm_free(vm);
 }
 
+EVM_PROGRAM(behind, "lea 2f(%rip), %rdx\n"
+                    "mov %rdx, 3f(%rip)\n"
+                    "mov $1000, %ecx\n"
+                    "1: call *3f(%rip)\n"
+                    "dec %ecx\n"
+                    "jnz 1b\n"
+                    "hlt\n"
+                    "2: inc %rax\n"
+                    "ret\n"
+                    "3: .quad 0\n");
+
+/* RIP as a base register stands behind the others. */
+static void test_behind(void)
+{
+    Evm *vm = evm_new(EVM_LONG64);
+
+    EVM_LOAD(vm, EVM_CODE, behind);
+    g_assert_cmpint(evm_run(vm, 0), ==, EVM_HALT);
+    g_assert_cmpuint(*reg(vm, R_RAX), ==, 1000);
+    evm_free(vm);
+}
+
 /* ---- counting ------------------------------------------------------------------ */
 
 EVM_PROGRAM(forever, "1: inc %rax\n"
@@ -564,6 +586,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/engine/loop", test_loop);
     g_test_add_func("/engine/calls", test_calls);
+    g_test_add_func("/engine/behind", test_behind);
     g_test_add_func("/engine/limit", test_limit);
     g_test_add_func("/engine/fault/page", test_page_fault);
     g_test_add_func("/engine/fault/kicked-fetch", test_kicked_fetch);
