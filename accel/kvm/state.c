@@ -296,23 +296,31 @@ static void push_sregs(KvmCpu *kc, const X86State *s)
 
 /* ---- events -------------------------------------------------------------------------------------- */
 
+/* INT3 and INTO have not been executed yet: they will be again. */
+static bool deliver_exception(X86Cpu *c, const struct kvm_vcpu_events *ev)
+{
+    return ev->exception.nr == EXC_BP || ev->exception.nr == EXC_OF ||
+           tcg_deliver(c, ev->exception.nr, INT_EXCEPTION,
+                       ev->exception.has_error_code, ev->exception.error_code);
+}
+
+/*
+ * An interrupt and an exception at once: the interrupt was taken from the APIC
+ * and would be missed for ever, while a fault comes again when the handler has
+ * returned to its instruction.
+ */
 static void deliver_events(KvmCpu *kc, const struct kvm_vcpu_events *ev)
 {
     X86Cpu *c = kvm_x86(kc);
     bool ok = true;
 
-    if (ev->exception.injected) {
-        /* INT3 and INTO have not been executed yet: they will be again. */
-        if (ev->exception.nr != EXC_BP && ev->exception.nr != EXC_OF) {
-            ok = tcg_deliver(c, ev->exception.nr, INT_EXCEPTION,
-                             ev->exception.has_error_code,
-                             ev->exception.error_code);
-        }
-    } else if (ev->nmi.injected) {
+    if (ev->nmi.injected) {
         c->s.nmi_masked = true;
         ok = tcg_deliver(c, EXC_NMI, INT_HW, false, 0);
     } else if (ev->interrupt.injected && !ev->interrupt.soft) {
         ok = tcg_deliver(c, ev->interrupt.nr, INT_HW, false, 0);
+    } else if (ev->exception.injected) {
+        ok = deliver_exception(c, ev);
     }
     if (!ok) {
         machine_request_reset(c->machine, RESET_TRIPLE_FAULT);

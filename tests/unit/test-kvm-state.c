@@ -202,6 +202,40 @@ static void test_injected(void)
     evm_free(vm);
 }
 
+/* An exception with it: the interrupt is not lost, the fault comes again. */
+static void test_injected_both(void)
+{
+    struct kvm_vcpu_events ev = { 0 };
+    Evm *vm = vm_or_skip();
+    KvmCpu *kc;
+
+    if (!vm) {
+        return;
+    }
+    kc = kvm_cpu(vm->c);
+    if (!kc->kvm->caps.events) {
+        g_test_skip("this host's KVM has no KVM_GET_VCPU_EVENTS");
+        evm_free(vm);
+        return;
+    }
+    kvm_push(vm->c);
+    ev.exception.injected = 1;
+    ev.exception.nr = EXC_PF;
+    ev.exception.has_error_code = 1;
+    ev.exception.error_code = 4;
+    ev.interrupt.injected = 1;
+    ev.interrupt.nr = 0x30;
+    if (KVM_CALL(kc->fd, KVM_SET_VCPU_EVENTS, &ev) < 0) {
+        g_test_skip("this host's KVM does not take both");
+        evm_free(vm);
+        return;
+    }
+    kvm_pull(vm->c);
+    g_assert_cmphex(vm->c->s.rip, ==, EVM_STUBS + 0x30 * 16);
+    g_assert_cmphex(evm_frame(vm, 0x30).rip, ==, EVM_CODE);
+    evm_free(vm);
+}
+
 typedef struct Spin {
     Evm *vm;
     CpuExit exit;
@@ -344,6 +378,7 @@ int main(int argc, char **argv)
     g_test_add_func("/kvm/state/round-trip", test_round_trip);
     g_test_add_func("/kvm/state/ext", test_ext);
     g_test_add_func("/kvm/state/injected", test_injected);
+    g_test_add_func("/kvm/state/injected-both", test_injected_both);
     g_test_add_func("/kvm/state/kvmclock", test_kvmclock);
     g_test_add_func("/kvm/kick", test_kick);
     g_test_add_func("/kvm/breakpoint", test_breakpoint);
