@@ -125,25 +125,29 @@ sleep 1000 >/open &
 echo six $(nc fec0::2 $(cat /port6) </open | sha256sum)
 echo end
 EOF
-in=$(free_port) out=$(free_port) v6=$(free_port)
-echo "$v6" >"$TMP/port6"
 # What the guest asks for over IPv6 comes from the host's ::1.
-timeout $LIMIT python3 - "$v6" "$TMP/data" <<'PY' &
+timeout $LIMIT python3 - "$TMP/data" >"$TMP/port6" <<'PY' &
 import socket, sys
 try:
-    s = socket.create_server(('::1', int(sys.argv[1])), family=socket.AF_INET6)
+    s = socket.create_server(('::1', 0), family=socket.AF_INET6)
+except OSError:
+    print('none', flush=True)
+    sys.exit()
+print(s.getsockname()[1], flush=True)
+try:
     c = s.accept()[0]
-    c.sendall(open(sys.argv[2], 'rb').read())
+    c.sendall(open(sys.argv[1], 'rb').read())
     c.close()
 except OSError:
     pass
 PY
 server=$!
+while [ ! -s "$TMP/port6" ]; do sleep 0.05; done
 initrd "$TMP/script" "$TMP/initrd" "$TMP/data" "$TMP/port6"
 mkdir "$TMP/tftp" && cp "$TMP/data" "$TMP/tftp/data"
 start "$TMP/user.log" "$TMP/initrd" -device virtio-net-pci,netdev=n,id=net0 \
     -chardev "socket,id=fwd,path=$TMP/fwd,server=on,wait=off" \
-    -netdev "user,id=n,net=10.0.7.0/24,hostname=guesty,domainname=example.org,dnssearch=a.test,tftp=$TMP/tftp,bootfile=boot.img,hostfwd=tcp:127.0.0.1:$in-:8000,hostfwd=tcp:127.0.0.1:$out-:8001,hostfwd=tcp:127.0.0.1:0-:22,guestfwd=tcp:10.0.7.100:99-cmd:echo from a command,guestfwd=tcp:10.0.7.101:98-chardev:fwd" \
+    -netdev "user,id=n,net=10.0.7.0/24,hostname=guesty,domainname=example.org,dnssearch=a.test,tftp=$TMP/tftp,bootfile=boot.img,hostfwd=tcp:127.0.0.1:0-:8000,hostfwd=tcp:127.0.0.1:0-:8001,hostfwd=tcp:127.0.0.1:0-:22,guestfwd=tcp:10.0.7.100:99-cmd:echo from a command,guestfwd=tcp:10.0.7.101:98-chardev:fwd" \
     -object "filter-dump,id=f,netdev=n,file=$TMP/n.pcap"
 python3 - "$TMP/fwd" <<'PY' &
 import socket, sys, time
@@ -159,8 +163,12 @@ for _ in range(1000):
     except OSError:
         time.sleep(0.2)
 PY
-wait_for "$TMP/user.log" "listening 8000" && transfer "$in" /dev/null "$TMP/data"
-wait_for "$TMP/user.log" "listening 8001" && transfer "$out" "$TMP/back"
+forwarded() # PORT: the host's port for it
+{
+    sed -n "s/.*127.0.0.1:0-:$1 listens on 127.0.0.1:\([0-9]*\).*/\1/p" "$TMP/user.log"
+}
+wait_for "$TMP/user.log" "listening 8000" && transfer "$(forwarded 8000)" /dev/null "$TMP/data"
+wait_for "$TMP/user.log" "listening 8001" && transfer "$(forwarded 8001)" "$TMP/back"
 wait "$pid"
 status=$?
 verdict "user: DHCP, after the driver came and went 20 times" "$TMP/user.log" "lease 10.0.7.15 router 10.0.7.2 dns 10.0.7.3"

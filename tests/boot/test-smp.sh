@@ -2,7 +2,7 @@
 # Processors start by INIT and SIPI.
 . tests/boot/lib.sh
 
-flat="$(rhea) -flat file=$G/smp.bin,addr=0x100000,mode=protected,limit=30"
+flat="$(rhea) -flat file=$G/smp.bin,addr=0x100000,mode=protected,limit=300"
 
 check "two" 0 'cpu 00000001
 all here

@@ -7,7 +7,7 @@ QEMU_NBD=$(command -v qemu-nbd || true)
 "$IMG" info nbd+unix:///?socket=none 2>&1 | grep -q libnbd && { echo "built without libnbd"; exit 77; }
 set -e
 server=
-trap '[ -z "$server" ] || kill $server 2>/dev/null; rm -rf "$TMP"' EXIT
+trap '[ -z "$server" ] || kill $server 2>/dev/null || true; rm -rf "$TMP"' EXIT
 
 serve() # ARGUMENTS of qemu-nbd
 {
@@ -81,14 +81,24 @@ u="nbd+unix:///?socket=$PWD/sock"
 unserve
 
 # TCP, on a port that the system finds free.
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])' 2>/dev/null || echo 0)
-if [ "$port" != 0 ]; then
-    "$QEMU_NBD" -b 127.0.0.1 -p "$port" -t -f raw c.raw &
+if command -v python3 >/dev/null; then
+    rm -f port
+    python3 - "$QEMU_NBD" -t -f raw c.raw >port <<'END' &
+import os, socket, sys
+s = socket.create_server(("127.0.0.1", 0))
+print(s.getsockname()[1], flush=True)
+os.dup2(s.fileno(), 3)  # as systemd hands it over
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[1], sys.argv[1:])
+END
     server=$!
-    until "$IMG" info -f raw "nbd://127.0.0.1:$port" >/dev/null 2>&1; do
+    while [ ! -s port ]; do
         kill -0 $server || { echo "no TCP"; exit 1; }
         sleep 0.05
     done
+    port=$(cat port)
+    "$IMG" info -f raw "nbd://127.0.0.1:$port" >/dev/null
     "$IMG" info -f raw "nbd:127.0.0.1:$port" >/dev/null
     "$IMG" info --image-opts driver=nbd,host=127.0.0.1,port=$port >/dev/null
     unserve
