@@ -380,14 +380,24 @@ static void kvm_inject(KvmCpu *kc, uint32_t pending)
     run->cr8 = c->apic_ops ? c->apic_ops->get_tpr(c) : c->s.cr8;
 }
 
-/* The kernel finishes the last exit's access without executing more. */
+/* The kernel finishes the last exit's access without executing more. One of 16
+ * bytes comes in two pieces: then it asks for the second. */
 static void kvm_finish_access(KvmCpu *kc)
 {
-    if (kc->io_pending) {
-        __atomic_store_n(&kc->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-        KVM_CALL(kc->fd, KVM_RUN, 0);
+    struct kvm_run *run = kc->run;
+
+    while (kc->io_pending) {
         kc->io_pending = false;
+        __atomic_store_n(&run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+        if (KVM_CALL(kc->fd, KVM_RUN, 0) == 0) {
+            if (run->exit_reason == KVM_EXIT_MMIO) {
+                exit_mmio(kc);
+            } else if (run->exit_reason == KVM_EXIT_IO) {
+                exit_io(kc);
+            }
+        }
     }
+    kc->stats.has_place = false;
 }
 
 /* Nothing to execute until something happens. */

@@ -183,10 +183,65 @@ static void test_coalesced(void)
     evm_free(vm);
 }
 
+/* ---- an access in pieces ------------------------------------------------------------ */
+
+typedef struct Stopper {
+    Region r;
+    Evm *vm;
+    unsigned reads;
+} Stopper;
+
+static uint64_t stopper_read(void *opaque, hwaddr offset, unsigned size)
+{
+    Stopper *st = opaque;
+
+    if (st->reads++ == 0) {
+        cpu_raise(st->vm->c, CPU_STOP);
+    }
+    return UINT64_C(0x1111111111111111) * (offset / 8 + 1);
+}
+
+/* clang-format off */
+EVM_PROGRAM(wide,
+    "mov $0x20000000, %rbx\n"
+    "movdqu (%rbx), %xmm0\n"
+    "nop\n"
+    "hlt\n");
+/* clang-format on */
+
+/* A stop between the two pieces of a load waits for the second. */
+static void test_pieces(void)
+{
+    static const RegionOps ops = { .read = stopper_read };
+    Evm *vm = evm_new_with(EVM_LONG64, "kvm", "kvm,turns=off", NULL);
+    Stopper st = { .vm = vm };
+    uint64_t want[2] = { UINT64_C(0x1111111111111111),
+                         UINT64_C(0x2222222222222222) };
+
+    if (!vm) {
+        g_test_skip("no KVM here");
+        return;
+    }
+    region_init_io(&st.r, "stopper", 16, &ops, &st);
+    as_map(vm->m->mem, MMIO, &st.r, 0);
+    EVM_LOAD(vm, EVM_CODE, wide);
+    g_assert_cmpint(kvm_accel.run(vm->c), ==, CPU_EXIT_KICKED);
+    cpu_state(vm->c);
+    cpu_lower(vm->c, CPU_STOP);
+    g_assert_cmphex(vm->c->s.rip, ==, EVM_CODE + (evm_wide_end - evm_wide) - 2);
+    g_assert_cmpmem(vm->c->s.vec[0], 16, want, 16);
+    g_assert_cmpuint(st.reads, ==, 4); /* of 4 bytes each: nothing twice */
+    g_assert_cmpint(evm_run(vm, 0), ==, EVM_HALT);
+    g_assert_cmpuint(st.reads, ==, 4);
+    as_unmap(&st.r);
+    evm_free(vm);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/kvm/io/ioeventfd", test_ioeventfd);
     g_test_add_func("/kvm/io/coalesced", test_coalesced);
+    g_test_add_func("/kvm/io/pieces", test_pieces);
     return g_test_run();
 }
