@@ -195,16 +195,13 @@ void hmp_info_blockstats(Monitor *mon, const Args *args)
 
 /* ---- doing ------------------------------------------------------------------- */
 
-json_object *hmp_args(const Args *args, const char *first, ...)
+json_object *hmp_args_of(const Args *args, const char *const *names)
 {
     json_object *o = json_object_new_object();
-    va_list ap;
 
-    va_start(ap, first);
-    for (const char *name = first; name; name = va_arg(ap, const char *)) {
-        js_str(o, name, args_str(args, name));
+    for (; *names; names++) {
+        js_str(o, *names, args_str(args, *names));
     }
-    va_end(ap);
     return o;
 }
 
@@ -215,7 +212,7 @@ void hmp_do(Monitor *mon, const char *name, json_object *args)
 
 void hmp_block_resize(Monitor *mon, const Args *args)
 {
-    json_object *o = hmp_args(args, "device", NULL);
+    json_object *o = hmp_args(args, "device");
 
     js_int(o, "size", args_int(args, "size", 0));
     hmp_do(mon, "block_resize", o);
@@ -225,7 +222,7 @@ void hmp_block_set_io_throttle(Monitor *mon, const Args *args)
 {
     static const char *const names[] = { "bps",  "bps_rd",  "bps_wr",
                                          "iops", "iops_rd", "iops_wr" };
-    json_object *o = hmp_args(args, "device", NULL);
+    json_object *o = hmp_args(args, "device");
 
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         js_int(o, names[i], args_int(args, names[i], 0));
@@ -235,7 +232,7 @@ void hmp_block_set_io_throttle(Monitor *mon, const Args *args)
 
 void hmp_eject(Monitor *mon, const Args *args)
 {
-    json_object *o = hmp_args(args, "device", NULL);
+    json_object *o = hmp_args(args, "device");
 
     js_bool(o, "force", args_bool(args, "force", false));
     hmp_do(mon, "eject", o);
@@ -243,7 +240,7 @@ void hmp_eject(Monitor *mon, const Args *args)
 
 void hmp_change(Monitor *mon, const Args *args)
 {
-    json_object *o = hmp_args(args, "device", NULL);
+    json_object *o = hmp_args(args, "device");
 
     js_str(o, "filename", args_str(args, "target"));
     js_str(o, "format", args_str(args, "arg"));

@@ -82,7 +82,7 @@ void hmp_info_block_jobs(Monitor *mon, const Args *args)
 
 void hmp_block_job_cancel(Monitor *mon, const Args *args)
 {
-    json_object *o = hmp_args(args, "device", NULL);
+    json_object *o = hmp_args(args, "device");
 
     js_bool(o, "force", args_bool(args, "force", false));
     hmp_do(mon, "block-job-cancel", o);
@@ -90,22 +90,22 @@ void hmp_block_job_cancel(Monitor *mon, const Args *args)
 
 void hmp_block_job_complete(Monitor *mon, const Args *args)
 {
-    hmp_do(mon, "block-job-complete", hmp_args(args, "device", NULL));
+    hmp_do(mon, "block-job-complete", hmp_args(args, "device"));
 }
 
 void hmp_block_job_pause(Monitor *mon, const Args *args)
 {
-    hmp_do(mon, "block-job-pause", hmp_args(args, "device", NULL));
+    hmp_do(mon, "block-job-pause", hmp_args(args, "device"));
 }
 
 void hmp_block_job_resume(Monitor *mon, const Args *args)
 {
-    hmp_do(mon, "block-job-resume", hmp_args(args, "device", NULL));
+    hmp_do(mon, "block-job-resume", hmp_args(args, "device"));
 }
 
 void hmp_block_job_set_speed(Monitor *mon, const Args *args)
 {
-    json_object *o = hmp_args(args, "device", NULL);
+    json_object *o = hmp_args(args, "device");
 
     js_int(o, "speed", args_int(args, "speed", 0));
     hmp_do(mon, "block-job-set-speed", o);
@@ -113,7 +113,7 @@ void hmp_block_job_set_speed(Monitor *mon, const Args *args)
 
 void hmp_block_stream(Monitor *mon, const Args *args)
 {
-    json_object *o = hmp_args(args, "device", NULL);
+    json_object *o = hmp_args(args, "device");
 
     if (args_has(args, "speed")) {
         js_int(o, "speed", args_int(args, "speed", 0));
@@ -125,7 +125,7 @@ void hmp_block_stream(Monitor *mon, const Args *args)
 /* What drive_mirror and drive_backup share. */
 static json_object *copy_args(const Args *args)
 {
-    json_object *o = hmp_args(args, "device", "target", "format", NULL);
+    json_object *o = hmp_args(args, "device", "target", "format");
 
     js_str(o, "sync", args_bool(args, "full", false) ? "full" : "top");
     js_str(o, "mode",
@@ -150,7 +150,7 @@ void hmp_drive_backup(Monitor *mon, const Args *args)
 
 void hmp_snapshot_blkdev(Monitor *mon, const Args *args)
 {
-    json_object *o = hmp_args(args, "device", "snapshot-file", "format", NULL);
+    json_object *o = hmp_args(args, "device", "snapshot-file", "format");
 
     js_str(o, "mode",
            args_bool(args, "new", false) ? "existing" : "absolute-paths");
@@ -160,13 +160,13 @@ void hmp_snapshot_blkdev(Monitor *mon, const Args *args)
 void hmp_snapshot_blkdev_internal(Monitor *mon, const Args *args)
 {
     hmp_do(mon, "blockdev-snapshot-internal-sync",
-           hmp_args(args, "device", "name", NULL));
+           hmp_args(args, "device", "name"));
 }
 
 void hmp_snapshot_delete_blkdev_internal(Monitor *mon, const Args *args)
 {
     hmp_do(mon, "blockdev-snapshot-delete-internal-sync",
-           hmp_args(args, "device", "name", "id", NULL));
+           hmp_args(args, "device", "name", "id"));
 }
 
 #endif

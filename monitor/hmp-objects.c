@@ -146,22 +146,22 @@ void hmp_mouse_button(Monitor *mon, const Args *args)
 
 void hmp_device_del(Monitor *mon, const Args *args)
 {
-    hmp_do(mon, "device_del", hmp_args(args, "id", NULL));
+    hmp_do(mon, "device_del", hmp_args(args, "id"));
 }
 
 void hmp_chardev_remove(Monitor *mon, const Args *args)
 {
-    hmp_do(mon, "chardev-remove", hmp_args(args, "id", NULL));
+    hmp_do(mon, "chardev-remove", hmp_args(args, "id"));
 }
 
 void hmp_chardev_send_break(Monitor *mon, const Args *args)
 {
-    hmp_do(mon, "chardev-send-break", hmp_args(args, "id", NULL));
+    hmp_do(mon, "chardev-send-break", hmp_args(args, "id"));
 }
 
 void hmp_ringbuf_write(Monitor *mon, const Args *args)
 {
-    hmp_do(mon, "ringbuf-write", hmp_args(args, "device", "data", NULL));
+    hmp_do(mon, "ringbuf-write", hmp_args(args, "device", "data"));
 }
 
 void hmp_getfd(Monitor *mon, const Args *args)
@@ -175,7 +175,7 @@ void hmp_getfd(Monitor *mon, const Args *args)
 
 void hmp_closefd(Monitor *mon, const Args *args)
 {
-    hmp_do(mon, "closefd", hmp_args(args, "fdname", NULL));
+    hmp_do(mon, "closefd", hmp_args(args, "fdname"));
 }
 
 /* Bytes that a terminal would act on are shown as \ooo. */
@@ -194,7 +194,7 @@ static void print_bytes(Monitor *mon, const char *s)
 
 void hmp_ringbuf_read(Monitor *mon, const Args *args)
 {
-    json_object *o = hmp_args(args, "device", NULL);
+    json_object *o = hmp_args(args, "device");
     g_autoptr(json_object) text = NULL;
 
     js_int(o, "size", args_int(args, "size", 0));
@@ -365,7 +365,7 @@ void hmp_qom_get(Monitor *mon, const Args *args)
 
 void hmp_qom_set(Monitor *mon, const Args *args)
 {
-    hmp_do(mon, "qom-set", hmp_args(args, "path", "property", "value", NULL));
+    hmp_do(mon, "qom-set", hmp_args(args, "path", "property", "value"));
 }
 
 /* "child<isa-serial>" to "isa-serial"; false: no child. */

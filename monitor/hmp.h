@@ -25,10 +25,10 @@ bool mon_linear_pc(Monitor *mon);
 /* Runs a command of QMP; @args (taken; NULL: none). Prints the error and returns
  * NULL if there is one; else the value, the caller's. */
 json_object *hmp_call(Monitor *mon, const char *name, json_object *args);
-/* For @args of both: the words of @args that have these names; the list ends
- * with NULL. */
-json_object *hmp_args(const Args *args, const char *first,
-                      ...) G_GNUC_NULL_TERMINATED;
+/* For @args of both: the words of the line that have these names. */
+#define hmp_args(args, ...) \
+    hmp_args_of(args, (const char *const[]) { __VA_ARGS__, NULL })
+json_object *hmp_args_of(const Args *args, const char *const *names);
 /* As hmp_call(), for what returns nothing of interest. */
 void hmp_do(Monitor *mon, const char *name, json_object *args);
 #endif
