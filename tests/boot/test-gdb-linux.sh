@@ -25,7 +25,7 @@ kallsyms()
     if [ -n "${KALLSYMS:-}" ]; then
         cat "$KALLSYMS"
     else
-        linux -accel "${engines##* }" -serial stdio -append \
+        linux -accel "${engines%% *}" -serial stdio -append \
             "console=ttyS0 quiet nokaslr panic=-1 rhea.exec=grep,-w,-e,$(echo "$names" | sed 's/|/,-e,/g'),/proc/kallsyms" \
             </dev/null 2>/dev/null
     fi
@@ -34,6 +34,7 @@ kallsyms()
 # An ELF file without contents, with the names where the kernel has them.
 kallsyms | tr -d '\r' | grep -E "^[0-9a-f]{16} . ($names)\$" >"$TMP/symbols"
 text=$(sed -n 's/ T _text$//p' "$TMP/symbols")
+echo "# the first boot has ended"
 if [ -z "$text" ]; then
     echo "the guest's kernel tells no addresses"
     exit 77

@@ -104,7 +104,7 @@ linux() # NAME FORMAT RHEA-OPTION...
     # shellcheck disable=SC2046
     if timeout $LIMIT $(rhea) -m 256 -no-reboot -kernel $GUEST/vmlinuz \
         -initrd "$TMP/initrd" \
-        -append "console=ttyS0 quiet panic=-1 rhea.exec=disk-test" \
+        -append "console=ttyS0 quiet panic=-1 no_timer_check rhea.exec=disk-test" \
         -drive "if=none,id=d0,file=$TMP/disk,format=$format" "$@" \
         </dev/null >"$TMP/log" 2>&1 && grep -q 'disk-test ok' "$TMP/log" &&
         grep -q SERIAL-7 "$TMP/log" &&

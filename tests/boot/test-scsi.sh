@@ -53,7 +53,7 @@ linux() # NAME RHEA-OPTION...
     # shellcheck disable=SC2046
     if timeout $LIMIT $(rhea) -m 256 -no-reboot -kernel $GUEST/vmlinuz \
         -initrd "$TMP/initrd" \
-        -append "console=ttyS0 quiet panic=-1 rhea.exec=scsi-test" "$@" \
+        -append "console=ttyS0 quiet panic=-1 no_timer_check rhea.exec=scsi-test" "$@" \
         </dev/null >"$TMP/log" 2>&1 && grep -q 'scsi-test ok' "$TMP/log" &&
         grep -q "$sum" "$TMP/log" && e2fsck -fn "$TMP/a" >>"$TMP/log" 2>&1; then
         echo "ok $test_no linux: $name"
