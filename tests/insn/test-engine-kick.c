@@ -245,6 +245,9 @@ static void test_kick(gconstpointer options)
     kick_nmi(k.vm);
     for (unsigned i = 0; i < n && !g_test_failed(); i++) {
         kick_program(&k, alone);
+        if (i % 10 == 9) { /* for the runner: a busy host takes its time */
+            g_test_message("%u programs", i + 1);
+        }
     }
     g_test_message("%u events, %u exits, %u of them for the debugger, %u NMIs",
                    k.n_events, k.n_exits, k.n_steps,
