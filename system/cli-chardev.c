@@ -16,10 +16,7 @@ OPT_FN(display)
         return true;
     }
     if (strcmp(arg, "none")) {
-        error_setg(errp,
-                   "-display %s: not supported yet: there are no screens; "
-                   "-nographic has the serial port on this terminal",
-                   arg);
+        error_setg(errp, "-display %s: not supported yet: " NO_SCREENS, arg);
         return false;
     }
     cli->display_given = true;
@@ -33,10 +30,10 @@ OPT_FN(vga)
         return true;
     }
     if (strcmp(arg, "none")) {
-        error_setg(
-            errp,
-            "-vga %s: not supported yet: there are no screens; -vga none or leave it out",
-            arg);
+        error_setg(errp,
+                   "-vga %s: not supported yet: there are no screens; "
+                   "-vga none or leave it out",
+                   arg);
         return false;
     }
     return true;
@@ -48,8 +45,7 @@ OPT_FN(vnc)
         cli->display_given = true;
         return true;
     }
-    error_setg(errp, "-vnc: not supported yet: there are no screens; "
-                     "-nographic has the serial port on this terminal");
+    error_setg(errp, "-vnc: not supported yet: " NO_SCREENS);
     return false;
 }
 
@@ -100,8 +96,10 @@ OPT_FN(parallel)
     if (!strcmp(arg, "none") || !strcmp(arg, "null")) {
         return true;
     }
-    error_setg(errp, "-vnc: not supported yet: there are no screens; "
-                     "-nographic has the serial port on this terminal");
+    error_setg(errp,
+               "-parallel %s: not supported yet: there is no parallel port; "
+               "-parallel none or leave it out",
+               arg);
     return false;
 }
 

@@ -9,6 +9,8 @@
 #include "util/keyval.h"
 
 #define RAM_DEFAULT (128 * MIB)
+#define NO_SCREENS \
+    "there are no screens; -nographic has the serial port on this terminal"
 
 /* All of them, wherever they are. */
 #define SECTION(text)

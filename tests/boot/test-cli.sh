@@ -79,6 +79,11 @@ check_err "five serial ports" 'has 4 serial ports' "$RHEA" -serial null \
 check_err "bad date" '-rtc base=' "$RHEA" -rtc base=yesterday
 check_err "bad uuid" '-uuid 7' "$RHEA" -uuid 7
 check_err "no such image" "-hda x: Could not open 'x'" "$RHEA" -hda x
+check_err "a parallel port" "-parallel pty: not supported yet: there is no parallel port" \
+    "$RHEA" -parallel pty
+check_err "a remote screen" "-vnc: not supported yet: there are no screens" "$RHEA" -vnc :1
+check_err "a window" "-display gtk: not supported yet: there are no screens" "$RHEA" -display gtk
+check_err "a text screen" "-curses: not supported yet: there are no screens" "$RHEA" -curses
 check_err "no such back end" "did you mean 'user'" "$RHEA" -netdev usr,id=n
 
 # What must be accepted; the guest prints Hi! and halts.
