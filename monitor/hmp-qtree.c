@@ -30,39 +30,22 @@ static G_GNUC_PRINTF(3, 4) void line(GString *out, unsigned depth,
 
 /* ---- a device --------------------------------------------------------------- */
 
-static uint64_t number(const Property *p, const void *field)
-{
-    switch (p->kind) {
-    case PROP_U8:
-        return *(const uint8_t *)field;
-    case PROP_U16:
-        return *(const uint16_t *)field;
-    case PROP_U32:
-        return *(const uint32_t *)field;
-    default:
-        return *(const uint64_t *)field;
-    }
-}
-
 static void print_prop(GString *out, const Device *dev, const Property *p,
                        unsigned depth)
 {
     const char *field = (const char *)dev + p->offset;
     const Chardev *c;
     const char *s;
+    uint64_t v;
 
+    if (device_number(dev, p->name, &v)) {
+        line(out, depth, "%s = %" PRIu64 " (0x%" PRIx64 ")", p->name, v, v);
+        return;
+    }
     switch (p->kind) {
     case PROP_BOOL:
         line(out, depth, "%s = %s", p->name,
              *(const bool *)field ? "true" : "false");
-        break;
-    case PROP_U8:
-    case PROP_U16:
-    case PROP_U32:
-    case PROP_U64:
-    case PROP_SIZE:
-        line(out, depth, "%s = %" PRIu64 " (0x%" PRIx64 ")", p->name,
-             number(p, field), number(p, field));
         break;
     case PROP_CHARDEV:
         c = *(Chardev *const *)field;

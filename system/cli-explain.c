@@ -216,31 +216,6 @@ static void explain_ports(GString *out, const Machine *m, const Cli *cli)
 
 /* ---- devices ------------------------------------------------------------------- */
 
-static bool device_number(const Device *dev, const char *name, uint64_t *out)
-{
-    for (const Property *p = dev->cls->props; p && p->kind != PROP_END; p++) {
-        const char *field = (const char *)dev + p->offset;
-
-        if (strcmp(p->name, name) != 0) {
-            continue;
-        }
-        switch (p->kind) {
-        case PROP_U16:
-            *out = *(const uint16_t *)field;
-            return true;
-        case PROP_U32:
-            *out = *(const uint32_t *)field;
-            return true;
-        case PROP_U64:
-            *out = *(const uint64_t *)field;
-            return true;
-        default:
-            return false;
-        }
-    }
-    return false;
-}
-
 /* Where the guest finds it. */
 static char *device_place(const Device *dev)
 {

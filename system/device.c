@@ -86,6 +86,30 @@ static void prop_put(Device *dev, const Property *p, uint64_t v)
     }
 }
 
+bool device_number(const Device *dev, const char *name, uint64_t *value)
+{
+    const Property *p = prop_find(dev->cls, name);
+    const void *field = p ? (const char *)dev + p->offset : NULL;
+
+    switch (p ? p->kind : PROP_END) {
+    case PROP_U8:
+        *value = *(const uint8_t *)field;
+        return true;
+    case PROP_U16:
+        *value = *(const uint16_t *)field;
+        return true;
+    case PROP_U32:
+        *value = *(const uint32_t *)field;
+        return true;
+    case PROP_U64:
+    case PROP_SIZE:
+        *value = *(const uint64_t *)field;
+        return true;
+    default:
+        return false;
+    }
+}
+
 static bool prop_set_number(Device *dev, const Property *p, const char *text,
                             GError **errp)
 {

@@ -89,6 +89,9 @@ Device *device_new(Machine *m, const char *cls, const char *id, GError **errp);
 Device *device_new_class(Machine *m, const DeviceClass *cls, const char *id);
 bool device_set(Device *dev, const char *prop, const char *value,
                 GError **errp);
+/* The value of property @name if that is a number; false: it is not, or there is
+ * none. */
+bool device_number(const Device *dev, const char *name, uint64_t *value);
 /* Is the -global "driver.prop=value" for devices of @cls? */
 bool device_global_fits(const DeviceClass *cls, const char *global);
 /* Every pair but driver, qom-type and id. */
